@@ -1,0 +1,519 @@
+"""The BuildKitBuilder resource: what users may ask for and what they are told, with every default, bound and rule.
+
+The CRD is generated from these models, so a docstring here is what `kubectl explain` prints.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from buildkit_operator.api import names, quantity
+
+
+class Model(BaseModel):
+    """Base of all: camelCase outside, unknown fields left to the API server, values never changed in place."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+
+def rule(expression: str, message: str, field_path: str | None = None) -> dict[str, str]:
+    """Return a CEL validation rule: what must hold and the sentence that a user reads when it does not."""
+    return {"rule": expression, "message": message} | ({"fieldPath": field_path} if field_path else {})
+
+
+def rules(*items: dict[str, str]) -> dict[str, Any]:
+    """Return the schema extension that carries CEL rules."""
+    return {"x-kubernetes-validations": list(items)}
+
+
+def list_map(key: str) -> dict[str, Any]:
+    """Return the schema extension of a list whose items are told apart by a key, so that managers can share it."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
+_INT64: dict[str, Any] = {"format": "int64"}
+_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_NAME = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+HOST_AND_PORT = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$"
+
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+Text = Annotated[str, Field(max_length=4096)]
+LabelValue = Annotated[str, Field(max_length=63)]
+Labels = Annotated[dict[str, LabelValue], Field(max_length=32)]
+Annotations = Annotated[dict[str, Text], Field(max_length=32)]
+DNSName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
+
+Size = Annotated[
+    str,
+    AfterValidator(quantity.canonical),
+    Field(
+        min_length=1,
+        max_length=32,
+        json_schema_extra=rules(
+            rule("isQuantity(self)", "must be a quantity such as 20Gi"),
+            rule("!isQuantity(self) || quantity(self).isGreaterThan(quantity('0'))", "must be more than 0"),
+        ),
+    ),
+]
+"""An amount of disk, as a quantity of bytes."""
+
+Amount = Annotated[
+    str,
+    BeforeValidator(str),
+    AfterValidator(quantity.canonical),
+    Field(
+        max_length=32,
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            **rules(rule("type(self) != string || isQuantity(self)", "must be a quantity such as 500m, 2 or 4Gi")),
+        },
+    ),
+]
+"""An amount of a resource, as a quantity; a bare integer is allowed, as in a pod."""
+
+
+class Mode(StrEnum):
+    """How jobs get BuildKit."""
+
+    SHARED = "Shared"
+    SIDECAR = "Sidecar"
+
+
+class Isolation(StrEnum):
+    """What keeps a build apart from its node."""
+
+    ROOTLESS = "Rootless"
+
+
+class PullPolicy(StrEnum):
+    """When the kubelet pulls an image."""
+
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
+
+class LogLevel(StrEnum):
+    """How much the daemon writes to its log."""
+
+    ERROR = "error"
+    WARN = "warn"
+    INFO = "info"
+    DEBUG = "debug"
+    TRACE = "trace"
+
+
+class TLSMode(StrEnum):
+    """Where the daemon's certificates come from."""
+
+    SELF_SIGNED = "SelfSigned"
+    DISABLED = "Disabled"
+
+
+class ServiceType(StrEnum):
+    """How a shared builder can be reached."""
+
+    CLUSTER_IP = "ClusterIP"
+    NODE_PORT = "NodePort"
+    LOAD_BALANCER = "LoadBalancer"
+
+
+class LocalReference(Model):
+    """A Secret of the builder's own namespace."""
+
+    name: Name
+    """Name of the Secret."""
+
+
+class KeyReference(Model):
+    """One key of a Secret or ConfigMap of the builder's own namespace."""
+
+    name: Name
+    """Name of the Secret or ConfigMap."""
+    key: Annotated[str, Field(min_length=1, max_length=253)]
+    """Key whose value is taken."""
+    optional: bool = False
+    """Start without the variable when the object or the key is missing."""
+
+
+class EnvVarSource(Model):
+    """Where a variable's value comes from."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.secretKeyRef) != has(self.configMapKeyRef)",
+                "exactly one of secretKeyRef and configMapKeyRef must be set",
+            )
+        )
+    )
+
+    secret_key_ref: KeyReference | None = None
+    """A key of a Secret."""
+    config_map_key_ref: KeyReference | None = None
+    """A key of a ConfigMap."""
+
+
+class EnvVar(Model):
+    """An environment variable of the daemon."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule("!has(self.value) || !has(self.valueFrom)", "value and valueFrom exclude each other"),
+        )
+    )
+
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=253,
+            pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$",
+            json_schema_extra=rules(
+                rule(
+                    "!(self in ['BUILDKIT_HOST', 'HOME', 'USER', 'XDG_RUNTIME_DIR', 'TMPDIR'])",
+                    "BUILDKIT_HOST, HOME, USER, XDG_RUNTIME_DIR and TMPDIR are set by the operator",
+                )
+            ),
+        ),
+    ]
+    """Name of the variable."""
+    value: Annotated[str, Field(max_length=32768)] | None = None
+    """Its value."""
+    value_from: EnvVarSource | None = None
+    """Where its value comes from."""
+
+
+class Resources(Model):
+    """What the daemon's container asks of its node.
+
+    Build steps count towards it: a rootless daemon has no cgroups of its own.
+    """
+
+    requests: Annotated[dict[str, Amount], Field(max_length=16)] | None = None
+    """What the scheduler sets aside, by resource name (cpu, memory, ephemeral-storage)."""
+    limits: Annotated[dict[str, Amount], Field(max_length=16)] | None = None
+    """What the container may not exceed, by resource name."""
+
+
+class Registry(Model):
+    """How the daemon talks to one registry host. A mirror's host needs an entry of its own for its own settings."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!(self.plainHTTP && (self.insecureSkipVerify || has(self.caSecretName)))",
+                "plainHTTP excludes insecureSkipVerify and caSecretName: without TLS there is no certificate to check",
+            ),
+            rule(
+                "!(self.insecureSkipVerify && has(self.caSecretName))",
+                "insecureSkipVerify and caSecretName exclude each other: the certificate is checked or it is not",
+            ),
+        )
+    )
+
+    host: Annotated[str, Field(min_length=1, max_length=253, pattern=HOST_AND_PORT)]
+    """Registry host as it stands in image names, with its port if it has one, such as registry.example.com:5000."""
+    mirrors: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=16)] = Field(
+        default=[], json_schema_extra=_ATOMIC
+    )
+    """Hosts to pull from instead, tried in this order before the registry itself. Pushes never go to a mirror."""
+    plain_http: Annotated[bool, Field(alias="plainHTTP")] = False
+    """Speak HTTP without TLS."""
+    insecure_skip_verify: bool = False
+    """Speak TLS but accept any certificate."""
+    ca_secret_name: Name | None = None
+    """Secret with the registry's certificate authorities under the key ca.crt (PEM)."""
+
+
+class DNS(Model):
+    """Name resolution inside build steps; the pod's own settings where unset."""
+
+    nameservers: Annotated[list[Annotated[str, Field(max_length=45)]], Field(max_length=3)] = Field(
+        default=[], json_schema_extra=_ATOMIC
+    )
+    """Addresses of name servers. BuildKit drops loopback addresses, so a node-local resolver on 127.0.0.0/8 is none."""
+    search_domains: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=_ATOMIC)
+    """Domains that short names are looked up in."""
+    options: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=32)] = Field(
+        default=[], json_schema_extra=_ATOMIC
+    )
+    """Resolver options, such as ndots:2."""
+
+
+class GarbageCollection(Model):
+    """When build cache is deleted. Unset amounts follow from cache.size with about 40 % headroom.
+
+    The daemon collects only after a build has ended, so a build needs room beyond maxUsedSpace.
+    """
+
+    max_used_space: Size | None = None
+    """Cache above this is deleted; unset: 60 % of cache.size."""
+    reserved_space: Size | None = None
+    """Cache below this is kept whatever its age; unset: 10 % of cache.size."""
+    min_free_space: Size | None = None
+    """Free space to keep on the disk that holds the cache; unset: none, as that disk is shared with the whole node."""
+    keep_seconds: Annotated[int, Field(ge=60, le=31_536_000)] = 5_184_000
+    """Age in seconds after which unused cache is deleted even if there is room."""
+
+
+class Daemon(Model):
+    """The daemon's configuration, from which buildkitd.toml is written."""
+
+    log_level: LogLevel = LogLevel.INFO
+    """How much the daemon logs."""
+    max_parallelism: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Build steps that may run at once, over all builds; unset: no limit."""
+    registries: Annotated[list[Registry], Field(max_length=64)] = Field(default=[], json_schema_extra=list_map("host"))
+    """Settings for registry hosts."""
+    dns: DNS | None = None
+    """Name resolution inside build steps."""
+    garbage_collection: GarbageCollection = GarbageCollection()
+    """When build cache is deleted."""
+    toml: Annotated[str, Field(max_length=65536)] | None = None
+    """Raw buildkitd.toml, merged last over what the other fields produce. A key unknown to buildkitd is an error."""
+
+
+class Cache(Model):
+    """Where the daemon keeps its build cache."""
+
+    size: Annotated[
+        Size,
+        Field(
+            json_schema_extra=rules(
+                rule("isQuantity(self)", "must be a quantity such as 20Gi"),
+                rule(
+                    "!isQuantity(self) || quantity(self).compareTo(quantity('1Gi')) >= 0",
+                    "must be at least 1Gi: a daemon with less cannot hold the layers of one build",
+                ),
+            )
+        ),
+    ] = "20Gi"
+    """Room for cache and running builds. A pod that exceeds it is evicted by its node."""
+
+
+class TLS(Model):
+    """How a shared daemon proves itself and whom it lets in."""
+
+    mode: TLSMode = TLSMode.SELF_SIGNED
+    """SelfSigned: mutual TLS by a certificate authority of this builder's own. Disabled: anyone who can reach the port
+    can build, and build steps can drive the daemon.
+    """
+    dns_names: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=_SET)
+    """Further names that clients reach the builder by, such as a load balancer's; the Service's own are always there."""
+
+
+class Service(Model):
+    """The Service in front of a shared builder."""
+
+    type: ServiceType = ServiceType.CLUSTER_IP
+    """How the Service is published."""
+    annotations: Annotations = {}
+    """Annotations of the Service, such as a cloud load balancer's settings. Put no HTTP/2 proxy in front: it splits a
+    build's session.
+    """
+
+
+class Toleration(Model):
+    """A taint that the builder's pods put up with."""
+
+    key: Annotated[str, Field(max_length=316)] | None = None
+    """Taint key; unset with operator Exists matches all."""
+    operator: Literal["Exists", "Equal"] | None = None
+    """How key and value are compared; unset means Equal."""
+    value: LabelValue | None = None
+    """Taint value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Taint effect; unset matches all."""
+    toleration_seconds: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
+    """Seconds that a NoExecute taint is tolerated."""
+
+
+class TopologySpreadConstraint(Model):
+    """How the builder's pods spread over zones or nodes; the selector is always the builder's own pods."""
+
+    max_skew: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Largest difference in number of pods between two domains."""
+    topology_key: Annotated[str, Field(min_length=1, max_length=316)]
+    """Node label whose values are the domains, such as topology.kubernetes.io/zone."""
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "ScheduleAnyway"
+    """What happens when the constraint cannot be met."""
+
+
+RESERVED_KEYS = " || ".join(f"k.startsWith('{prefix}')" for prefix in names.RESERVED_PREFIXES)
+
+
+def _free_keys(what: str) -> dict[str, Any]:
+    prefixes = ", ".join(names.RESERVED_PREFIXES)
+    return rules(rule(f"!self.exists(k, {RESERVED_KEYS})", f"{what} may not begin with {prefixes}"))
+
+
+class PodOverlay(Model):
+    """What is added to the builder's pods, for scheduling and for other tools."""
+
+    labels: Annotated[Labels, Field(json_schema_extra=_free_keys("label keys"))] = {}
+    """Further labels."""
+    annotations: Annotated[Annotations, Field(json_schema_extra=_free_keys("annotation keys"))] = {}
+    """Further annotations."""
+    node_selector: Labels = {}
+    """Labels that a node must have."""
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default=[], json_schema_extra=_ATOMIC)
+    """Taints that the pods put up with."""
+    affinity: dict[str, Any] | None = Field(
+        default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
+    )
+    """Affinity rules, as in a pod's spec.affinity."""
+    topology_spread_constraints: Annotated[list[TopologySpreadConstraint], Field(max_length=8)] = Field(
+        default=[], json_schema_extra=list_map("topologyKey")
+    )
+    """How the pods spread over zones or nodes."""
+    priority_class_name: Name | None = None
+    """PriorityClass of the pods."""
+    service_account_name: Name | None = None
+    """ServiceAccount of the pods; unset: one of the builder's own. No token is mounted either way."""
+
+
+class Shared(Model):
+    """A daemon behind a Service, for many jobs."""
+
+    replicas: Annotated[int, Field(ge=0, le=100)] = 1
+    """Number of daemons, each with a cache of its own."""
+    port: Annotated[int, Field(ge=1024, le=65535)] = 1234
+    """TCP port of daemon and Service; not below 1024, as a rootless daemon cannot listen there."""
+    tls: TLS = TLS()
+    """Certificates of daemon and clients."""
+    service: Service = Service()
+    """The Service in front of the daemons."""
+    drain_timeout_seconds: Annotated[int, Field(ge=0, le=86400)] = 900
+    """Seconds that a stopping daemon waits for the builds it is running; those still running after that are lost."""
+    pod: PodOverlay = PodOverlay()
+    """What is added to the builder's pods."""
+
+
+class BuilderSpec(Model):
+    """What a builder should be."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.mode == 'Shared' || !has(self.shared)",
+                "shared is only for mode Shared; remove it or set mode to Shared",
+                ".shared",
+            ),
+        )
+    )
+
+    mode: Mode
+    """Shared: one daemon behind a Service for many jobs. Sidecar: a daemon of its own in every job's pod."""
+    suspend: bool = False
+    """Leave everything as it is: the operator changes nothing of this builder while this is true."""
+    isolation: Isolation = Isolation.ROOTLESS
+    """Rootless: the daemon runs as uid 1000 without privileges; its namespace must allow Pod Security level privileged,
+    as seccomp and AppArmor are off for it.
+    """
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
+    """Image of a rootless BuildKit; unset: the release that the operator was tested with, shown in status.image."""
+    image_pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
+    """When the image is pulled."""
+    image_pull_secrets: Annotated[list[LocalReference], Field(max_length=16)] = Field(
+        default=[], json_schema_extra=list_map("name")
+    )
+    """Secrets for pulling the image."""
+    resources: Resources = Resources()
+    """What the daemon, with the build steps it runs, may use of its node."""
+    env: Annotated[list[EnvVar], Field(max_length=64)] = Field(default=[], json_schema_extra=list_map("name"))
+    """Environment variables of the daemon, such as HTTPS_PROXY and NO_PROXY for pulls."""
+    daemon: Daemon = Daemon()
+    """The daemon's configuration."""
+    cache: Cache = Cache()
+    """The build cache."""
+    shared: Shared | None = None
+    """Settings of mode Shared; unset there means all defaults. `kubectl scale` and autoscalers need it set."""
+
+
+class ConditionStatus(StrEnum):
+    """Whether a condition holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Model):
+    """One statement on the builder's state (Kubernetes API conventions, "Typical status properties")."""
+
+    type: Annotated[str, Field(min_length=1, max_length=316)]
+    """Ready: usable now. Reconciling, Stalled: present only while True; Stalled needs somebody to change something."""
+    status: ConditionStatus
+    """Whether it holds."""
+    reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
+    """Why, in one word for machines."""
+    message: Annotated[str, Field(max_length=32768)]
+    """Why, in a sentence for people, with the remedy where there is one."""
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    """When status last changed."""
+    observed_generation: Annotated[int, Field(ge=0, json_schema_extra=_INT64)]
+    """The generation of the spec that this was said of."""
+
+
+class BuilderStatus(Model):
+    """What a builder is."""
+
+    observed_generation: Annotated[int, Field(json_schema_extra=_INT64)] = -1
+    """Generation of the spec that was last processed; -1 until then."""
+    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(default=[], json_schema_extra=list_map("type"))
+    """What holds for the builder now."""
+    endpoint: str | None = None
+    """Address for `buildctl --addr` and buildx's remote driver."""
+    connection_secret_name: str | None = None
+    """Secret with everything a job needs to connect: BUILDKIT_HOST and, with TLS, ca.crt, tls.crt, tls.key."""
+    image: str | None = None
+    """Image that the daemon runs."""
+    replicas: int | None = None
+    """Number of daemons that exist."""
+    ready_replicas: int | None = None
+    """Number of daemons that answer."""
+    selector: str | None = None
+    """Label selector of the daemons' pods, for autoscalers."""
+    certificate_not_after_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+    """When the daemon's certificate ends; it is renewed well before."""
+
+
+class Metadata(Model):
+    """The part of an object's metadata that a builder's fate depends on."""
+
+    name: str
+    """Name of the builder."""
+    namespace: str
+    """Its namespace."""
+    uid: str
+    """Its identity over time."""
+    generation: int
+    """Counts the changes of its spec."""
+
+
+class BuildKitBuilder(Model):
+    """Gives CI jobs a BuildKit to build and push images with: no Docker-in-Docker, no docker socket, no privileges."""
+
+    metadata: Metadata
+    """Who the builder is."""
+    spec: BuilderSpec
+    """What the builder should be."""
+
+    @property
+    def shared(self) -> Shared:
+        """The settings of mode Shared, defaults where none are given."""
+        return self.spec.shared or Shared()

@@ -1,0 +1,55 @@
+"""Every name the outside world knows us by: the API group, labels, annotations, and what a builder's children are called."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "buildkit-operator.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "BuildKitBuilder"
+PLURAL: Final = "buildkitbuilders"
+SINGULAR: Final = "buildkitbuilder"
+SHORT_NAME: Final = "bkb"
+CATEGORY: Final = "buildkit"
+
+FIELD_MANAGER: Final = "buildkit-operator"
+"""Field manager of every server-side apply, children and status alike."""
+
+CONTROLLER: Final = f"{GROUP}/builder-controller"
+"""The component that events are reported by."""
+
+BUILDER_LABEL: Final = f"{GROUP}/builder"
+"""On every child and every builder pod: the name of the builder it belongs to."""
+
+APPLIED_HASH: Final = f"{GROUP}/applied-hash"
+"""Annotation on a child: digest of what was last applied, so that an unchanged child needs no write."""
+
+CONFIG_HASH: Final = f"{GROUP}/config-hash"
+"""Annotation on a pod template: digest of what the daemon reads only at its start (configuration, certificates)."""
+
+RESERVED_PREFIXES: Final = (f"{GROUP}/", "app.kubernetes.io/", "argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/")
+"""Label and annotation keys that users may not set on our pods: ours, or ones by which a GitOps tool would claim them."""
+
+MAX_NAME_LENGTH: Final = 40
+"""Longest builder name, in characters: every derived name, StatefulSet pods' controller-revision-hash label (63) included, fits."""
+
+
+def daemon(builder: str) -> str:
+    """Name the daemon's workload, Service, ServiceAccount, ConfigMap and PodDisruptionBudget."""
+    return f"{builder}-buildkitd"
+
+
+def authority_secret(builder: str) -> str:
+    """Name the Secret with the builder's own certificate authority; its key never leaves the operator."""
+    return f"{builder}-buildkitd-ca"
+
+
+def server_secret(builder: str) -> str:
+    """Name the Secret with the certificate that the daemon presents."""
+    return f"{builder}-buildkitd-tls"
+
+
+def connection_secret(builder: str) -> str:
+    """Name the Secret a job mounts to reach the builder from outside injection."""
+    return f"{builder}-connection"
