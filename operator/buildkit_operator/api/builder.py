@@ -313,7 +313,7 @@ class TLS(Model):
     can build, and build steps can drive the daemon.
     """
     dns_names: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=_SET)
-    """Further names that clients reach the builder by, such as a load balancer's; the Service's own are always there."""
+    """Further names that clients use, such as a load balancer's; the Service's own are always included."""
 
 
 class Service(Model):

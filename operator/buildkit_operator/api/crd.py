@@ -25,10 +25,12 @@ _COLUMNS = (
     ("Message", "string", f"{_READY}.message", 1, "Why it can or cannot be used, in a sentence."),
 )
 
+_UNSEEN = {"observedGeneration": -1}
+
 _NAME_RULES = (
     rule(
         f"self.metadata.name.size() <= {names.MAX_NAME_LENGTH}",
-        f"the name of a builder may have at most {names.MAX_NAME_LENGTH} characters, so that the names made from it fit",
+        f"the name of a builder may have at most {names.MAX_NAME_LENGTH} characters, so that names made from it fit",
     ),
     rule(
         f"self.metadata.name.matches('{_LETTER_FIRST}')",
@@ -90,9 +92,8 @@ def _object_schema() -> Schema:
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(BuilderSpec.model_json_schema(by_alias=True)),
-            # A new object without conditions would count as ready for kstatus; -1 tells it that nobody has looked yet.
-            "status": structural(BuilderStatus.model_json_schema(by_alias=True))
-            | {"default": {"observedGeneration": -1}},
+            # Without conditions kstatus calls an object ready; observedGeneration -1 says that nobody has looked yet.
+            "status": {**structural(BuilderStatus.model_json_schema(by_alias=True)), "default": _UNSEEN},
         },
         "x-kubernetes-validations": list(_NAME_RULES),
     }

@@ -1,4 +1,4 @@
-"""Every name the outside world knows us by: the API group, labels, annotations, and what a builder's children are called."""
+"""Every name the outside world knows us by: API group, labels, annotations, what a builder's children are called."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ CONFIG_HASH: Final = f"{GROUP}/config-hash"
 """Annotation on a pod template: digest of what the daemon reads only at its start (configuration, certificates)."""
 
 RESERVED_PREFIXES: Final = (f"{GROUP}/", "app.kubernetes.io/", "argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/")
-"""Label and annotation keys that users may not set on our pods: ours, or ones by which a GitOps tool would claim them."""
+"""Prefixes of keys that users may not set on our pods: ours, and those by which a GitOps tool would claim them."""
 
 MAX_NAME_LENGTH: Final = 40
-"""Longest builder name, in characters: every derived name, StatefulSet pods' controller-revision-hash label (63) included, fits."""
+"""Longest builder name in characters, so that every derived name fits, a pod's controller-revision-hash label too."""
 
 
 def daemon(builder: str) -> str:

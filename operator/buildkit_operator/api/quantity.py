@@ -1,4 +1,4 @@
-"""Kubernetes quantities (`500m`, `1.5Gi`, `2e3`): their value, and the one spelling that the API server keeps of each."""
+"""Kubernetes quantities (`500m`, `1.5Gi`, `2e3`): their value, and the one spelling the API server keeps of each."""
 
 from __future__ import annotations
 
