@@ -19,8 +19,8 @@ FIELD_MANAGER: Final = "buildkit-operator"
 CONTROLLER: Final = f"{GROUP}/builder-controller"
 """The component that events are reported by."""
 
-BUILDER_LABEL: Final = f"{GROUP}/builder"
-"""On every child and every builder pod: the name of the builder it belongs to."""
+OWNER_LABEL: Final = f"{GROUP}/owner"
+"""On every child and every daemon pod: the name of the builder it belongs to."""
 
 APPLIED_HASH: Final = f"{GROUP}/applied-hash"
 """Annotation on a child: digest of what was last applied, so that an unchanged child needs no write."""

@@ -1,0 +1,50 @@
+"""The vocabulary of conditions and events: every reason that a builder can be in, and the error that carries one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """Types of conditions, as kstatus reads them (cli-utils, pkg/kstatus/README.md)."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Reason(StrEnum):
+    """Why a builder is in the state it is in."""
+
+    # good
+    AVAILABLE = "Available"
+    PROGRESSING = "Progressing"
+    SUSPENDED = "Suspended"
+    SCALED_TO_ZERO = "ScaledToZero"
+    # somebody must change the builder or what it refers to
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_TOML = "InvalidToml"
+    SECRET_NOT_FOUND = "SecretNotFound"
+    SIDECAR_NOT_AVAILABLE = "SidecarNotAvailable"
+    NAME_CONFLICT = "NameConflict"
+    REJECTED = "Rejected"
+    # pods cannot be made or cannot start
+    POD_SECURITY_DENIED = "PodSecurityDenied"
+    PODS_REFUSED = "PodsRefused"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONTAINER_CONFIG_ERROR = "ContainerConfigError"
+    USER_NAMESPACE_DENIED = "UserNamespaceDenied"
+    OUT_OF_MEMORY = "OutOfMemory"
+    EVICTED = "Evicted"
+    CRASH_LOOP = "CrashLoop"
+
+
+class Problem(Exception):  # noqa: N818  it is raised, but above all it is a state that a builder is in
+    """Something only a person can mend: the builder is Stalled until it is, and its children stay as they are."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        """Take the reason and a sentence that names what is wrong and the remedy, without secrets in it."""
+        super().__init__(message)
+        self.reason = reason
+        self.message = message

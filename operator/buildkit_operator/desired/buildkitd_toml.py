@@ -1,0 +1,185 @@
+"""The daemon's configuration: fields of the spec turned into buildkitd.toml, the raw part merged last and checked."""
+
+from __future__ import annotations
+
+import tomllib
+from difflib import get_close_matches
+from typing import Any
+
+import tomli_w
+
+from buildkit_operator.api import quantity
+from buildkit_operator.api.builder import BuildKitBuilder, GarbageCollection, Mode, Registry, TLSMode
+from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.desired import buildkitd_keys as keys
+from buildkit_operator.desired import paths
+
+Config = dict[str, Any]
+
+
+def render(builder: BuildKitBuilder) -> str:
+    """Return buildkitd.toml for a builder.
+
+    Raises Problem when the raw part is no TOML, has a key that buildkitd would pass over, or one that is not the user's.
+    """
+    return tomli_w.dumps(_merge(_from_fields(builder), _from_user(builder.spec.daemon.toml or "")))
+
+
+def _from_fields(builder: BuildKitBuilder) -> Config:
+    daemon = builder.spec.daemon
+    oci: Config = {"enabled": True, "noProcessSandbox": True, "gc": True}
+    if daemon.max_parallelism is not None:
+        oci["max-parallelism"] = daemon.max_parallelism
+    oci["gcpolicy"] = _garbage_collection(daemon.garbage_collection, builder.spec.cache.size)
+    config: Config = {
+        "root": paths.ROOT,
+        "log": {"level": daemon.log_level.value},
+        "grpc": _listeners(builder),
+        # Without these two the daemon looks for devices and for a containerd that a pod does not have.
+        "cdi": {"disabled": True},
+        "worker": {"oci": oci, "containerd": {"enabled": False}},
+    }
+    if daemon.registries:
+        config["registry"] = {registry.host: _registry(registry) for registry in daemon.registries}
+    if daemon.dns is not None:
+        config["dns"] = {
+            "nameservers": daemon.dns.nameservers,
+            "searchDomains": daemon.dns.search_domains,
+            "options": daemon.dns.options,
+        }
+    return config
+
+
+def _listeners(builder: BuildKitBuilder) -> Config:
+    if builder.spec.mode is Mode.SIDECAR:
+        # No TCP: build steps share the pod's network and could drive the daemon through it.
+        return {"address": [paths.SOCKET]}
+    grpc: Config = {"address": [paths.SOCKET, f"tcp://:{builder.shared.port}"]}
+    if builder.shared.tls.mode is not TLSMode.DISABLED:
+        grpc["tls"] = {
+            "cert": f"{paths.CERTIFICATE_DIRECTORY}/tls.crt",
+            "key": f"{paths.CERTIFICATE_DIRECTORY}/tls.key",
+            "ca": f"{paths.CERTIFICATE_DIRECTORY}/ca.crt",
+        }
+    return grpc
+
+
+def _garbage_collection(wanted: GarbageCollection, cache_size: str) -> list[Config]:
+    """Return BuildKit's four default policies (cmd/buildkitd/config/gcpolicy.go) with amounts that fit the cache.
+
+    Its own amounts are shares of the node's disk, which know nothing of the volume's limit. It collects only after a
+    build, and counts too little (moby/buildkit#6931), so 40 % of the volume stay free for the builds that are running.
+    """
+    size = quantity.value(cache_size)
+    caps = {
+        "maxUsedSpace": int(quantity.value(wanted.max_used_space) if wanted.max_used_space else size * 60 / 100),
+        "reservedSpace": int(quantity.value(wanted.reserved_space) if wanted.reserved_space else size * 10 / 100),
+    }
+    if wanted.min_free_space:
+        caps["minFreeSpace"] = int(quantity.value(wanted.min_free_space))
+    return [
+        {
+            "filters": ["type==source.local", "type==exec.cachemount", "type==source.git.checkout"],
+            "keepDuration": "48h",
+            "maxUsedSpace": min(512_000_000, caps["maxUsedSpace"]),
+        },
+        {"keepDuration": f"{wanted.keep_seconds}s", **caps},
+        caps,
+        {"all": True, **caps},
+    ]
+
+
+def _registry(registry: Registry) -> Config:
+    config: Config = {}
+    if registry.mirrors:
+        config["mirrors"] = registry.mirrors
+    if registry.plain_http:
+        config["http"] = True
+    if registry.insecure_skip_verify:
+        config["insecure"] = True
+    if registry.ca_secret_name:
+        config["ca"] = [paths.registry_authority(registry.ca_secret_name)]
+    return config
+
+
+def _from_user(text: str) -> Config:
+    try:
+        config = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Problem(Reason.INVALID_TOML, f"spec.daemon.toml is not valid TOML: {error}.") from None
+    _check(config, keys.KEYS, ())
+    return config
+
+
+def _check(config: Config, known: keys.Table, path: tuple[str, ...]) -> None:
+    for key, value in config.items():
+        here = (*path, key)
+        name = _spell(here)
+        if here in keys.OWNED:
+            raise Problem(Reason.INVALID_TOML, f"spec.daemon.toml sets {name}, which is the operator's; remove it.")
+        wanted = known.get(key, known.get(keys.ANY_KEY))
+        if wanted is None:
+            raise Problem(
+                Reason.INVALID_TOML,
+                f"spec.daemon.toml has the key {name}, which buildkitd does not know and would pass over"
+                f"{_suggestion(key, known)}.",
+            )
+        _check_value(value, wanted, here)
+
+
+def _check_value(value: Any, wanted: keys.Type | keys.Table | list[keys.Table], path: tuple[str, ...]) -> None:
+    match wanted:
+        case dict():
+            if not isinstance(value, dict):
+                raise _wrong_type(path, "a table")
+            _check(value, wanted, path)
+        case [table]:
+            if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+                raise _wrong_type(path, "an array of tables")
+            for item in value:
+                _check(item, table, path)
+        case str():
+            if not _has_type(value, wanted):
+                raise _wrong_type(path, wanted)
+
+
+def _has_type(value: Any, wanted: keys.Type) -> bool:
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    match wanted:
+        case keys.STRING:
+            return isinstance(value, str)
+        case keys.BOOLEAN:
+            return isinstance(value, bool)
+        case keys.INTEGER:
+            return is_integer
+        case keys.STRINGS:
+            return isinstance(value, list) and all(isinstance(item, str) for item in value)
+        case keys.LABELS:
+            return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+        case keys.DURATION | keys.DISK_SPACE:
+            return is_integer or isinstance(value, str)
+        case _:
+            return True
+
+
+def _wrong_type(path: tuple[str, ...], wanted: str) -> Problem:
+    return Problem(Reason.INVALID_TOML, f"spec.daemon.toml: {_spell(path)} must be {wanted}.")
+
+
+def _spell(path: tuple[str, ...]) -> str:
+    """Return a key as TOML writes it: a part with a dot in quotes."""
+    return ".".join(f'"{part}"' if "." in part else part for part in path)
+
+
+def _suggestion(key: str, known: keys.Table) -> str:
+    close = get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _merge(under: Config, over: Config) -> Config:
+    """Return the tables of both, where both have a value that of the second; lists are replaced, not joined."""
+    merged = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

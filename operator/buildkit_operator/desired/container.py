@@ -1,0 +1,116 @@
+"""The daemon's container with its volumes: one rendering, whatever pod it runs in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder, EnvVar, Mode, Resources, TLSMode
+from buildkit_operator.desired import paths
+from buildkit_operator.desired.metadata import Manifest
+
+DEFAULT_IMAGE: Final = "docker.io/moby/buildkit:v0.34.2-rootless"
+"""The release that the operator is tested with."""
+
+CONTAINER: Final = "buildkitd"
+UID: Final = 1000
+"""User and group of the daemon in BuildKit's rootless images."""
+
+START_SECONDS: Final = 120
+"""How long a daemon may take until it first answers, in seconds."""
+
+
+@dataclass(frozen=True)
+class DaemonContainer:
+    """The daemon's container and the volumes it mounts."""
+
+    container: Manifest
+    volumes: list[Manifest]
+
+
+def daemon_container(builder: BuildKitBuilder, default_image: str) -> DaemonContainer:
+    """Return the daemon's container. Never privileged, and never with allowPrivilegeEscalation: false, under which
+    newuidmap fails and the daemon cannot start (moby/buildkit#1671).
+    """
+    mounted = _volumes(builder)
+    spec = builder.spec
+    container: Manifest = {
+        "name": CONTAINER,
+        "image": spec.image or default_image,
+        "imagePullPolicy": spec.image_pull_policy.value,
+        "command": _script("run.sh", paths.TOML, paths.ROOT),
+        "env": [{"name": "BUILDKIT_HOST", "value": paths.SOCKET}, *(_env(variable) for variable in spec.env)],
+        "resources": _resources(spec.resources),
+        "securityContext": {
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "Unconfined"},
+            "appArmorProfile": {"type": "Unconfined"},
+        },
+        # The last lines of its log say why a daemon could not start, without a right to read logs.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": volume["name"], "mountPath": path, **more} for volume, path, more in mounted],
+    }
+    if spec.mode is Mode.SHARED:
+        container |= _serving(builder)
+    return DaemonContainer(container, [volume for volume, _, _ in mounted])
+
+
+def _serving(builder: BuildKitBuilder) -> Manifest:
+    """Return what a daemon needs that others connect to: its port, probes and a stop that waits for builds."""
+    ready = {"exec": {"command": _script("ready.sh")}}
+    return {
+        "ports": [{"name": "buildkit", "containerPort": builder.shared.port, "protocol": "TCP"}],
+        # The script itself waits, so the pod is ready when the daemon is and not at the next round of a probe.
+        "startupProbe": {
+            "exec": {"command": _script("ready.sh", str(START_SECONDS))},
+            "timeoutSeconds": START_SECONDS + 10,
+            "failureThreshold": 1,
+            "periodSeconds": 1,
+        },
+        # No liveness probe: garbage collection holds the daemon's locks (moby/buildkit#3871), and a restart loses builds.
+        "readinessProbe": {**ready, "timeoutSeconds": 30, "periodSeconds": 10, "failureThreshold": 3},
+        "lifecycle": {
+            "preStop": {"exec": {"command": _script("drain.sh", str(builder.shared.drain_timeout_seconds))}},
+        },
+    }
+
+
+def _script(name: str, *arguments: str) -> list[str]:
+    return ["/bin/sh", f"{paths.CONFIG_DIRECTORY}/{name}", *arguments]
+
+
+def _env(variable: EnvVar) -> Manifest:
+    if variable.value_from is None:
+        return {"name": variable.name, "value": variable.value or ""}
+    return {"name": variable.name, "valueFrom": variable.value_from.model_dump(by_alias=True, exclude_none=True)}
+
+
+def _resources(resources: Resources) -> Manifest:
+    return resources.model_dump(by_alias=True, exclude_none=True)
+
+
+def _volumes(builder: BuildKitBuilder) -> list[tuple[Manifest, str, Manifest]]:
+    """Return each volume with the path it is mounted at and what else its mount says."""
+    read_only: Manifest = {"readOnly": True}
+    name = builder.metadata.name
+    volumes: list[tuple[Manifest, str, Manifest]] = [
+        ({"name": "buildkit-config", "configMap": {"name": names.daemon(name)}}, paths.CONFIG_DIRECTORY, read_only),
+        ({"name": "buildkit-socket", "emptyDir": {}}, paths.SOCKET_DIRECTORY, {}),
+        ({"name": "buildkit-state", "emptyDir": {"sizeLimit": builder.spec.cache.size}}, paths.STATE_DIRECTORY, {}),
+    ]
+    if builder.spec.mode is Mode.SHARED and builder.shared.tls.mode is not TLSMode.DISABLED:
+        secret = {"name": "buildkit-tls", "secret": {"secretName": names.server_secret(name)}}
+        volumes.append((secret, paths.CERTIFICATE_DIRECTORY, read_only))
+    if secrets := registry_authority_secrets(builder):
+        sources = [{"secret": {"name": s, "items": [{"key": "ca.crt", "path": f"{s}.crt"}]}} for s in secrets]
+        authorities: Manifest = {"name": "buildkit-registry-ca", "projected": {"sources": sources}}
+        volumes.append((authorities, paths.REGISTRY_AUTHORITY_DIRECTORY, read_only))
+    return volumes
+
+
+def registry_authority_secrets(builder: BuildKitBuilder) -> list[str]:
+    """Return the names of the Secrets that hold certificate authorities of registries, each once."""
+    return sorted({r.ca_secret_name for r in builder.spec.daemon.registries if r.ca_secret_name})

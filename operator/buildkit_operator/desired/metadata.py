@@ -1,0 +1,67 @@
+"""What every child of a builder has in common: labels, owner, and how a manifest begins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as JSON."""
+
+
+def labels(builder: BuildKitBuilder) -> dict[str, str]:
+    """Return the labels of every child. None is taken from the builder: GitOps tools would claim what carries theirs."""
+    return {
+        **selector(builder),
+        "app.kubernetes.io/instance": builder.metadata.name,
+        "app.kubernetes.io/part-of": "buildkit-operator",
+        "app.kubernetes.io/managed-by": "buildkit-operator",
+    }
+
+
+def selector(builder: BuildKitBuilder) -> dict[str, str]:
+    """Return the labels that select the daemon's pods. Fixed for ever: a workload's selector cannot be changed."""
+    return {names.OWNER_LABEL: builder.metadata.name, "app.kubernetes.io/name": "buildkitd"}
+
+
+def selector_string(builder: BuildKitBuilder) -> str:
+    """Return the same selector as a string, for the scale subresource."""
+    return ",".join(f"{key}={value}" for key, value in selector(builder).items())
+
+
+def child(builder: BuildKitBuilder, api_version: str, kind: str, name: str, **rest: Any) -> Manifest:
+    """Return a manifest that belongs to the builder: garbage collection deletes it with its owner, also while we are away."""
+    annotations = rest.pop("annotations", None)
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": builder.metadata.namespace,
+            "labels": labels(builder),
+            **({"annotations": annotations} if annotations else {}),
+            "ownerReferences": [owner_reference(builder)],
+        },
+        **rest,
+    }
+
+
+def owner_reference(builder: BuildKitBuilder) -> Manifest:
+    """Return the reference by which a child names the builder as its controller."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": builder.metadata.name,
+        "uid": builder.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def digest(content: Any) -> str:
+    """Return a short digest of JSON content, the same for the same content whatever its order of keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,27 @@
+"""Where things lie in the daemon's container: the one place that scripts, configuration and volumes agree on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CONFIG_DIRECTORY: Final = "/etc/buildkit-operator"
+TOML: Final = f"{CONFIG_DIRECTORY}/buildkitd.toml"
+
+CERTIFICATE_DIRECTORY: Final = "/etc/buildkit-tls"
+REGISTRY_AUTHORITY_DIRECTORY: Final = "/etc/buildkit-registry-ca"
+
+STATE_DIRECTORY: Final = "/home/user/.local/share/buildkit"
+"""Where the volume is mounted: on the image's own volume at this path mounts fail with GKE's COS (moby/buildkit#879)."""
+
+ROOT: Final = f"{STATE_DIRECTORY}/root"
+"""The daemon's root, a private directory in the volume: see run.sh."""
+
+SOCKET_DIRECTORY: Final = "/run/buildkit"
+"""Not the default under /run/user/1000: buildkitd closes that directory to every other uid."""
+
+SOCKET: Final = f"unix://{SOCKET_DIRECTORY}/buildkitd.sock"
+
+
+def registry_authority(secret: str) -> str:
+    """Return the file that holds the certificate authorities of a registry's Secret."""
+    return f"{REGISTRY_AUTHORITY_DIRECTORY}/{secret}.crt"

@@ -1,0 +1,7 @@
+"""The shell scripts that run in the daemon's container, as they are mounted there."""
+
+from importlib.resources import files
+from typing import Final
+
+SCRIPTS: Final = {name: files(__name__).joinpath(name).read_text() for name in ("run.sh", "ready.sh", "drain.sh")}
+"""File name to text."""

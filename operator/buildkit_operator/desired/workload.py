@@ -1,0 +1,93 @@
+"""The shared daemon's workload and what belongs to it: Deployment, ServiceAccount, ConfigMap, PodDisruptionBudget."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder, PodOverlay
+from buildkit_operator.desired.container import daemon_container
+from buildkit_operator.desired.metadata import Manifest, child, digest, labels, selector
+from buildkit_operator.desired.scripts import SCRIPTS
+
+STOP_SECONDS: Final = 30
+"""How long a drained daemon may take to end, in seconds."""
+
+
+def config_map(builder: BuildKitBuilder, toml: str) -> Manifest:
+    """Return the ConfigMap with the daemon's configuration and scripts."""
+    data = {"buildkitd.toml": toml, **SCRIPTS}
+    return child(builder, "v1", "ConfigMap", names.daemon(builder.metadata.name), data=data)
+
+
+def service_account(builder: BuildKitBuilder) -> Manifest:
+    """Return a ServiceAccount without rights and without a token: builds run code that nobody has vetted."""
+    name = names.daemon(builder.metadata.name)
+    return child(builder, "v1", "ServiceAccount", name, automountServiceAccountToken=False)
+
+
+def disruption_budget(builder: BuildKitBuilder) -> Manifest:
+    """Return a PodDisruptionBudget that lets a node drain take one daemon at a time, which then waits for its builds."""
+    return child(
+        builder,
+        "policy/v1",
+        "PodDisruptionBudget",
+        names.daemon(builder.metadata.name),
+        spec={"maxUnavailable": 1, "selector": {"matchLabels": selector(builder)}},
+    )
+
+
+def deployment(builder: BuildKitBuilder, default_image: str, start_inputs: object) -> Manifest:
+    """Return the Deployment. A change of start_inputs, what the daemon reads only at its start, rolls it."""
+    return child(
+        builder,
+        "apps/v1",
+        "Deployment",
+        names.daemon(builder.metadata.name),
+        spec={
+            "replicas": builder.shared.replicas,
+            "revisionHistoryLimit": 2,
+            "selector": {"matchLabels": selector(builder)},
+            # A new daemon is up before an old one is told to stop.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": _pod_template(builder, default_image, digest(start_inputs)),
+        },
+    )
+
+
+def _pod_template(builder: BuildKitBuilder, default_image: str, config_hash: str) -> Manifest:
+    daemon = daemon_container(builder, default_image)
+    overlay = builder.shared.pod
+    spec: Manifest = {
+        "serviceAccountName": overlay.service_account_name or names.daemon(builder.metadata.name),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": builder.shared.drain_timeout_seconds + STOP_SECONDS,
+        "containers": [daemon.container],
+        "volumes": daemon.volumes,
+        **_scheduling(builder, overlay),
+    }
+    if builder.spec.image_pull_secrets:
+        spec["imagePullSecrets"] = [{"name": secret.name} for secret in builder.spec.image_pull_secrets]
+    return {
+        "metadata": {
+            "labels": {**overlay.labels, **labels(builder)},
+            "annotations": {**overlay.annotations, names.CONFIG_HASH: config_hash},
+        },
+        "spec": spec,
+    }
+
+
+def _scheduling(builder: BuildKitBuilder, overlay: PodOverlay) -> Manifest:
+    """Return the fields of a pod that say where it runs, those that are set."""
+    fields = {
+        "nodeSelector": overlay.node_selector,
+        "tolerations": [t.model_dump(by_alias=True, exclude_none=True) for t in overlay.tolerations],
+        "affinity": overlay.affinity,
+        "topologySpreadConstraints": [
+            {**c.model_dump(by_alias=True), "labelSelector": {"matchLabels": selector(builder)}}
+            for c in overlay.topology_spread_constraints
+        ],
+        "priorityClassName": overlay.priority_class_name,
+    }
+    return {name: value for name, value in fields.items() if value}
