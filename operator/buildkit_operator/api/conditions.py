@@ -24,7 +24,7 @@ class Reason(StrEnum):
     # somebody must change the builder or what it refers to
     INVALID_SPEC = "InvalidSpec"
     INVALID_TOML = "InvalidToml"
-    SECRET_NOT_FOUND = "SecretNotFound"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  no password
     SIDECAR_NOT_AVAILABLE = "SidecarNotAvailable"
     NAME_CONFLICT = "NameConflict"
     REJECTED = "Rejected"

@@ -20,7 +20,7 @@ Config = dict[str, Any]
 def render(builder: BuildKitBuilder) -> str:
     """Return buildkitd.toml for a builder.
 
-    Raises Problem when the raw part is no TOML, has a key that buildkitd would pass over, or one that is not the user's.
+    Raises Problem when the raw part is no TOML, or has a key that buildkitd would pass over or that is not the user's.
     """
     return tomli_w.dumps(_merge(_from_fields(builder), _from_user(builder.spec.daemon.toml or "")))
 
@@ -133,11 +133,11 @@ def _check_value(value: Any, wanted: keys.Type | keys.Table | list[keys.Table], 
             if not isinstance(value, dict):
                 raise _wrong_type(path, "a table")
             _check(value, wanted, path)
-        case [table]:
+        case list():
             if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
                 raise _wrong_type(path, "an array of tables")
             for item in value:
-                _check(item, table, path)
+                _check(item, wanted[0], path)
         case str():
             if not _has_type(value, wanted):
                 raise _wrong_type(path, wanted)

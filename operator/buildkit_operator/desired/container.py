@@ -30,8 +30,10 @@ class DaemonContainer:
 
 
 def daemon_container(builder: BuildKitBuilder, default_image: str) -> DaemonContainer:
-    """Return the daemon's container. Never privileged, and never with allowPrivilegeEscalation: false, under which
-    newuidmap fails and the daemon cannot start (moby/buildkit#1671).
+    """Return the daemon's container and its volumes.
+
+    It is never privileged, and never says allowPrivilegeEscalation: false, under which newuidmap fails and the daemon
+    cannot start (moby/buildkit#1671).
     """
     mounted = _volumes(builder)
     spec = builder.spec
@@ -70,7 +72,7 @@ def _serving(builder: BuildKitBuilder) -> Manifest:
             "failureThreshold": 1,
             "periodSeconds": 1,
         },
-        # No liveness probe: garbage collection holds the daemon's locks (moby/buildkit#3871), and a restart loses builds.
+        # No liveness probe: garbage collection blocks the daemon (moby/buildkit#3871), and a restart loses builds.
         "readinessProbe": {**ready, "timeoutSeconds": 30, "periodSeconds": 10, "failureThreshold": 3},
         "lifecycle": {
             "preStop": {"exec": {"command": _script("drain.sh", str(builder.shared.drain_timeout_seconds))}},

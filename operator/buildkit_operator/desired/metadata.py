@@ -14,7 +14,7 @@ Manifest = dict[str, Any]
 
 
 def labels(builder: BuildKitBuilder) -> dict[str, str]:
-    """Return the labels of every child. None is taken from the builder: GitOps tools would claim what carries theirs."""
+    """Return the labels of every child. None comes from the builder: GitOps tools would claim what carries theirs."""
     return {
         **selector(builder),
         "app.kubernetes.io/instance": builder.metadata.name,
@@ -34,7 +34,7 @@ def selector_string(builder: BuildKitBuilder) -> str:
 
 
 def child(builder: BuildKitBuilder, api_version: str, kind: str, name: str, **rest: Any) -> Manifest:
-    """Return a manifest that belongs to the builder: garbage collection deletes it with its owner, also while we are away."""
+    """Return a manifest that belongs to the builder, so that it is deleted with it, also while the operator is away."""
     annotations = rest.pop("annotations", None)
     return {
         "apiVersion": api_version,

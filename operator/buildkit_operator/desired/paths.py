@@ -11,7 +11,7 @@ CERTIFICATE_DIRECTORY: Final = "/etc/buildkit-tls"
 REGISTRY_AUTHORITY_DIRECTORY: Final = "/etc/buildkit-registry-ca"
 
 STATE_DIRECTORY: Final = "/home/user/.local/share/buildkit"
-"""Where the volume is mounted: on the image's own volume at this path mounts fail with GKE's COS (moby/buildkit#879)."""
+"""Where the volume is mounted: with the image's own volume here, mounts fail on GKE's COS (moby/buildkit#879)."""
 
 ROOT: Final = f"{STATE_DIRECTORY}/root"
 """The daemon's root, a private directory in the volume: see run.sh."""

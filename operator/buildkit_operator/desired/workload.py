@@ -27,7 +27,7 @@ def service_account(builder: BuildKitBuilder) -> Manifest:
 
 
 def disruption_budget(builder: BuildKitBuilder) -> Manifest:
-    """Return a PodDisruptionBudget that lets a node drain take one daemon at a time, which then waits for its builds."""
+    """Return a PodDisruptionBudget that lets a node drain take one daemon at a time; that one waits for its builds."""
     return child(
         builder,
         "policy/v1",
