@@ -1,0 +1,47 @@
+"""Every version the test cluster is made of, and the public names of its images, once."""
+
+from typing import Final
+
+KUBERNETES: Final = "1.37.2"
+ETCD: Final = "3.7.0"
+# Also in kubeadm's own list of images, which names the tag that the node image must hold.
+COREDNS: Final = "1.14.6"
+CONTAINERD: Final = "2.4.2"
+RUNC: Final = "1.5.2"
+CNI_PLUGINS: Final = "1.9.1"
+CRICTL: Final = "1.36.0"
+KIND: Final = "0.33.0"
+BUILDKIT: Final = "0.34.2"
+# The one that BuildKit's Dockerfile puts into its rootless image.
+ROOTLESSKIT: Final = "3.2.0"
+BUILDX: Final = "0.38.2"
+HELM: Final = "4.3.1"
+DEBIAN_SUITE: Final = "bookworm"
+
+# The oldest Go that all modules accept, and what is installed where the machine has none.
+GO_MINIMUM: Final = (1, 26, 8)
+
+# Where go.mod files have these versions. A test keeps both equal.
+GO_MODULES: Final = {
+    "kube": {
+        "go.etcd.io/etcd/server/v3": ETCD,
+        "k8s.io/kubernetes": KUBERNETES,
+    },
+    "tools": {
+        "github.com/containerd/containerd/v2": CONTAINERD,
+        "github.com/containernetworking/plugins": CNI_PLUGINS,
+        "github.com/coredns/coredns": COREDNS,
+        "github.com/docker/buildx": BUILDX,
+        "github.com/moby/buildkit": BUILDKIT,
+        "github.com/opencontainers/runc": RUNC,
+        "github.com/rootless-containers/rootlesskit/v3": ROOTLESSKIT,
+        "helm.sh/helm/v4": HELM,
+        "sigs.k8s.io/cri-tools": CRICTL,
+        "sigs.k8s.io/kind": KIND,
+    },
+}
+
+BUILDKIT_IMAGE: Final = f"docker.io/moby/buildkit:v{BUILDKIT}-rootless"
+REGISTRY_IMAGE: Final = "docker.io/library/registry:2.8.2"
+PYTHON_IMAGE: Final = "docker.io/library/python:3.11-slim-bookworm"
+OPERATOR_IMAGE: Final = "buildkit-operator.dev/buildkit-operator:dev"

@@ -1,0 +1,85 @@
+"""Starts programs that cannot outlive the tests, waits until they answer, and shows their log when they do not."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import randrange
+from typing import Final
+
+LOG_LINES_SHOWN: Final = 30
+
+# Linux ends a child with the *thread* that started it, so all are started by one that lives as long as this process.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
+
+
+class ProcessError(Exception):
+    """A program ended or did not answer in time; the message holds the end of its log."""
+
+
+class Process:
+    """A program with its log file, which the kernel kills when this process ends, however it ends (on Linux)."""
+
+    def __init__(self, program: Path, arguments: Sequence[str], log: Path) -> None:
+        self.name = program.name
+        self.log = log
+        setpriv = shutil.which("setpriv")
+        guard = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+        with log.open("a") as output:
+            self._popen = _starter.submit(
+                subprocess.Popen,
+                [*guard, str(program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            ).result()
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the program."""
+        return self._popen.pid
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Poll until the program is ready. Raises ProcessError when it ends or the time is over."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self._popen.poll() is not None:
+                raise ProcessError(f"{self.name} ended with status {self._popen.returncode}:\n{self._end_of_log()}")
+            if time.monotonic() > deadline:
+                raise ProcessError(f"{self.name} was not ready after {seconds:g} seconds:\n{self._end_of_log()}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Kill the program as the kernel would when memory runs out, and wait until it is gone."""
+        self._popen.kill()
+        self._popen.wait()
+
+    def freeze(self) -> None:
+        """Stop the program from running, with its connections left open."""
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen program run on."""
+        self._popen.send_signal(signal.SIGCONT)
+
+    def _end_of_log(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
+
+
+def free_port() -> int:
+    """Return a free loopback port below those that the kernel gives to outgoing connections.
+
+    So a program that is killed finds its port still free when it starts again.
+    """
+    while True:
+        port = randrange(20000, 30000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
