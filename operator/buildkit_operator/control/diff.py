@@ -1,0 +1,53 @@
+"""Whether a live object is already as it should be, so that a write can be left out."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from buildkit_operator.api import names
+from buildkit_operator.desired.metadata import Manifest, digest
+
+_LIST_KEYS: Final = ("name", "uid", "containerPort", "port", "type")
+"""What tells the items of a list apart where the server merges lists; it may add items of its own to those."""
+
+
+def stamped(manifest: Manifest) -> Manifest:
+    """Return the manifest with a digest of itself in an annotation, which tells later that this was what we applied."""
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), names.APPLIED_HASH: digest(manifest)}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def is_applied(wanted: Manifest, live: Manifest) -> bool:
+    """Tell whether applying a stamped manifest would change nothing.
+
+    The digest finds fields that we no longer set; the comparison finds what others changed of those that we do.
+    """
+    annotations = live["metadata"].get("annotations") or {}
+    applied = annotations.get(names.APPLIED_HASH) == wanted["metadata"]["annotations"][names.APPLIED_HASH]
+    return applied and is_within(wanted, live)
+
+
+def is_within(wanted: Any, live: Any) -> bool:
+    """Tell whether all that is wanted is so in live, which may hold more: defaults, and what others manage."""
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(
+            is_within(value, live.get(key)) or (not value and key not in live) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(live, list) and _list_is_within(wanted, live)
+    return bool(wanted == live)
+
+
+def _list_is_within(wanted: list[Any], live: list[Any]) -> bool:
+    key = _list_key(wanted)
+    if key is None or _list_key(live) != key:
+        return len(wanted) == len(live) and all(map(is_within, wanted, live))
+    by_key = {item[key]: item for item in live}
+    return all(item[key] in by_key and is_within(item, by_key[item[key]]) for item in wanted)
+
+
+def _list_key(items: list[Any]) -> str | None:
+    if not items or not all(isinstance(item, dict) for item in items):
+        return None
+    return next((key for key in _LIST_KEYS if all(key in item for item in items)), None)

@@ -1,0 +1,219 @@
+"""Brings one builder closer to what it should be: from the resource to its objects, and from these to its status."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import ValidationError
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.conditions import ConditionType, Problem, Reason
+from buildkit_operator.control import certificates as keeper
+from buildkit_operator.control.cache import owned_by
+from buildkit_operator.control.context import Context, Key, Reconcile
+from buildkit_operator.control.diff import is_applied, stamped
+from buildkit_operator.control.kinds import BUILDERS
+from buildkit_operator.control.secrets import Secrets
+from buildkit_operator.desired import Platform, children, needs_certificates
+from buildkit_operator.desired.certificates import Certificates, Lifetimes
+from buildkit_operator.desired.container import registry_authority_secrets
+from buildkit_operator.kube import errors
+from buildkit_operator.kube.resources import DEPLOYMENT, POD, SECRET, Manifest, Resource
+from buildkit_operator.status import Observed, Status, status_for, status_for_unreadable
+
+RECHECK_SECONDS: Final = 10.0
+"""How soon a builder with a problem is looked at again: what mends it may be an object that is not watched."""
+
+Clock = Callable[[], datetime]
+
+
+class OwnerIsGone(Exception):  # noqa: N818  no error: it passes
+    """A child still belongs to a deleted builder of the same name; garbage collection is about to take it."""
+
+
+def make_reconcile(context: Context) -> Reconcile:
+    """Return the reconcile of BuildKitBuilders."""
+    return BuilderReconcile(context, clock=lambda: datetime.now(UTC))
+
+
+class BuilderReconcile:
+    """One call looks at one builder whole, whatever the event was: nothing depends on having seen every event."""
+
+    def __init__(self, context: Context, clock: Clock) -> None:
+        """Take the engine's parts; `clock` gives the time that certificates and conditions go by."""
+        settings = context.settings
+        self._context = context
+        self._clock = clock
+        self._secrets = Secrets(context.client, time.monotonic)
+        self._platform = Platform(settings.buildkit_image, settings.cluster_domain)
+        self._lifetimes = Lifetimes()
+
+    async def __call__(self, key: Key) -> float | None:
+        """Reconcile one builder and return the seconds until it wants to be looked at again, if it does.
+
+        Raises kube.errors.ApiError and OwnerIsGone, for the caller to try again later.
+        """
+        resource = self._context.cache.get(BUILDERS.primary, *key)
+        if resource is None or "deletionTimestamp" in resource["metadata"]:
+            return None
+        try:
+            builder = BuildKitBuilder.model_validate(resource)
+        except ValidationError as error:
+            await self._refuse(resource, error)
+            return None
+        observed = await (self._look(builder) if builder.spec.suspend else self._bring_about(builder))
+        await self._report(resource, status_for(builder, observed, resource.get("status", {}), self._clock()))
+        return self._next_look(observed)
+
+    async def _bring_about(self, builder: BuildKitBuilder) -> Observed:
+        """Make the builder's objects what they should be; a problem leaves them as they are."""
+        certificates = await self._certificates(builder)
+        try:
+            wanted = children(builder, self._platform, certificates)
+            await self._check_references(builder)
+            for manifest in wanted:
+                await self._apply(builder, manifest)
+            await self._prune(builder, wanted)
+        except Problem as problem:
+            return self._observed(builder, certificates, problem)
+        return self._observed(builder, certificates, None)
+
+    async def _look(self, builder: BuildKitBuilder) -> Observed:
+        """See how a suspended builder is doing and change nothing."""
+        return self._observed(builder, (await keeper.find(builder, self._secrets)).complete(), None)
+
+    def _observed(
+        self, builder: BuildKitBuilder, certificates: Certificates | None, problem: Problem | None
+    ) -> Observed:
+        key = (builder.metadata.namespace, builder.metadata.name)
+        deployment = self._context.cache.get(DEPLOYMENT, key[0], names.daemon(key[1]))
+        if deployment is not None and not owned_by(deployment, builder.metadata.uid):
+            deployment = None
+        return Observed(deployment, self._context.cache.children(key, POD), certificates, problem)
+
+    async def _certificates(self, builder: BuildKitBuilder) -> Certificates | None:
+        if not needs_certificates(builder):
+            return None
+        found = await keeper.find(builder, self._secrets)
+        return keeper.completed(builder, found, self._platform.cluster_domain, self._lifetimes, self._clock())
+
+    async def _check_references(self, builder: BuildKitBuilder) -> None:
+        for name in registry_authority_secrets(builder):
+            if not await self._secrets.exists(builder.metadata.namespace, name):
+                raise Problem(
+                    Reason.SECRET_NOT_FOUND,
+                    f"Secret {name}, which spec.daemon.registries names as caSecretName, does not exist in namespace "
+                    f"{builder.metadata.namespace}. Create it with the key ca.crt.",
+                )
+
+    async def _apply(self, builder: BuildKitBuilder, manifest: Manifest) -> None:
+        """Write one object unless it is as it should be. Raises Problem when it is not ours or is refused."""
+        resource = self._context.client.resource_of(manifest)
+        namespace, name = builder.metadata.namespace, manifest["metadata"]["name"]
+        live = await self._live(resource, namespace, name)
+        if live is not None:
+            _require_ownership(builder, resource, live)
+        wanted = stamped(manifest)
+        if live is not None and is_applied(wanted, live):
+            return
+        try:
+            applied = await self._context.client.apply(wanted)
+        except errors.Invalid as error:
+            raise Problem(Reason.REJECTED, f"The API server refuses {resource.kind} {name}: {error}") from error
+        if resource == SECRET:
+            self._secrets.put(namespace, name, applied)
+
+    async def _live(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """Return an object as it is now, also one that lacks our label and so is not in the cache."""
+        if resource == SECRET:
+            return await self._secrets.get(namespace, name)
+        cached = self._context.cache.get(resource, namespace, name)
+        return cached or await self._context.client.get(resource, namespace, name, metadata_only=True)
+
+    async def _prune(self, builder: BuildKitBuilder, wanted: Iterable[Manifest]) -> None:
+        """Delete what the builder owns and no longer wants."""
+        keep = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
+        for child in await self._owned(builder):
+            if (child["kind"], child["metadata"]["name"]) not in keep:
+                await self._delete(child)
+
+    async def _owned(self, builder: BuildKitBuilder) -> list[Manifest]:
+        namespace, name = builder.metadata.namespace, builder.metadata.name
+        seen = self._context.cache.children((namespace, name))
+        for secret in (names.authority_secret(name), names.server_secret(name), names.connection_secret(name)):
+            live = await self._secrets.get(namespace, secret)
+            if live is not None:
+                seen.append(live)
+        return [child for child in seen if owned_by(child, builder.metadata.uid)]
+
+    async def _delete(self, child: Manifest) -> None:
+        resource, metadata = self._context.client.resource_of(child), child["metadata"]
+        await self._context.client.delete(resource, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+        if resource == SECRET:
+            self._secrets.put(metadata["namespace"], metadata["name"], None)
+
+    async def _refuse(self, resource: Manifest, error: ValidationError) -> None:
+        """Report a spec that an earlier version of the CRD let through."""
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        problem = Problem(Reason.INVALID_SPEC, f"{field}: {first['msg']}.")
+        generation, previous = resource["metadata"]["generation"], resource.get("status", {})
+        await self._report(resource, status_for_unreadable(generation, problem, previous, self._clock()))
+
+    async def _report(self, resource: Manifest, status: Status) -> None:
+        """Write the status if it changed, and then tell of the change in an event."""
+        previous = resource.get("status", {})
+        if status == previous:
+            return
+        metadata = resource["metadata"]
+        await self._context.client.apply_status(
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": names.KIND,
+                "metadata": {key: metadata[key] for key in ("name", "namespace", "uid")},
+                "status": status,
+            }
+        )
+        ready, before = _ready(status), _ready(previous)
+        if (ready["status"], ready["reason"]) == (before.get("status"), before.get("reason")):
+            return
+        calm = ready["status"] == "True" or ready["reason"] in _CALM
+        self._context.recorder.event(
+            resource, "Normal" if calm else "Warning", ready["reason"], ready["message"], action="Reconcile"
+        )
+
+    def _next_look(self, observed: Observed) -> float | None:
+        if observed.problem is not None:
+            return RECHECK_SECONDS
+        if observed.certificates is not None:
+            return max(0.0, (observed.certificates.renewal - self._clock()).total_seconds())
+        return None
+
+
+_CALM: Final = frozenset({Reason.PROGRESSING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
+"""Reasons that are no cause for a warning."""
+
+
+def _ready(status: Status) -> Manifest:
+    conditions: list[Manifest] = status.get("conditions", [])
+    return next((condition for condition in conditions if condition["type"] == ConditionType.READY), {})
+
+
+def _require_ownership(builder: BuildKitBuilder, resource: Resource, live: Manifest) -> None:
+    """Raise unless the object is the builder's: nothing of anybody else's is ever taken over."""
+    if owned_by(live, builder.metadata.uid):
+        return
+    metadata = live["metadata"]
+    owner = next((ref for ref in metadata.get("ownerReferences") or () if ref.get("controller")), None)
+    if owner is not None and (owner["kind"], owner["name"]) == (names.KIND, builder.metadata.name):
+        raise OwnerIsGone(f"{resource.kind} {metadata['name']} belongs to a deleted builder of the same name")
+    whose = f"{owner['kind']} {owner['name']}" if owner is not None else "nobody that this operator knows"
+    raise Problem(
+        Reason.NAME_CONFLICT,
+        f"{resource.kind} {metadata['name']} exists already and belongs to {whose}, so it was left alone. "
+        "Delete or rename it, or give the builder another name.",
+    )

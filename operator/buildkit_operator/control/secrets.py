@@ -1,0 +1,48 @@
+"""Secrets, which are read by name and never watched: what was read is remembered for a minute, and no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from buildkit_operator.kube.client import Client
+from buildkit_operator.kube.resources import SECRET, Manifest
+
+REMEMBERED_SECONDS: Final = 60.0
+"""A rollout reconciles its builder many times in a minute; a Secret that somebody deletes is missed that long."""
+
+
+class Secrets:
+    """Reads Secrets of builders' own namespaces."""
+
+    def __init__(self, client: Client, clock: Callable[[], float]) -> None:
+        """Read through `client`; `clock` gives seconds and never goes back."""
+        self._client = client
+        self._clock = clock
+        self._read: dict[tuple[str, str], tuple[float, Manifest | None]] = {}
+
+    async def get(self, namespace: str, name: str) -> Manifest | None:
+        """Return a Secret as it was within the last minute, or None if there is none."""
+        self._forget_old()
+        key = (namespace, name)
+        if key not in self._read:
+            self.put(namespace, name, await self._client.get(SECRET, namespace, name))
+        return self._read[key][1]
+
+    async def exists(self, namespace: str, name: str) -> bool:
+        """Tell whether a Secret exists now, without reading what is in it."""
+        return await self._client.get(SECRET, namespace, name, metadata_only=True) is not None
+
+    def put(self, namespace: str, name: str, secret: Manifest | None) -> None:
+        """Remember a Secret as the API server just returned it."""
+        self._read.pop((namespace, name), None)
+        self._read[namespace, name] = (self._clock() + REMEMBERED_SECONDS, secret)
+
+    def _forget_old(self) -> None:
+        """Drop what is too old; entries stand in the order in which they were read."""
+        now = self._clock()
+        while self._read:
+            oldest = next(iter(self._read))
+            if self._read[oldest][0] > now:
+                return
+            del self._read[oldest]

@@ -1,0 +1,183 @@
+"""What keeps a builder's daemons from running, in a sentence with the remedy, as live objects tell it. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from buildkit_operator.api.conditions import Reason
+from buildkit_operator.desired.container import CONTAINER
+from buildkit_operator.desired.metadata import Manifest
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, found on a live object."""
+
+    reason: Reason
+    message: str
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether waiting is of no use."""
+        return self.reason in {Reason.POD_SECURITY_DENIED, Reason.USER_NAMESPACE_DENIED}
+
+
+_PULL_FAILURES: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+)
+_CONFIG_FAILURES: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+
+_USER_NAMESPACE_REMEDIES: Final = {
+    # moby/buildkit#1671: newuidmap gains its capability at exec, which no_new_privs forbids.
+    "newuidmap": (
+        "A policy (Kyverno, Gatekeeper, a security context constraint) sets allowPrivilegeEscalation: false or drops "
+        "capabilities: exempt the builder's pods from it."
+    ),
+    # examples/eksctl/bottlerocket.yaml of BuildKit: the sysctl is 0 there.
+    "/proc/self/exe: no space left on device": (
+        "The node allows no user namespaces: set its sysctl user.max_user_namespaces above 0."
+    ),
+    "/proc/self/exe: operation not permitted": (
+        "The node forbids user namespaces to ordinary users: set kernel.unprivileged_userns_clone=1, "
+        "or on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0."
+    ),
+}
+"""What the daemon's log says when it gets no user namespace, and what to do about it."""
+
+
+def diagnose(deployment: Manifest, pods: Iterable[Manifest]) -> Finding | None:
+    """Return the first thing that keeps daemons from running: pods cannot be made, or something is wrong with one."""
+    refused = _refused(deployment)
+    if refused is not None:
+        return refused
+    newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
+    living = [pod for pod in newest_first if "deletionTimestamp" not in pod["metadata"]]
+    return next((finding for pod in living for check in _POD_CHECKS if (finding := check(pod))), None)
+
+
+def _refused(deployment: Manifest) -> Finding | None:
+    condition = _condition(deployment, "ReplicaFailure")
+    if condition.get("status") != "True":
+        return None
+    said, namespace = _sentence(condition.get("message")), deployment["metadata"]["namespace"]
+    if "violates PodSecurity" in said:
+        return Finding(
+            Reason.POD_SECURITY_DENIED,
+            f"Pod Security refuses the daemon's pods: {said} A rootless daemon needs a namespace of level privileged: "
+            f"kubectl label --overwrite namespace {namespace} pod-security.kubernetes.io/enforce=privileged",
+        )
+    return Finding(Reason.PODS_REFUSED, f"The API server refuses the daemon's pods: {said}")
+
+
+def _unschedulable(pod: Manifest) -> Finding | None:
+    condition = _condition(pod, "PodScheduled")
+    if condition.get("status") != "False" or condition.get("reason") != "Unschedulable":
+        return None
+    return Finding(
+        Reason.UNSCHEDULABLE,
+        f"No node takes pod {_name(pod)}: {_sentence(condition.get('message'))} "
+        "Check spec.resources and spec.shared.pod against the nodes.",
+    )
+
+
+def _evicted(pod: Manifest) -> Finding | None:
+    status = pod.get("status", {})
+    if status.get("reason") != "Evicted":
+        return None
+    return Finding(
+        Reason.EVICTED,
+        f"Its node evicted pod {_name(pod)}: {_sentence(status.get('message'))} "
+        "If the cache outgrew its volume, raise spec.cache.size or lower spec.daemon.garbageCollection.maxUsedSpace.",
+    )
+
+
+def _image_pull(pod: Manifest) -> Finding | None:
+    waiting = _state(pod, "state", "waiting")
+    if waiting.get("reason") not in _PULL_FAILURES:
+        return None
+    return Finding(
+        Reason.IMAGE_PULL_FAILED,
+        f"Pod {_name(pod)} cannot get its image: {waiting['reason']}: {_sentence(waiting.get('message'))} "
+        "Check spec.image, and spec.imagePullSecrets if its registry asks for credentials.",
+    )
+
+
+def _container_config(pod: Manifest) -> Finding | None:
+    waiting = _state(pod, "state", "waiting")
+    if waiting.get("reason") not in _CONFIG_FAILURES:
+        return None
+    return Finding(
+        Reason.CONTAINER_CONFIG_ERROR,
+        f"Pod {_name(pod)} cannot start: {_sentence(waiting.get('message'))} Check spec.env and what it refers to.",
+    )
+
+
+def _crash(pod: Manifest) -> Finding | None:
+    for ended in _endings(pod):
+        log = str(ended.get("message", ""))
+        if ended.get("reason") == "OOMKilled":
+            return Finding(
+                Reason.OUT_OF_MEMORY,
+                f"The daemon in pod {_name(pod)} ran out of memory. Build steps count towards it: "
+                "raise spec.resources.limits.memory or lower spec.daemon.maxParallelism.",
+            )
+        for sign, remedy in _USER_NAMESPACE_REMEDIES.items():
+            if sign in log:
+                return Finding(
+                    Reason.USER_NAMESPACE_DENIED,
+                    f"The daemon in pod {_name(pod)} may not make a user namespace: {_last_line(log)} {remedy}",
+                )
+        if ended.get("exitCode"):
+            return Finding(
+                Reason.CRASH_LOOP,
+                f"The daemon in pod {_name(pod)} ended with exit code {ended['exitCode']}: {_last_line(log)} "
+                f"All of it: kubectl logs --previous -n {pod['metadata']['namespace']} {_name(pod)}",
+            )
+    return None
+
+
+_POD_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (
+    _unschedulable,
+    _image_pull,
+    _container_config,
+    _crash,
+    _evicted,
+)
+
+
+def _endings(pod: Manifest) -> Iterator[dict[str, Any]]:
+    """Yield how the daemon's container ended, now and the time before."""
+    for which in ("state", "lastState"):
+        if ended := _state(pod, which, "terminated"):
+            yield ended
+
+
+def _state(pod: Manifest, which: str, state: str) -> dict[str, Any]:
+    for container in pod.get("status", {}).get("containerStatuses", ()):
+        if container["name"] == CONTAINER:
+            found: dict[str, Any] = container.get(which, {}).get(state) or {}
+            return found
+    return {}
+
+
+def _condition(manifest: Manifest, kind: str) -> dict[str, Any]:
+    conditions: list[dict[str, Any]] = manifest.get("status", {}).get("conditions") or []
+    return next((condition for condition in conditions if condition["type"] == kind), {})
+
+
+def _name(pod: Manifest) -> str:
+    return str(pod["metadata"]["name"])
+
+
+def _sentence(text: object) -> str:
+    """Return somebody's message as one line that ends with a full stop."""
+    line = " ".join(str(text or "no reason given").split())[:1000].rstrip(".")
+    return f"{line}."
+
+
+def _last_line(log: str) -> str:
+    """Return the last line of a log that says something."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    return _sentence(lines[-1] if lines else None)
