@@ -20,7 +20,7 @@ from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.desired import Platform, children, needs_certificates
 from buildkit_operator.desired.certificates import Certificates, Lifetimes
-from buildkit_operator.desired.container import registry_authority_secrets
+from buildkit_operator.desired.container import DEFAULT_IMAGE, registry_authority_secrets
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.resources import DEPLOYMENT, POD, SECRET, Manifest, Resource
 from buildkit_operator.status import Observed, Status, status_for, status_for_unreadable
@@ -49,7 +49,7 @@ class BuilderReconcile:
         self._context = context
         self._clock = clock
         self._secrets = Secrets(context.client, time.monotonic)
-        self._platform = Platform(settings.buildkit_image, settings.cluster_domain)
+        self._platform = Platform(settings.buildkit_image or DEFAULT_IMAGE, settings.cluster_domain)
         self._lifetimes = Lifetimes()
 
     async def __call__(self, key: Key) -> float | None:
