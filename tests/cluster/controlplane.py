@@ -186,6 +186,9 @@ class ControlPlane:
             "--listen-peer-urls=http://127.0.0.1:0",
             # The data are worth nothing after the test, and waiting for the disk would be most of the time.
             "--unsafe-no-fsync",
+            # Milliseconds. A member without others waits this long before it elects itself, a second by default.
+            "--heartbeat-interval=10",
+            "--election-timeout=100",
         )
         self._others.append(etcd)
 
