@@ -1,0 +1,45 @@
+"""The command line: `python -m buildkit_operator`. Each subcommand is one function, and imports what only it needs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from buildkit_operator import __version__
+
+
+def run_operator(_arguments: argparse.Namespace) -> int:
+    """Run the operator until it is told to stop."""
+    from buildkit_operator import logs  # noqa: PLC0415  other subcommands start faster without
+    from buildkit_operator.control.operator import run  # noqa: PLC0415
+    from buildkit_operator.control.reconcile import make_reconcile  # noqa: PLC0415
+    from buildkit_operator.settings import Settings  # noqa: PLC0415
+
+    settings = Settings()
+    logs.configure(settings.log_level, settings.log_format)
+    return asyncio.run(run(settings, make_reconcile))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    root = argparse.ArgumentParser(prog="buildkit-operator", description="Gives CI jobs a rootless BuildKit.")
+    root.add_argument("--version", action="version", version=__version__)
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    operator = commands.add_parser(
+        "operator", help="keep the cluster's builders as their resources want them (set up by environment variables)"
+    )
+    operator.set_defaults(run=run_operator)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the subcommand that the command line names; give its exit status."""
+    parsed = parser().parse_args(arguments)
+    status: int = parsed.run(parsed)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

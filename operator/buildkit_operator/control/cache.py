@@ -1,0 +1,130 @@
+"""What the API server told us last about every watched object: by watches, lists, and answers to our own writes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from buildkit_operator.control.kinds import Key, Kinds
+from buildkit_operator.kube.resources import Manifest, Resource
+
+REMEMBERED_REMOVALS: Final = 4096
+"""How many removed objects' versions are kept, against news of them that arrives late."""
+
+NOBODY: Final[frozenset[Key]] = frozenset()
+
+
+def owned_by(manifest: Manifest, uid: str) -> bool:
+    """Tell whether the object's controller is the one with this uid; the owner label alone anybody can set."""
+    references = manifest["metadata"].get("ownerReferences") or ()
+    return any(reference.get("controller") and reference["uid"] == uid for reference in references)
+
+
+class Cache:
+    """Live objects by kind, namespace and name, and by the primary object they belong to.
+
+    What it hands out is shared: never change it. Nothing here awaits, so every method is atomic in the event loop.
+    News that is older than what is known is dropped: an answer to our own write often overtakes the watch.
+    """
+
+    def __init__(self, kinds: Kinds) -> None:
+        """Start empty."""
+        self._kinds = kinds
+        self._objects: dict[Resource, dict[Key, Manifest]] = {resource: {} for resource in kinds.all}
+        self._children: defaultdict[Key, set[tuple[Resource, str]]] = defaultdict(set)
+        self._removed: OrderedDict[str, int] = OrderedDict()
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """Give an object as it was last seen; None where there is none, or it lacks the owner label."""
+        return self._objects[resource].get((namespace, name))
+
+    def primary_keys(self) -> list[Key]:
+        """Give the keys of all primary objects."""
+        return list(self._objects[self._kinds.primary])
+
+    def children(self, key: Key, resource: Resource | None = None) -> list[Manifest]:
+        """Give the objects whose owner label names `key`, of one kind or of all, by kind and name."""
+        children = sorted(self._children.get(key, ()), key=lambda child: (child[0].kind, child[1]))
+        return [self._objects[kind][key[0], name] for kind, name in children if resource in (None, kind)]
+
+    def count(self, resource: Resource) -> int:
+        """Count the objects of a kind."""
+        return len(self._objects[resource])
+
+    def put(self, resource: Resource, manifest: Manifest) -> frozenset[Key]:
+        """Take in an object; give the keys of those it is news to, none where the cache knew it already."""
+        key, uid, version = _identity(manifest)
+        known = self._objects[resource].get(key)
+        if version <= self._removed.get(uid, -1) or (known is not None and version <= _version(known)):
+            return NOBODY
+        concerned = self._drop(resource, key)
+        owner = self._owner(resource, manifest)
+        if owner is None:  # the answer to a write shows a child that has just lost its label
+            return concerned
+        self._objects[resource][key] = self._kinds.trim(resource, manifest)
+        if resource != self._kinds.primary:
+            self._children[owner].add((resource, key[1]))
+        return concerned | {owner}
+
+    def remove(self, resource: Resource, manifest: Manifest) -> frozenset[Key]:
+        """Forget an object that was deleted or lost its label; give the keys of those it is news to."""
+        key, uid, version = _identity(manifest)
+        self._remember_removal(uid, version)
+        known = self._objects[resource].get(key)
+        if known is None or known["metadata"]["uid"] != uid or version < _version(known):
+            return NOBODY
+        return self._drop(resource, key)
+
+    def prune(
+        self, resource: Resource, namespace: str | None, uids: Iterable[str], resource_version: int
+    ) -> frozenset[Key]:
+        """Forget what a list of this version, of one namespace or of all, does not hold; newer objects stay.
+
+        This finds the deletions that a watch missed while it was disconnected. Gives the keys of those it is news to.
+        """
+        listed = frozenset(uids)
+        gone = [
+            (key, manifest["metadata"]["uid"])
+            for key, manifest in self._objects[resource].items()
+            if namespace in (None, key[0])
+            and manifest["metadata"]["uid"] not in listed
+            and _version(manifest) <= resource_version
+        ]
+        for _key, uid in gone:
+            self._remember_removal(uid, resource_version)
+        return NOBODY.union(*(self._drop(resource, key) for key, _uid in gone))
+
+    def _owner(self, resource: Resource, manifest: Manifest) -> Key | None:
+        metadata = manifest["metadata"]
+        name = metadata["name"]
+        if resource != self._kinds.primary:
+            name = (metadata.get("labels") or {}).get(self._kinds.owner_label)
+        return None if name is None else (metadata["namespace"], name)
+
+    def _drop(self, resource: Resource, key: Key) -> frozenset[Key]:
+        known = self._objects[resource].pop(key, None)
+        owner = None if known is None else self._owner(resource, known)
+        if owner is None:
+            return NOBODY
+        if resource != self._kinds.primary:
+            siblings = self._children[owner]
+            siblings.discard((resource, key[1]))
+            if not siblings:
+                del self._children[owner]
+        return frozenset({owner})
+
+    def _remember_removal(self, uid: str, version: int) -> None:
+        self._removed[uid] = max(version, self._removed.pop(uid, version))
+        if len(self._removed) > REMEMBERED_REMOVALS:
+            self._removed.popitem(last=False)
+
+
+def _identity(manifest: Manifest) -> tuple[Key, str, int]:
+    metadata = manifest["metadata"]
+    return (metadata["namespace"], metadata["name"]), metadata["uid"], _version(manifest)
+
+
+def _version(manifest: Manifest) -> int:
+    """Versions of one kind can be compared as numbers (KEP-5504)."""
+    return int(manifest["metadata"]["resourceVersion"])

@@ -1,0 +1,103 @@
+"""What the operator watches, and how much of each object it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from buildkit_operator.api import names
+from buildkit_operator.kube.resources import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    Manifest,
+    Resource,
+)
+
+Key: TypeAlias = tuple[str, str]
+"""Namespace and name of a builder."""
+
+Trim: TypeAlias = Callable[[Manifest], Manifest]
+"""Copies of an object what is worth keeping; never changes the original, which others hold too."""
+
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+"""kubectl's own copy of the whole object, which it leaves in an annotation."""
+
+_TIMES: Final = ("creationTimestamp", "deletionTimestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """A primary kind, whose objects are reconciled, and the kinds of its children."""
+
+    primary: Resource
+    children: Mapping[Resource, Trim]
+    owner_label: str
+    """Label on every child: the name of the primary object, in the same namespace, that it belongs to."""
+
+    @property
+    def all(self) -> tuple[Resource, ...]:
+        """Every watched kind, the primary one last: nothing is reconciled before its children are known."""
+        return (*self.children, self.primary)
+
+    def selector(self, resource: Resource) -> str | None:
+        """Label selector by which the server leaves out what is none of our business."""
+        return None if resource == self.primary else self.owner_label
+
+    def trim(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Copy what is worth keeping of an object."""
+        return self.children.get(resource, keep_all)(manifest)
+
+
+def keep_all(manifest: Manifest) -> Manifest:
+    """Keep an object without the two records of who wrote what, which are often longer than the object."""
+    metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
+    if LAST_APPLIED in (metadata.get("annotations") or ()):
+        metadata["annotations"] = _without(metadata["annotations"], LAST_APPLIED)
+    return {**manifest, "metadata": metadata}
+
+
+def keep_pod_state(pod: Manifest) -> Manifest:
+    """Keep of a pod what tells how its daemon is doing: its identity, its conditions and its containers' states."""
+    metadata = _only(
+        pod["metadata"],
+        ("name", "namespace", "uid", "resourceVersion", "labels", "ownerReferences", *_TIMES),
+    )
+    status = _only(
+        pod.get("status") or {},
+        ("phase", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses"),
+    )
+    return {
+        "apiVersion": pod["apiVersion"],
+        "kind": pod["kind"],
+        "metadata": metadata,
+        "spec": _only(pod.get("spec") or {}, ("nodeName",)),
+        "status": status,
+    }
+
+
+def _only(mapping: Manifest, keys: Iterable[str]) -> Manifest:
+    return {key: mapping[key] for key in keys if key in mapping}
+
+
+def _without(mapping: Manifest, key: str) -> Manifest:
+    return {name: value for name, value in mapping.items() if name != key}
+
+
+BUILDERS: Final = Kinds(
+    primary=Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND),
+    children={
+        DEPLOYMENT: keep_all,
+        SERVICE: keep_all,
+        CONFIG_MAP: keep_all,
+        SERVICE_ACCOUNT: keep_all,
+        POD_DISRUPTION_BUDGET: keep_all,
+        POD: keep_pod_state,
+    },
+    owner_label=names.OWNER_LABEL,
+)
+"""Secrets are not among them: they are read by name, so that RBAC need not allow listing them."""

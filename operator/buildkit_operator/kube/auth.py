@@ -1,0 +1,197 @@
+"""How we reach and convince the API server: kubeconfig or service account, TLS, a bearer token that changes."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import aiohttp
+
+if TYPE_CHECKING:
+    from aiohttp.client_middlewares import ClientHandlerType
+    from kubernetes.aio.client import Configuration
+
+SERVICE_ACCOUNT_FOLDER: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+DEFAULT_KUBECONFIG: Final = Path.home() / ".kube" / "config"
+TOKEN_LIFETIME: Final = 60.0
+"""Seconds a token is used before its source is asked again: kubelet rotates the file long before the token expires."""
+
+
+class ConnectionSettingsError(Exception):
+    """Neither a kubeconfig nor a service account says which API server to use."""
+
+
+class Credential(Protocol):
+    """Where the Authorization header's value comes from."""
+
+    async def read(self) -> str | None:
+        """Give the value that is valid now; None where a client certificate identifies us."""
+
+
+class AuthenticationRefused(aiohttp.ClientConnectionError):
+    """The server answered 401, also to a token read anew.
+
+    It counts as a connection error, which kopf tries again for ever; a 401 would end it within a second (kopf#1158).
+    """
+
+
+class ListExpired(aiohttp.ClientPayloadError):
+    """The server answered 410: a page's `continue` token, or a watch's version, is too old.
+
+    kopf takes a broken payload as the reason to list anew; the 410 itself, in a listing, would end it.
+    """
+
+
+@dataclass(slots=True)
+class TokenFile:
+    """A projected service account token."""
+
+    path: Path
+
+    async def read(self) -> str:
+        """Read the file, which kubelet replaces while we run."""
+        return f"Bearer {self.path.read_text().strip()}"
+
+
+@dataclass(slots=True)
+class KubeConfig:
+    """A kubeconfig's user: a token, a password, or what an exec plugin says."""
+
+    path: str
+    context: str | None = None
+    configuration: Configuration = field(init=False)
+
+    async def read(self) -> str | None:
+        """Load the file again, which also runs its exec plugin."""
+        # Loaded only here: in a cluster nobody needs it, and it takes 20 MiB.
+        from kubernetes.aio.client import Configuration  # noqa: PLC0415
+        from kubernetes.aio.config import load_kube_config  # noqa: PLC0415
+
+        configuration = Configuration()
+        await load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=self.path, context=self.context, client_configuration=configuration, persist_config=False
+        )
+        self.configuration = configuration
+        return configuration.api_key.get("BearerToken")
+
+
+@dataclass(slots=True)
+class Connection:
+    """One API server, and the connections to it that all our sessions share."""
+
+    server: str
+    """Address without a path or slash behind it, for instance `https://10.0.0.1:443`."""
+    credential: Credential
+    tls: ssl.SSLContext | bool = True
+    tls_server_name: str | None = None
+    proxy: str | None = None
+    limit: int = 64
+    """Most TCP connections at once, watches included."""
+    user_agent: str = "buildkit-operator"
+    observe: Callable[[str, int], None] = lambda _method, _status: None
+    """Called with method and status of every answer."""
+    _connector: aiohttp.TCPConnector | None = None
+    _authorization: str | None = None
+    _read_at: float = float("-inf")
+
+    def session(self) -> aiohttp.ClientSession:
+        """Open a session that authenticates by itself. Closing it leaves the shared connections open."""
+        if self._connector is None:
+            self._connector = aiohttp.TCPConnector(limit=self.limit, ssl=self.tls)
+        return aiohttp.ClientSession(
+            connector=self._connector,
+            connector_owner=False,
+            headers={"User-Agent": self.user_agent},
+            middlewares=(self._authenticate,),
+            proxy=self.proxy,
+        )
+
+    async def close(self) -> None:
+        """Close the shared connections."""
+        if self._connector is not None:
+            await self._connector.close()
+
+    async def _authenticate(self, request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
+        response = await self._send(request, send)
+        if response.status == 401:
+            response.release()
+            self._read_at = float("-inf")
+            response = await self._send(request, send)
+        if response.status == 401:
+            response.release()
+            raise AuthenticationRefused("The API server does not accept our credential (401).")
+        if response.status == 410:
+            response.release()
+            raise ListExpired("The API server no longer knows this version of the list (410).")
+        return response
+
+    async def _send(self, request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
+        if time.monotonic() - self._read_at > TOKEN_LIFETIME:
+            self._authorization = await self.credential.read()
+            self._read_at = time.monotonic()
+        if self._authorization is not None:
+            request.headers["Authorization"] = self._authorization
+        if self.tls_server_name is not None:
+            request.server_hostname = self.tls_server_name
+        response = await send(request)
+        self.observe(request.method, response.status)
+        return response
+
+
+def own_namespace() -> str:
+    """Tell the namespace of the pod that we run in; outside of a cluster `default`."""
+    file = SERVICE_ACCOUNT_FOLDER / "namespace"
+    return file.read_text().strip() if file.is_file() else "default"
+
+
+async def connect(kubeconfig: str | None = None, context: str | None = None) -> Connection:
+    """Find the API server: the kubeconfig given or named by KUBECONFIG, the pod's service account, or ~/.kube/config.
+
+    Raises ConnectionSettingsError where none of them is there.
+    """
+    named = kubeconfig or os.environ.get("KUBECONFIG")
+    if named:
+        return await _from_kubeconfig(named, context)
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return _from_service_account()
+    if DEFAULT_KUBECONFIG.is_file():
+        return await _from_kubeconfig(str(DEFAULT_KUBECONFIG), context)
+    raise ConnectionSettingsError(
+        "No API server to connect to: set KUBECONFIG to a kubeconfig, or run in a pod with a service account token."
+    )
+
+
+async def _from_kubeconfig(path: str, context: str | None) -> Connection:
+    credential = KubeConfig(path, context)
+    await credential.read()
+    given = credential.configuration
+    tls = ssl.create_default_context(cafile=given.ssl_ca_cert)
+    if given.cert_file:
+        tls.load_cert_chain(given.cert_file, given.key_file)
+    if not given.verify_ssl:
+        tls.check_hostname = False
+        tls.verify_mode = ssl.CERT_NONE
+    return Connection(
+        server=given.host.rstrip("/"),
+        credential=credential,
+        tls=tls,
+        tls_server_name=given.tls_server_name,
+        proxy=given.proxy,
+    )
+
+
+def _from_service_account() -> Connection:
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    token = SERVICE_ACCOUNT_FOLDER / "token"
+    if not token.is_file():
+        raise ConnectionSettingsError(f"The pod has no service account token at {token}.")
+    return Connection(
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        credential=TokenFile(token),
+        tls=ssl.create_default_context(cafile=str(SERVICE_ACCOUNT_FOLDER / "ca.crt")),
+    )

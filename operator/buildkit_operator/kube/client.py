@@ -1,0 +1,187 @@
+"""The verbs of the Kubernetes API, over plain dicts: each one request, each failure one of `kube.errors`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from buildkit_operator.kube import errors
+from buildkit_operator.kube.auth import Connection
+from buildkit_operator.kube.resources import BUILT_IN, Manifest, Resource
+
+REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
+PAGE_SIZE: Final = 500
+"""Objects a list request asks for at once, so that neither side holds a big list whole."""
+
+_JSON: Final = {"Accept": "application/json"}
+_METADATA: Final = {"Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"}
+_METADATA_LIST: Final = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"}
+# JSON is YAML, and unlike yaml.dump costs nothing.
+_APPLY: Final = {"Accept": "application/json", "Content-Type": "application/apply-patch+yaml"}
+_SEND: Final = {"Accept": "application/json", "Content-Type": "application/json"}
+
+
+class Client:
+    """A client of one API server.
+
+    Every method raises `errors.ApiError` or one of its kinds, and nothing else, when a request does not succeed.
+    """
+
+    def __init__(self, connection: Connection, *, field_manager: str, resources: Iterable[Resource] = ()) -> None:
+        """Speak for `field_manager`; `resources` are kinds to know besides the built-in ones."""
+        self._connection = connection
+        self._session: aiohttp.ClientSession | None = None
+        self._resources = {(known.api_version, known.kind): known for known in (*BUILT_IN, *resources)}
+        self._apply_query = {"fieldManager": field_manager, "force": "true", "fieldValidation": "Strict"}
+        self._write_query = {"fieldManager": field_manager, "fieldValidation": "Strict"}
+
+    def resource_of(self, manifest: Manifest) -> Resource:
+        """Tell what kind a manifest is of. Raises KeyError for kinds that are not in the table."""
+        return self._resources[manifest["apiVersion"], manifest["kind"]]
+
+    async def get(
+        self, resource: Resource, namespace: str, name: str, *, metadata_only: bool = False
+    ) -> Manifest | None:
+        """Read one object; None where there is none."""
+        headers = _METADATA if metadata_only else _JSON
+        try:
+            return await self._request("GET", resource, resource.path(namespace, name), headers=headers)
+        except errors.NotFound:
+            return None
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        metadata_only: bool = False,
+    ) -> Sequence[Manifest]:
+        """Read all objects of a kind, of one namespace or of all that carry the label."""
+        return [
+            manifest
+            async for page, _version in self.pages(
+                resource, namespace, label_selector=label_selector, metadata_only=metadata_only
+            )
+            for manifest in page
+        ]
+
+    async def pages(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        metadata_only: bool = False,
+    ) -> AsyncIterator[tuple[Sequence[Manifest], int]]:
+        """Read a kind page by page, each with the resourceVersion of the whole list."""
+        query = {"limit": str(PAGE_SIZE)}
+        if label_selector is not None:
+            query["labelSelector"] = label_selector
+        headers = _METADATA_LIST if metadata_only else _JSON
+        while True:
+            page = await self._request("GET", resource, resource.path(namespace), query=query, headers=headers)
+            items: Sequence[Manifest] = page.get("items") or []
+            for item in items:  # the items of a list do not repeat what the list is of
+                item["apiVersion"], item["kind"] = resource.api_version, resource.kind
+            yield items, int(page["metadata"]["resourceVersion"])
+            following = page["metadata"].get("continue")
+            if not following:
+                return
+            query["continue"] = following
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply, with force: what it names becomes ours, what it no longer names is removed (KEP-555).
+
+        An unknown field is refused with `errors.Invalid`.
+        """
+        return await self._apply(manifest, None)
+
+    async def apply_status(self, manifest: Manifest) -> Manifest:
+        """Server-side apply of the status alone. Never creates the object: NotFound where it is gone."""
+        return await self._apply(manifest, "status")
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Create an object. Raises Conflict where one of its name exists."""
+        resource = self.resource_of(manifest)
+        path = resource.path(manifest["metadata"]["namespace"])
+        return await self._request("POST", resource, path, query=self._write_query, headers=_SEND, body=manifest)
+
+    async def replace(self, manifest: Manifest) -> Manifest:
+        """Replace an object. Raises Conflict where its resourceVersion is not the manifest's any more."""
+        resource, path = self._address(manifest)
+        return await self._request("PUT", resource, path, query=self._write_query, headers=_SEND, body=manifest)
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> None:
+        """Delete an object, what it owns in the background. Content where it is gone already.
+
+        Raises Conflict where the object is another one than `uid`, or has changed since `resource_version`.
+        """
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {key: value for key, value in preconditions.items() if value is not None},
+        }
+        try:
+            await self._request("DELETE", resource, resource.path(namespace, name), headers=_SEND, body=body)
+        except errors.NotFound:
+            return
+
+    async def close(self) -> None:
+        """Close the session; the connection stays its owner's."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _apply(self, manifest: Manifest, subresource: str | None) -> Manifest:
+        resource, path = self._address(manifest, subresource)
+        return await self._request("PATCH", resource, path, query=self._apply_query, headers=_APPLY, body=manifest)
+
+    def _address(self, manifest: Manifest, subresource: str | None = None) -> tuple[Resource, str]:
+        resource, metadata = self.resource_of(manifest), manifest["metadata"]
+        return resource, resource.path(metadata["namespace"], metadata["name"], subresource)
+
+    async def _request(
+        self,
+        method: str,
+        resource: Resource,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+        body: Manifest | None = None,
+    ) -> Manifest:
+        if self._session is None:
+            self._session = self._connection.session()
+        what = f"{method} {path.removeprefix('/apis').removeprefix('/api')}"
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        try:
+            async with self._session.request(
+                method,
+                URL(self._connection.server + path, encoded=True).with_query(query),
+                headers=headers,
+                data=data,
+                timeout=REQUEST_TIMEOUT,
+            ) as response:
+                answer = await response.read()
+                if response.status < 400:
+                    content: Manifest = json.loads(answer)
+                    return content
+                raise errors.from_answer(what, resource, response.status, response.headers, answer)
+        except TimeoutError as error:
+            raise errors.Unavailable(f"{what}: no answer within {REQUEST_TIMEOUT.total} seconds") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise errors.Unavailable(f"{what}: {str(error) or type(error).__name__}") from error

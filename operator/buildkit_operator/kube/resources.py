@@ -1,0 +1,63 @@
+"""The kinds we read and write: where the API server keeps them. One constant a kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+Manifest: TypeAlias = dict[str, Any]
+"""An API object as the server's JSON has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A namespaced kind of the API, and the name its addresses are built with."""
+
+    group: str
+    """API group; empty for the core group."""
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """`apps/v1`, or `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def display_name(self) -> str:
+        """Plural with its group, as kubectl and RBAC messages write it: `deployments.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Address below the server's root: of all namespaces, of one, of one object, or of its subresource."""
+        parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
+        if namespace is not None:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        parts += [part for part in (name, subresource) if part is not None]
+        return "/".join(parts)
+
+
+CONFIG_MAP: Final = Resource("", "v1", "configmaps", "ConfigMap")
+DEPLOYMENT: Final = Resource("apps", "v1", "deployments", "Deployment")
+EVENT: Final = Resource("events.k8s.io", "v1", "events", "Event")
+LEASE: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+POD: Final = Resource("", "v1", "pods", "Pod")
+POD_DISRUPTION_BUDGET: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+SECRET: Final = Resource("", "v1", "secrets", "Secret")
+SERVICE: Final = Resource("", "v1", "services", "Service")
+SERVICE_ACCOUNT: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+
+BUILT_IN: Final = (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    EVENT,
+    LEASE,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    SECRET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)
+"""Every kind above, for the client's table of what a manifest's apiVersion and kind stand for."""
