@@ -149,13 +149,14 @@ def test_durations_are_written_for_people(seconds: float, shown: str) -> None:
 
 
 def go_mod_matches(module: str, pattern: str) -> list[tuple[str, ...]]:
-    return re.findall(pattern, (recipes.GO_FOLDER / module / "go.mod").read_text(), re.MULTILINE)
+    text = (recipes.GO_FOLDER / module / "go.mod").read_text()
+    return [found.groups() for found in re.finditer(pattern, text, re.MULTILINE)]
 
 
 def test_pins_and_go_modules_name_the_same_versions() -> None:
     for module, versions in pins.GO_MODULES.items():
-        required = dict(go_mod_matches(module, r"^(?:require)?\s+(\S+) v(\S+)"))
-        assert versions == {name: required[name] for name in versions}
+        required = set(go_mod_matches(module, r"^(?:require)?\s+(\S+) v(\S+)"))
+        assert set(versions.items()) <= required
 
 
 @pytest.mark.parametrize("module", pins.GO_MODULES)
@@ -168,7 +169,7 @@ def test_a_module_accepts_the_oldest_go_and_the_one_that_is_installed(module: st
 
 
 def test_every_dependency_that_is_built_is_a_tool_of_its_module() -> None:
-    tools = go_mod_matches("tools", r"^\t(\S+/\S+)$")
+    tools = [package for (package,) in go_mod_matches("tools", r"^\t(\S+/\S+)$")]
     built = [
         package
         for recipe in artifacts.ARTIFACTS.values()
