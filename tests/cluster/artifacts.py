@@ -79,6 +79,11 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         stamps={"helm.sh/helm/v4/internal/version.version": f"v{pins.HELM}"},
         hint="about a minute the first time",
     ),
+    "crane": GoPrograms(
+        module="crane",
+        packages=("github.com/google/go-containerregistry/cmd/crane",),
+        stamps={"github.com/google/go-containerregistry/cmd/crane/cmd.Version": pins.CRANE},
+    ),
     "debian": DebianTree(suite=pins.DEBIAN_SUITE),
     "files:kind": GoModuleFiles(module="tools", dependency="sigs.k8s.io/kind", folder="images/base/files"),
 }

@@ -1,5 +1,6 @@
 """Every version the test cluster is made of, and the public names of its images, once."""
 
+from importlib.metadata import version
 from typing import Final
 
 KUBERNETES: Final = "1.37.2"
@@ -16,6 +17,8 @@ BUILDKIT: Final = "0.34.2"
 ROOTLESSKIT: Final = "3.2.0"
 BUILDX: Final = "0.38.2"
 HELM: Final = "4.3.1"
+# Puts images into the registry of the cluster and lists what is there.
+CRANE: Final = "0.22.1"
 DEBIAN_SUITE: Final = "bookworm"
 
 # The oldest Go that all modules accept, and what is installed where the machine has none.
@@ -39,9 +42,10 @@ GO_MODULES: Final = {
         "sigs.k8s.io/cri-tools": CRICTL,
         "sigs.k8s.io/kind": KIND,
     },
+    "crane": {"github.com/google/go-containerregistry": CRANE},
 }
 
 BUILDKIT_IMAGE: Final = f"docker.io/moby/buildkit:v{BUILDKIT}-rootless"
 REGISTRY_IMAGE: Final = "docker.io/library/registry:2.8.2"
 PYTHON_IMAGE: Final = "docker.io/library/python:3.11-slim-bookworm"
-OPERATOR_IMAGE: Final = "buildkit-operator.dev/buildkit-operator:dev"
+OPERATOR_IMAGE: Final = f"buildkit-operator.dev/buildkit-operator:{version('buildkit-operator')}"

@@ -168,12 +168,13 @@ def test_a_module_accepts_the_oldest_go_and_the_one_that_is_installed(module: st
     assert needed <= pins.GO_MINIMUM <= tuple(map(int, installed.groups()))
 
 
-def test_every_dependency_that_is_built_is_a_tool_of_its_module() -> None:
-    tools = [package for (package,) in go_mod_matches("tools", r"^\t(\S+/\S+)$")]
+@pytest.mark.parametrize("module", ["tools", "crane"])
+def test_every_dependency_that_is_built_is_a_tool_of_its_module(module: str) -> None:
+    tools = [package for (package,) in go_mod_matches(module, r"^(?:tool |\t)(\S+/\S+)$")]
     built = [
         package
         for recipe in artifacts.ARTIFACTS.values()
-        if isinstance(recipe, recipes.GoPrograms)
+        if isinstance(recipe, recipes.GoPrograms) and recipe.module == module
         for package in recipe.packages
         if not package.startswith(".")
     ]

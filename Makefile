@@ -1,0 +1,61 @@
+# Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit api e2e bench lint generate verify lock cluster-up cluster-down clean
+
+python := .venv/bin/python
+
+##@ Start here
+demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
+	@$(python) -m tests.demo
+
+test: lint unit api e2e ## All tests: checks, unit, a real API server, real builds on a real cluster
+
+##@ Tests, one by one
+unit: venv ## Pure functions, in seconds
+	@$(python) -m pytest tests/unit
+
+api: venv ## The operator against a real API server, without pods
+	@$(python) -m pytest tests/api
+
+e2e: venv ## Builds and pushes on a kind cluster; takes the cluster down again if it was not up before
+	@$(python) -m pytest tests/e2e
+
+bench: venv ## Figures: how fast, how much memory, how many writes
+	@$(python) -m tests.bench
+
+lint: venv ## Style, types, one-way imports, shell scripts, and that generated files are fresh
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@git ls-files -z '*.sh' .ci/run | xargs -0 .venv/bin/shellcheck
+	@$(MAKE) --no-print-directory verify
+
+##@ Generated files
+generate: venv ## Write crds/ from the models
+	@$(python) -m buildkit_operator crds > crds/buildkitbuilders.yaml.new
+	@mv crds/buildkitbuilders.yaml.new crds/buildkitbuilders.yaml
+
+verify: generate ## Generate again and fail if anything differs from what is checked in
+	@git diff --exit-code -- crds || { echo "crds/ is stale: run make generate and commit it." >&2; exit 1; }
+
+lock: venv ## Lock the Python packages to the newest versions that pyproject.toml allows
+	@tests/lock.sh --upgrade
+
+##@ The cluster
+cluster-up: venv ## A kind cluster with a registry (CLUSTER=current: the one of your kubeconfig)
+	@$(python) -m tests.cluster up
+
+cluster-down: venv ## Remove it without a trace
+	@$(python) -m tests.cluster down
+
+clean: cluster-down ## Remove the cluster and everything this project made in the checkout; the cache stays
+	@rm -rf .venv .cluster dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+##@ Help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv:
+	@tests/venv.sh
+.PHONY: venv
