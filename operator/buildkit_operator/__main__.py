@@ -22,6 +22,14 @@ def run_operator(_arguments: argparse.Namespace) -> int:
     return asyncio.run(run(settings, make_reconcile))
 
 
+def print_crds(_arguments: argparse.Namespace) -> int:
+    """Print the CustomResourceDefinition."""
+    from buildkit_operator.api import crd  # noqa: PLC0415
+
+    sys.stdout.write(crd.render())
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     root = argparse.ArgumentParser(prog="buildkit-operator", description="Gives CI jobs a rootless BuildKit.")
@@ -31,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
         "operator", help="keep the cluster's builders as their resources want them (set up by environment variables)"
     )
     operator.set_defaults(run=run_operator)
+    crds = commands.add_parser("crds", help="print the CustomResourceDefinition that this version serves")
+    crds.set_defaults(run=print_crds)
     return root
 
 

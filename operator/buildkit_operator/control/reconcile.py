@@ -122,7 +122,7 @@ class BuilderReconcile:
             return
         try:
             applied = await self._context.client.apply(wanted)
-        except errors.Invalid as error:
+        except (errors.Invalid, errors.Forbidden) as error:
             raise Problem(Reason.REJECTED, f"The API server refuses {resource.kind} {name}: {error}") from error
         if resource == SECRET:
             self._secrets.put(namespace, name, applied)

@@ -1,0 +1,82 @@
+"""A real cluster with the operator in it, up for the session, and a namespace for each test."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.installation import running_cluster
+from tests.kubectl import Kubectl, Manifest
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Kubectl]:
+    """Return kubectl for a cluster that runs the operator of this checkout; what was not up before goes afterwards."""
+    with running_cluster() as kubectl:
+        yield kubectl
+
+
+@pytest.fixture
+def fresh_name() -> str:
+    """Return a name that nothing has yet."""
+    return f"team-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def team(cluster: Kubectl) -> Iterator[Kubectl]:
+    """Return kubectl for a namespace of this test's own."""
+    yield from _namespace(cluster)
+
+
+@pytest.fixture(scope="module")
+def team_for_module(cluster: Kubectl) -> Iterator[Kubectl]:
+    """Return kubectl for a namespace of this module's own."""
+    yield from _namespace(cluster)
+
+
+def _namespace(cluster: Kubectl) -> Iterator[Kubectl]:
+    name = f"team-{uuid.uuid4().hex[:8]}"
+    yield cluster.create_namespace(name)
+    cluster("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def hardening_policy(cluster: Kubectl, team: Kubectl) -> Iterator[str]:
+    """Make the API server do in the test's namespace what many admins have a policy engine do everywhere."""
+    name = f"no-escalation-{team.namespace}"
+    cluster.apply(*_hardening(name, team.namespace))
+    yield name
+    cluster("delete", f"mutatingadmissionpolicy/{name}", f"mutatingadmissionpolicybinding/{name}")
+
+
+def _hardening(name: str, namespace: str) -> list[Manifest]:
+    expression = (
+        "Object{spec: Object.spec{containers: object.spec.containers.map(c, Object.spec.containers{name: c.name, "
+        "securityContext: Object.spec.containers.securityContext{allowPrivilegeEscalation: false}})}}"
+    )
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    version = "admissionregistration.k8s.io/v1"
+    return [
+        {
+            "apiVersion": version,
+            "kind": "MutatingAdmissionPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "matchConstraints": {
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                    "resourceRules": [rule],
+                },
+                "failurePolicy": "Fail",
+                "reinvocationPolicy": "Never",
+                "mutations": [
+                    {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}},
+                ],
+            },
+        },
+        {
+            "apiVersion": version,
+            "kind": "MutatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {"policyName": name},
+        },
+    ]

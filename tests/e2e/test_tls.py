@@ -1,0 +1,51 @@
+"""Who gets in: mutual TLS on a real daemon."""
+
+import pytest
+
+from tests.e2e.jobs import BUILD, JobFailed, builder, run, wait_ready
+from tests.kubectl import Kubectl, condition
+
+WORKERS = "buildctl --addr $BUILDKIT_HOST"
+
+
+@pytest.fixture(scope="module")
+def team(team_for_module: Kubectl) -> Kubectl:
+    """Return a namespace with two builders with TLS and one without."""
+    team_for_module.apply(builder("mine"), builder("theirs"), builder("open", shared={"tls": {"mode": "Disabled"}}))
+    for name in ("mine", "theirs", "open"):
+        wait_ready(team_for_module, name)
+    return team_for_module
+
+
+def test_a_client_with_the_connection_secret_gets_in(team: Kubectl) -> None:
+    log = run(team, f"{WORKERS} --tlsdir /etc/buildkit debug workers", connection="mine-connection")
+
+    assert "PLATFORMS" in log
+
+
+@pytest.mark.parametrize("tls", ["", "--tlscacert /etc/buildkit/ca.crt"])
+def test_a_client_without_a_certificate_is_refused(team: Kubectl, tls: str) -> None:
+    with pytest.raises(JobFailed, match=r"certificate|closed|reset|EOF|first record does not look like"):
+        run(team, f"{WORKERS} {tls} debug workers", connection="mine-connection")
+
+
+def test_a_client_with_another_builders_certificate_is_refused(team: Kubectl) -> None:
+    mine = "tcp://mine-buildkitd:1234 --tlsservername mine-buildkitd"
+    certificate = "--tlscert /etc/buildkit/tls.crt --tlskey /etc/buildkit/tls.key"
+
+    # It trusts nobody of the other builder either, so it is first told to, and then the daemon turns it away.
+    with pytest.raises(JobFailed, match="unknown authority|certificate"):
+        run(team, f"buildctl --addr {mine} --tlscacert /etc/buildkit/ca.crt {certificate} debug workers", connection="theirs-connection")
+
+
+def test_a_builder_without_tls_lets_anyone_in_and_says_so(team: Kubectl) -> None:
+    run(team, f"{WORKERS} debug workers", connection="open-connection")
+
+    assert "TLS is disabled" in condition(team.get("bkb", "open"), "Ready")["message"]
+    assert set(team.get("secret", "open-connection")["data"]) == {"BUILDKIT_HOST"}
+
+
+def test_a_tls_builder_builds_through_any_of_its_names(team: Kubectl) -> None:
+    for host in ("mine-buildkitd", f"mine-buildkitd.{team.namespace}.svc.cluster.local"):
+        command = BUILD.replace("$BUILDKIT_HOST", f"tcp://{host}:1234")
+        run(team, f"{command} --output type=cacheonly", connection="mine-connection")
