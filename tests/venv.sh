@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 lock=tests/requirements.lock
 stamp=.venv/.installed
-wanted=$(cat "$lock" pyproject.toml | cksum)
+# Of pyproject.toml only the part that is installed; the rest are tools' settings.
+wanted=$( (cat "$lock"; sed -n '/^\[build-system\]/,/^\[dependency-groups\]/p' pyproject.toml) | cksum)
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then exit 0; fi
 
 python=

@@ -30,7 +30,7 @@ BUILD: Final = "buildctl --addr $BUILDKIT_HOST --tlsdir /etc/buildkit build --pr
 """The command line of a build of the workspace through a shared builder, up to its output."""
 
 
-class JobFailed(Exception):
+class JobError(Exception):
     """A job's pod failed; the message is its log."""
 
 
@@ -98,17 +98,17 @@ class Job:
         return job
 
     def finish(self, seconds: float = 180) -> str:
-        """Wait until the job has ended and return its log. Raises JobFailed."""
+        """Wait until the job has ended and return its log. Raises JobError."""
         phase = wait_for(f"{self.name} ends", self._ended, seconds)
         if phase == "Failed":
-            raise JobFailed(self.log())
+            raise JobError(self.log())
         return self.log()
 
     def wait_log(self, text: str, seconds: float = 120) -> None:
         """Wait until the job has printed a text."""
         wait_for(f"{self.name} prints {text!r}", lambda: self._ended() == "Failed" or text in self.log(), seconds)
         if text not in self.log():
-            raise JobFailed(self.log())
+            raise JobError(self.log())
 
     def log(self) -> str:
         """Return what the job has printed so far."""
@@ -156,5 +156,5 @@ class Job:
 
 
 def run(kubectl: Kubectl, script: str, **options: Any) -> str:
-    """Run a job to its end and return its log. Raises JobFailed."""
+    """Run a job to its end and return its log. Raises JobError."""
     return Job.start(kubectl, script, **options).finish()

@@ -31,7 +31,9 @@ def test_one_command_pushes_two_tags(team: Kubectl) -> None:
     output = f'--output type=image,"name={IMAGE}:latest,{IMAGE}:stable",push=true'
     run(team, f"{BUILD} {output}")
 
-    catalog = team("get", "--raw", "/api/v1/namespaces/registry/services/registry:5000/proxy/v2/org/example-image/tags/list")
+    catalog = team(
+        "get", "--raw", "/api/v1/namespaces/registry/services/registry:5000/proxy/v2/org/example-image/tags/list"
+    )
     assert '"latest"' in catalog
     assert '"stable"' in catalog
 
@@ -52,7 +54,9 @@ def test_the_daemon_remembers_what_it_built(team: Kubectl) -> None:
         ("registry", f"type=registry,ref={IMAGE}:buildcache,mode=max", f"type=registry,ref={IMAGE}:buildcache"),
     ],
 )
-def test_a_cache_outside_the_daemon_is_hit(team: Kubectl, cache_claim: str, name: str, export: str, imported: str) -> None:
+def test_a_cache_outside_the_daemon_is_hit(
+    team: Kubectl, cache_claim: str, name: str, export: str, imported: str
+) -> None:
     output = f"--opt build-arg:SALT={name} --output type=image,name={IMAGE}:{name},push=true"
     first = run(team, f"{PRUNE}; {BUILD} {output} --export-cache {export}", claim=cache_claim)
 

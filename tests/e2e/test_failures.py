@@ -1,5 +1,7 @@
 """Daemons that cannot start: the builder says why and what to do, within seconds."""
 
+import pytest
+
 from tests.e2e.jobs import builder, wait_ready, wait_reason
 from tests.kubectl import Kubectl, condition, wait_for
 
@@ -28,18 +30,19 @@ def test_a_namespace_that_enforces_baseline(cluster: Kubectl, fresh_name: str) -
     try:
         team.apply(builder())
         said = wait_reason(team, "PodSecurityDenied")
-        assert f"kubectl label --overwrite namespace {fresh_name} pod-security.kubernetes.io/enforce=privileged" in said["message"]
+        remedy = ["label", "--overwrite", "namespace", fresh_name, "pod-security.kubernetes.io/enforce=privileged"]
+        assert " ".join(["kubectl", *remedy]) in said["message"]
         assert condition(team.get("bkb", "demo"), "Stalled")["status"] == "True"
 
         # The remedy works as it is written.
-        team("label", "--overwrite", "namespace", fresh_name, "pod-security.kubernetes.io/enforce=privileged")
+        team(*remedy)
         wait_ready(team, seconds=180)
     finally:
         cluster("delete", "namespace", fresh_name, "--wait=false")
 
 
-def test_a_policy_that_forbids_privilege_escalation(cluster: Kubectl, team: Kubectl, hardening_policy: str) -> None:
-    assert hardening_policy
+@pytest.mark.usefixtures("hardening_policy")
+def test_a_policy_that_forbids_privilege_escalation(team: Kubectl) -> None:
     team.apply(builder())
 
     said = wait_reason(team, "UserNamespaceDenied")
@@ -65,6 +68,7 @@ def test_a_failing_roll_leaves_the_old_daemon_serving(team: Kubectl) -> None:
 
     def told() -> bool:
         found = team.get("bkb", "demo")
-        return condition(found, "Ready").get("status") == "True" and "no/such-image:v2" in condition(found, "Reconciling").get("message", "")
+        named = "no/such-image:v2" in condition(found, "Reconciling").get("message", "")
+        return named and condition(found, "Ready").get("status") == "True"
 
     wait_for("ready, and the failing roll is named", told)

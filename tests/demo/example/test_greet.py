@@ -7,4 +7,4 @@ from greet import greet
 
 class Greeting(unittest.TestCase):
     def test_greets_by_name(self) -> None:
-        self.assertEqual(greet("BuildKit"), "Hello, BuildKit!")
+        assert greet("BuildKit") == "Hello, BuildKit!"
