@@ -127,12 +127,12 @@ def _crash(pod: Manifest) -> Finding | None:
             if sign in log:
                 return Finding(
                     Reason.USER_NAMESPACE_DENIED,
-                    f"The daemon in pod {_name(pod)} may not make a user namespace: {_last_line(log)} {remedy}",
+                    f"The daemon in pod {_name(pod)} may not make a user namespace: {_line_with(sign, log)} {remedy}",
                 )
         if ended.get("exitCode"):
             return Finding(
                 Reason.CRASH_LOOP,
-                f"The daemon in pod {_name(pod)} ended with exit code {ended['exitCode']}: {_last_line(log)} "
+                f"The daemon in pod {_name(pod)} ended with exit code {ended['exitCode']}: {_cause(log)} "
                 f"All of it: kubectl logs --previous -n {pod['metadata']['namespace']} {_name(pod)}",
             )
     return None
@@ -177,7 +177,12 @@ def _sentence(text: object) -> str:
     return f"{line}."
 
 
-def _last_line(log: str) -> str:
-    """Return the last line of a log that says something."""
+def _line_with(sign: str, log: str) -> str:
+    """Return the line of a log that has a sign in it, as a sentence."""
+    return _sentence(next(line for line in log.splitlines() if sign in line))
+
+
+def _cause(log: str) -> str:
+    """Return the line of a log that says why the daemon ended; behind it come a stack trace and who noticed."""
     lines = [line for line in log.splitlines() if line.strip()]
-    return _sentence(lines[-1] if lines else None)
+    return _sentence(next((line for line in lines if line.startswith("buildkitd: ")), lines[-1] if lines else None))
