@@ -505,6 +505,9 @@ class Metadata(Model):
     """Counts the changes of its spec."""
 
 
+_SHARED_BY_DEFAULT = Shared()
+
+
 class BuildKitBuilder(Model):
     """Gives CI jobs a BuildKit to build and push images with: no Docker-in-Docker, no docker socket, no privileges."""
 
@@ -516,4 +519,4 @@ class BuildKitBuilder(Model):
     @property
     def shared(self) -> Shared:
         """The settings of mode Shared, defaults where none are given."""
-        return self.spec.shared or Shared()
+        return self.spec.shared or _SHARED_BY_DEFAULT

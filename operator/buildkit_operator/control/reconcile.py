@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -75,8 +76,7 @@ class BuilderReconcile:
         try:
             wanted = children(builder, self._platform, certificates)
             await self._check_references(builder)
-            for manifest in wanted:
-                await self._apply(builder, manifest)
+            await self._apply_all(builder, wanted)
             await self._prune(builder, wanted)
         except Problem as problem:
             return self._observed(builder, certificates, problem)
@@ -109,6 +109,15 @@ class BuilderReconcile:
                     f"Secret {name}, which spec.daemon.registries names as caSecretName, does not exist in namespace "
                     f"{builder.metadata.namespace}. Create it with the key ca.crt.",
                 )
+
+    async def _apply_all(self, builder: BuildKitBuilder, wanted: Sequence[Manifest]) -> None:
+        """Write the objects that differ: side by side all but the last, the workload, whose pods mount the others."""
+        results = await asyncio.gather(*(self._apply(builder, m) for m in wanted[:-1]), return_exceptions=True)
+        for failure in results:
+            if isinstance(failure, BaseException):
+                raise failure
+        for workload in wanted[-1:]:
+            await self._apply(builder, workload)
 
     async def _apply(self, builder: BuildKitBuilder, manifest: Manifest) -> None:
         """Write one object unless it is as it should be. Raises Problem when it is not ours or is refused."""

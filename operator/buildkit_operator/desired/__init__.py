@@ -25,7 +25,7 @@ def needs_certificates(builder: BuildKitBuilder) -> bool:
 
 
 def children(builder: BuildKitBuilder, platform: Platform, certificates: Certificates | None) -> list[Manifest]:
-    """Return the objects that should exist for a builder, in the order in which they are to be applied.
+    """Return the objects that should exist for a builder, the workload that needs all the others last.
 
     Raises Problem when the spec asks for something that cannot be.
     """
