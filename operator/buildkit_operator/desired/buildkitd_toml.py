@@ -22,7 +22,10 @@ def render(builder: BuildKitBuilder) -> str:
 
     Raises Problem when the raw part is no TOML, or has a key that buildkitd would pass over or that is not the user's.
     """
-    return tomli_w.dumps(_merge(_from_fields(builder), _from_user(builder.spec.daemon.toml or "")))
+    try:
+        return tomli_w.dumps(_merge(_from_fields(builder), _from_user(builder.spec.daemon.toml or "")))
+    except RecursionError:
+        raise Problem(Reason.INVALID_TOML, "spec.daemon.toml is nested too deeply.") from None
 
 
 def _from_fields(builder: BuildKitBuilder) -> Config:
