@@ -1,0 +1,116 @@
+"""Every field of the spec does something: changed alone, it changes the objects or what is said of them."""
+
+import re
+from collections.abc import Iterator
+from enum import EnumMeta
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from buildkit_operator.api.builder import BuilderSpec
+from buildkit_operator.desired import Platform, children
+from buildkit_operator.status import Observed, judge
+from tests.unit.make import Manifest, changed, fake_certificates, make_builder
+
+EVERYTHING: Manifest = yaml.safe_load(
+    (Path(__file__).parents[1] / "golden" / "everything" / "builder.yaml").read_text()
+)
+
+CHANGES: dict[str, Any] = {
+    "mode": "Sidecar",
+    "suspend": True,
+    "image": "example.com/other:1",
+    "imagePullPolicy": "Never",
+    "imagePullSecrets.0.name": "another",
+    "resources.requests": {"cpu": "1"},
+    "resources.limits": {"cpu": "5"},
+    "env.0.name": "HTTP_PROXY",
+    "env.0.value": "http://other.example.com",
+    "env.1.valueFrom.secretKeyRef.name": "others",
+    "env.1.valueFrom.secretKeyRef.key": "other",
+    "env.1.valueFrom.secretKeyRef.optional": False,
+    "env.2.valueFrom.configMapKeyRef.name": "others",
+    "env.2.valueFrom.configMapKeyRef.key": "other",
+    "env.2.valueFrom.configMapKeyRef.optional": True,
+    "daemon.logLevel": "trace",
+    "daemon.maxParallelism": 2,
+    "daemon.registries.0.host": "other.example.com",
+    "daemon.registries.0.mirrors": [],
+    "daemon.registries.0.plainHTTP": True,
+    "daemon.registries.0.insecureSkipVerify": True,
+    "daemon.registries.0.caSecretName": "another",
+    "daemon.dns.nameservers": ["10.0.0.11"],
+    "daemon.dns.searchDomains": [],
+    "daemon.dns.options": [],
+    "daemon.garbageCollection.maxUsedSpace": "21Gi",
+    "daemon.garbageCollection.reservedSpace": "3Gi",
+    "daemon.garbageCollection.minFreeSpace": "2Gi",
+    "daemon.garbageCollection.keepSeconds": 60,
+    "daemon.toml": "debug = true",
+    "cache.size": "51Gi",
+    "shared.replicas": 4,
+    "shared.port": 1235,
+    "shared.tls.mode": "Disabled",
+    "shared.service.type": "NodePort",
+    "shared.service.annotations": {},
+    "shared.drainTimeoutSeconds": 60,
+    "shared.pod.labels": {},
+    "shared.pod.annotations": {},
+    "shared.pod.nodeSelector": {},
+    "shared.pod.tolerations.0.key": "other",
+    "shared.pod.tolerations.0.operator": "Exists",
+    "shared.pod.tolerations.0.value": "no",
+    "shared.pod.tolerations.0.effect": "NoSchedule",
+    "shared.pod.tolerations.0.tolerationSeconds": 1,
+    "shared.pod.affinity": {"podAffinity": {}},
+    "shared.pod.topologySpreadConstraints.0.maxSkew": 1,
+    "shared.pod.topologySpreadConstraints.0.topologyKey": "kubernetes.io/hostname",
+    "shared.pod.topologySpreadConstraints.0.whenUnsatisfiable": "ScheduleAnyway",
+    "shared.pod.priorityClassName": "other",
+    "shared.pod.serviceAccountName": "other",
+}
+
+ONLY_IN_CERTIFICATES = {"shared.tls.dnsNames"}
+"""Tested in test_certificates.py, where certificates are made."""
+
+
+def outcome(spec: Manifest) -> object:
+    builder = make_builder(**spec)
+    manifests = children(builder, Platform(), fake_certificates(builder))
+    return manifests, judge(builder, Observed())
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_field_changes_the_outcome(path: str) -> None:
+    assert outcome(changed(EVERYTHING, path, CHANGES[path])) != outcome(EVERYTHING)
+
+
+def test_all_fields_are_in_the_table() -> None:
+    tested = {re.sub(r"\.\d+\.", ".", path) for path in CHANGES} | ONLY_IN_CERTIFICATES
+
+    assert set(leaves(BuilderSpec)) == tested
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield the path of every field that holds no model; an enumeration of one value has nothing to change to."""
+    for name, field in model.model_fields.items():
+        path = f"{prefix}{field.alias or name}"
+        kinds = list(kinds_in(field.annotation))
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if inner:
+            yield from leaves(inner[0], f"{path}.")
+        elif not any(isinstance(kind, EnumMeta) and len(kind) == 1 for kind in kinds):
+            yield path
+
+
+def kinds_in(annotation: Any) -> Iterator[Any]:
+    if annotation is NoneType:
+        return
+    arguments = get_args(annotation)
+    yield from (kind for argument in arguments for kind in kinds_in(argument))
+    if not arguments:
+        yield annotation

@@ -1,0 +1,42 @@
+"""Every object of a few builders, as files to read: `pytest tests/unit --update-golden` writes them anew."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from buildkit_operator.desired import Platform, children
+from tests.unit.make import fake_certificates, make_builder
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CASES = sorted(folder.name for folder in GOLDEN.iterdir())
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as such, so that a script can be read in a golden file."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  the base class's signature
+        return True
+
+
+def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+Dumper.add_representer(str, _represent)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_builder_has_exactly_these_objects(case: str, *, request: pytest.FixtureRequest) -> None:
+    builder = make_builder(**yaml.safe_load((GOLDEN / case / "builder.yaml").read_text()))
+    golden = GOLDEN / case / "children.yaml"
+
+    manifests = children(builder, Platform(), fake_certificates(builder))
+
+    if request.config.getoption("--update-golden"):
+        golden.write_text(yaml.dump_all(manifests, Dumper=Dumper, sort_keys=False, width=120))
+    assert manifests == list(yaml.safe_load_all(golden.read_text()))
+
+
+def test_there_are_cases() -> None:
+    assert {"minimal", "everything", "without-tls", "registries", "sidecar"} <= set(CASES)
