@@ -58,7 +58,7 @@ DNSName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
 
 Size = Annotated[
     str,
-    AfterValidator(quantity.canonical),
+    AfterValidator(quantity.checked),
     Field(
         min_length=1,
         max_length=32,
@@ -73,7 +73,7 @@ Size = Annotated[
 Amount = Annotated[
     str,
     BeforeValidator(str),
-    AfterValidator(quantity.canonical),
+    AfterValidator(quantity.checked),
     Field(
         max_length=32,
         json_schema_extra={

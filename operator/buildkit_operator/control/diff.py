@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from buildkit_operator.api import names
+from buildkit_operator.api import names, quantity
 from buildkit_operator.desired.metadata import Manifest, digest
 
 _LIST_KEYS: Final = ("name", "uid", "containerPort", "port", "type")
 """What tells the items of a list apart where the server merges lists; it may add items of its own to those."""
+
+_AMOUNTS: Final = frozenset({"requests", "limits", "sizeLimit"})
+"""Fields of a pod that hold quantities."""
 
 
 def stamped(manifest: Manifest) -> Manifest:
@@ -31,12 +34,28 @@ def is_applied(wanted: Manifest, live: Manifest) -> bool:
 def is_within(wanted: Any, live: Any) -> bool:
     """Tell whether all that is wanted is so in live, which may hold more: defaults, and what others manage."""
     if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(
-            is_within(value, live.get(key)) or (not value and key not in live) for key, value in wanted.items()
-        )
+        return isinstance(live, dict) and all(_field_is_within(key, value, live) for key, value in wanted.items())
     if isinstance(wanted, list):
         return isinstance(live, list) and _list_is_within(wanted, live)
     return bool(wanted == live)
+
+
+def _field_is_within(key: str, value: Any, live: dict[str, Any]) -> bool:
+    if key not in live:
+        # The server leaves out what is empty. False and 0 it keeps: without them a default would hold.
+        return value in ({}, [], "", None)
+    if key in _AMOUNTS:
+        return _amounts_are_within(value, live[key])
+    return is_within(value, live[key])
+
+
+def _amounts_are_within(wanted: Any, live: Any) -> bool:
+    """Tell the same of a quantity, or of several by resource name."""
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(
+            _amounts_are_within(value, live.get(key)) for key, value in wanted.items()
+        )
+    return bool(wanted == live) or quantity.is_same(str(wanted), str(live))
 
 
 def _list_is_within(wanted: list[Any], live: list[Any]) -> bool:
