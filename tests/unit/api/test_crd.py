@@ -1,0 +1,157 @@
+"""The generated definition: fresh, small, and with a description and a bound for everything."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from buildkit_operator.__main__ import main
+from buildkit_operator.api import crd
+
+FILE = Path(__file__).parents[3] / "crds" / "buildkitbuilders.yaml"
+VERSION = crd.definition()["spec"]["versions"][0]
+SCHEMA = VERSION["schema"]["openAPIV3Schema"]
+
+FREE = {
+    ".spec.shared.pod.affinity": "a pod's own type, which the API server checks in the Deployment",
+}
+"""Fields without bounds, and why."""
+
+
+def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each schema with its path: fields, items as [], values of maps as {}."""
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    if "items" in schema:
+        yield from nodes(schema["items"], f"{path}[]")
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from nodes(schema["additionalProperties"], f"{path}{{}}")
+
+
+ALL = dict(nodes(SCHEMA))
+SPEC = {path: node for path, node in ALL.items() if path.startswith(".spec.")}
+FIELDS = [path for path in ALL if path.startswith((".spec", ".status")) and not path.endswith(("[]", "{}"))]
+
+
+def test_the_file_is_what_the_models_give() -> None:
+    assert FILE.read_text() == crd.render(), "run `make generate`"
+
+
+def test_the_command_line_prints_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["crds"]) == 0
+    assert capsys.readouterr().out == crd.render()
+
+
+def test_it_is_small_enough_for_client_side_apply() -> None:
+    assert len(crd.render().encode()) < 100 * 1024
+
+
+def test_the_yaml_says_what_the_definition_says() -> None:
+    assert yaml.safe_load(crd.render()) == crd.definition()
+
+
+@pytest.mark.parametrize("path", FIELDS)
+def test_a_field_has_a_description_of_one_line_that_is_a_sentence(path: str) -> None:
+    description = ALL[path].get("description", "")
+
+    assert description.endswith("."), path
+    assert description[0].isupper(), path
+    assert "\n" not in description
+
+
+@pytest.mark.parametrize("path", [path for path in SPEC if path not in FREE])
+def test_what_users_write_is_bounded(path: str) -> None:
+    node = SPEC[path]
+    bounded = {
+        "string": {"maxLength", "enum"},
+        "array": {"maxItems"},
+        "integer": {"maximum"},
+        "object": {"maxProperties", "properties"},
+        "boolean": {"type"},
+        None: {"maxLength"},  # an integer or a string
+    }[node.get("type")]
+
+    assert bounded & node.keys(), path
+
+
+@pytest.mark.parametrize("path", [path for path, node in ALL.items() if node.get("type") == "array"])
+def test_a_list_says_how_managers_share_it(path: str) -> None:
+    assert ALL[path].get("x-kubernetes-list-type") in {"map", "set", "atomic"}
+
+
+@pytest.mark.parametrize("path", [path for path, node in ALL.items() if "x-kubernetes-list-map-keys" in node])
+def test_the_key_of_a_list_is_required_in_its_items(path: str) -> None:
+    (key,) = ALL[path]["x-kubernetes-list-map-keys"]
+    items = ALL[path]["items"]
+
+    assert key in items["required"] or "default" in items["properties"][key]
+
+
+@pytest.mark.parametrize(
+    ("path", "default"),
+    [
+        (".spec.suspend", False),
+        (".spec.isolation", "Rootless"),
+        (".spec.imagePullPolicy", "IfNotPresent"),
+        (".spec.cache.size", "20Gi"),
+        (".spec.daemon.logLevel", "info"),
+        (".spec.daemon.garbageCollection.keepSeconds", 5_184_000),
+        (".spec.shared.replicas", 1),
+        (".spec.shared.port", 1234),
+        (".spec.shared.tls.mode", "SelfSigned"),
+        (".spec.shared.drainTimeoutSeconds", 900),
+        (".status", {"observedGeneration": -1}),
+    ],
+)
+def test_defaults_stand_in_the_schema(path: str, default: Any) -> None:
+    assert ALL[path]["default"] == default
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, node in SPEC.items() if any("default" in c for c in node.get("properties", {}).values())]
+)
+def test_the_defaults_of_a_block_apply_when_it_is_left_out(path: str) -> None:
+    optional = {".spec.shared"} | {path for path in SPEC if path.endswith(("[]", "KeyRef"))}
+
+    assert path in optional or ALL[path].get("default") == {}
+
+
+@pytest.mark.parametrize("rule", [rule for node in ALL.values() for rule in node.get("x-kubernetes-validations", ())])
+def test_a_rule_has_a_sentence_for_those_who_break_it(rule: dict[str, str]) -> None:
+    assert len(rule["message"]) > 10
+
+
+def test_nothing_in_the_schema_is_left_of_pydantics_dialect() -> None:
+    foreign = {"$ref", "$defs", "anyOf", "allOf", "title", "const", "propertyNames", "examples"}
+
+    assert [path for path, node in ALL.items() if foreign & node.keys()] == []
+
+
+def test_the_mode_is_all_that_must_be_given() -> None:
+    assert SCHEMA["required"] == ["spec"]
+    assert ALL[".spec"]["required"] == ["mode"]
+
+
+def test_it_can_be_scaled_and_has_a_status_of_its_own() -> None:
+    assert VERSION["subresources"]["scale"]["specReplicasPath"] == ".spec.shared.replicas"
+    for path in VERSION["subresources"]["scale"].values():
+        assert path in ALL
+    assert VERSION["subresources"]["status"] == {}
+
+
+def test_columns_show_the_state_without_asking_for_more() -> None:
+    columns = [(column["name"], column["priority"]) for column in VERSION["additionalPrinterColumns"]]
+
+    assert columns == [
+        ("Mode", 0),
+        ("Ready", 0),
+        ("Reason", 0),
+        ("Endpoint", 0),
+        ("Age", 0),
+        ("Image", 1),
+        ("Replicas", 1),
+        ("Message", 1),
+    ]

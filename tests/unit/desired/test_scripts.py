@@ -1,0 +1,287 @@
+"""The daemon container's scripts, run for real, with stand-ins for rootlesskit and buildctl that note what they see."""
+
+import os
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from buildkit_operator.desired.scripts import SCRIPTS
+
+SECONDS: Final = 10
+"""Nothing here should take that long."""
+
+OTEL = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317", "OTEL_SERVICE_NAME": "buildkitd"}
+
+
+class Container:
+    """A directory that looks to the scripts like the container: programs, a volume, and the socket's directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.volume = folder / "volume"
+        self.root = self.volume / "root"
+        self.socket = folder / "buildkitd.sock"
+        self.processes: list[subprocess.Popen[str]] = []
+        self.volume.mkdir()
+        (folder / "bin").mkdir()
+        for name, text in SCRIPTS.items():
+            (folder / name).write_text(text)
+
+    def install(self, program: str, body: str) -> None:
+        """Put a shell script in the place of a program; `$HERE` is the container's directory."""
+        path = self.folder / "bin" / program
+        path.write_text(f"#!/bin/sh\nHERE={self.folder}\n{body}\n")
+        path.chmod(0o755)
+
+    def start(self, script: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a script as the container's first process would be."""
+        process = subprocess.Popen(
+            ["/bin/sh", str(self.folder / script), *arguments],
+            env={
+                "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
+                "BUILDKIT_HOST": f"unix://{self.socket}",
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what a failed test left running: each script leads a group of its own."""
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    def run_daemon(self, **environment: str) -> subprocess.Popen[str]:
+        return self.start("run.sh", "buildkitd.toml", str(self.root), **environment)
+
+    def run(self, script: str, *arguments: str, **environment: str) -> tuple[int, str]:
+        """Run a script to its end and return its exit status and what it printed."""
+        process = self.start(script, *arguments, **environment)
+        output, _ = process.communicate(timeout=SECONDS)
+        return process.returncode, output
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Container]:
+    made = Container(tmp_path)
+    yield made
+    made.end()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+DAEMON_THAT_ENDS_WITH_1_ON_TERM = """
+trap 'echo stopped > $HERE/stopped; exit 1' TERM
+touch $HERE/started
+while :; do sleep 0.02; done
+"""
+
+
+# run.sh
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_with_0_whatever_the_daemon_ends_with(container: Container, number: signal.Signals) -> None:
+    container.install("rootlesskit", DAEMON_THAT_ENDS_WITH_1_ON_TERM)
+    process = container.run_daemon()
+    wait_for((container.folder / "started").exists)
+
+    process.send_signal(number)
+    process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 0
+    assert (container.folder / "stopped").exists()
+
+
+def test_a_stop_waits_for_a_daemon_that_takes_its_time(container: Container) -> None:
+    container.install(
+        "rootlesskit",
+        "trap 'sleep 0.2; touch $HERE/stopped; exit 0' TERM\ntouch $HERE/started\nwhile :; do sleep 0.02; done",
+    )
+    process = container.run_daemon()
+    wait_for((container.folder / "started").exists)
+
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=SECONDS)
+
+    assert (container.folder / "stopped").exists()
+
+
+@pytest.mark.parametrize("code", [1, 42, 137])
+def test_a_crash_ends_with_the_daemons_code(container: Container, code: int) -> None:
+    container.install("rootlesskit", f"exit {code}")
+
+    assert container.run("run.sh", "buildkitd.toml", str(container.root))[0] == code
+
+
+def test_a_daemon_that_is_killed_counts_as_a_crash(container: Container) -> None:
+    container.install("rootlesskit", "kill -KILL $$")
+
+    assert container.run("run.sh", "buildkitd.toml", str(container.root))[0] == 128 + signal.SIGKILL
+
+
+def test_the_daemon_is_given_its_configuration(container: Container) -> None:
+    container.install("rootlesskit", 'echo "$@"')
+
+    assert container.run("run.sh", "buildkitd.toml", str(container.root)) == (0, "buildkitd --config buildkitd.toml\n")
+
+
+def test_the_daemons_log_is_the_containers(container: Container) -> None:
+    container.install("rootlesskit", "echo out; echo err >&2; exit 3")
+
+    assert container.run("run.sh", "buildkitd.toml", str(container.root)) == (3, "out\nerr\n")
+
+
+def test_the_root_is_private_and_without_setgid_in_a_volume_that_has_it(container: Container) -> None:
+    container.volume.chmod(0o2775)
+    container.install("rootlesskit", "exit 0")
+
+    container.run("run.sh", "buildkitd.toml", str(container.root))
+
+    assert stat.S_IMODE(container.root.stat().st_mode) == 0o700
+    assert container.root.stat().st_gid == os.getgid()
+
+
+def test_a_root_from_before_is_kept_and_made_private_again(container: Container) -> None:
+    container.root.mkdir()
+    (container.root / "cache").write_text("layers")
+    container.root.chmod(0o2777)
+    container.install("rootlesskit", "exit 0")
+
+    container.run("run.sh", "buildkitd.toml", str(container.root))
+
+    assert stat.S_IMODE(container.root.stat().st_mode) == 0o700
+    assert (container.root / "cache").read_text() == "layers"
+
+
+def test_a_socket_of_the_daemon_before_is_gone_when_the_next_starts(container: Container) -> None:
+    container.socket.touch()
+    container.install("rootlesskit", f"test -e {container.socket} && exit 9; exit 0")
+
+    assert container.run("run.sh", "buildkitd.toml", str(container.root))[0] == 0
+
+
+# ready.sh
+
+
+def test_ready_when_the_daemon_answers(container: Container) -> None:
+    container.install("buildctl", 'test "$*" = "debug workers"')
+
+    assert container.run("ready.sh") == (0, "")
+
+
+def test_not_ready_says_why_at_once_when_it_need_not_wait(container: Container) -> None:
+    container.install("buildctl", "echo no such socket >&2; exit 1")
+
+    assert container.run("ready.sh") == (1, "no such socket\n")
+
+
+def test_ready_waits_for_a_daemon_that_starts(container: Container) -> None:
+    container.install("buildctl", "test -e $HERE/up || { touch $HERE/up; exit 1; }")
+
+    assert container.run("ready.sh", "5") == (0, "")
+
+
+def test_ready_gives_up_at_its_deadline(container: Container) -> None:
+    container.install("buildctl", "exit 1")
+    begin = time.monotonic()
+
+    assert container.run("ready.sh", "1")[0] == 1
+    assert time.monotonic() - begin < 3
+
+
+# drain.sh
+
+
+def fast_sleep(container: Container) -> None:
+    """Let drain.sh look often: what it sleeps is no part of what is tested."""
+    container.install("sleep", "exec /bin/sleep 0.01")
+
+
+def test_drain_ends_after_three_quiet_looks(container: Container) -> None:
+    fast_sleep(container)
+    container.install("buildctl", "echo look >> $HERE/looks; echo COMPLETE")
+
+    assert container.run("drain.sh", "900") == (0, "")
+    assert (container.folder / "looks").read_text() == "look\n" * 3
+
+
+def test_drain_asks_for_the_type_of_each_build(container: Container) -> None:
+    fast_sleep(container)
+    container.install("buildctl", 'echo "$@" >> $HERE/asked')
+
+    container.run("drain.sh", "900")
+
+    asked = set((container.folder / "asked").read_text().splitlines())
+    assert asked == {"debug histories --format {{.Type}}"}
+
+
+def test_drain_waits_while_a_build_runs(container: Container) -> None:
+    fast_sleep(container)
+    # Two looks see a build, the third does not, the fourth sees the next one.
+    container.install(
+        "buildctl",
+        """
+        echo look >> $HERE/looks
+        case $(wc -l < $HERE/looks) in 1|2|4) echo COMPLETE; echo STARTED;; *) echo COMPLETE;; esac
+        """,
+    )
+
+    assert container.run("drain.sh", "900")[0] == 0
+    assert (container.folder / "looks").read_text() == "look\n" * 7
+
+
+def test_drain_gives_up_at_its_deadline(container: Container) -> None:
+    fast_sleep(container)
+    container.install("buildctl", "echo STARTED")
+    begin = time.monotonic()
+
+    assert container.run("drain.sh", "1")[0] == 0
+    assert time.monotonic() - begin < 3
+
+
+def test_drain_does_not_wait_for_a_daemon_that_does_not_answer(container: Container) -> None:
+    fast_sleep(container)
+    container.install("buildctl", "echo STARTED >&2; exit 1")
+
+    assert container.run("drain.sh", "900")[0] == 0
+
+
+@pytest.mark.parametrize(("script", "arguments"), [("ready.sh", ()), ("drain.sh", ("900",))])
+def test_buildctl_sees_nothing_of_the_daemons_tracing(
+    container: Container, script: str, arguments: tuple[str, ...]
+) -> None:
+    fast_sleep(container)
+    container.install("buildctl", "env > $HERE/seen")
+
+    container.run(script, *arguments, **OTEL, OTHER="kept")
+
+    seen = (container.folder / "seen").read_text()
+    assert "OTEL_" not in seen
+    assert "OTHER=kept" in seen
+    assert "BUILDKIT_HOST=unix://" in seen
+
+
+def test_the_daemon_keeps_its_tracing(container: Container) -> None:
+    container.install("rootlesskit", "env")
+
+    _, output = container.run("run.sh", "buildkitd.toml", str(container.root), **OTEL)
+
+    assert "OTEL_SERVICE_NAME=buildkitd" in output
