@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from tests.installation import running_cluster
 
-from tests.kubectl import Kubectl, Manifest
+from tests.kubectl import Kubectl, Manifest, wait_for
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +45,14 @@ def hardening_policy(cluster: Kubectl, team: Kubectl) -> Iterator[str]:
     """Make the API server do in the test's namespace what many admins have a policy engine do everywhere."""
     name = f"no-escalation-{team.namespace}"
     cluster.apply(*_hardening(name, team.namespace))
+    wait_for("the API server applies the policy", lambda: "allowPrivilegeEscalation" in _pod_as_admitted(team))
     yield name
     cluster("delete", f"mutatingadmissionpolicy/{name}", f"mutatingadmissionpolicybinding/{name}")
+
+
+def _pod_as_admitted(team: Kubectl) -> str:
+    """Return a pod as the API server would store it now."""
+    return team("run", "probe", "--image=none", "--dry-run=server", "--output=yaml")
 
 
 def _hardening(name: str, namespace: str) -> list[Manifest]:

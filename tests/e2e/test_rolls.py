@@ -38,7 +38,7 @@ def test_an_idle_daemon_stops_within_seconds_and_without_an_error(team: Kubectl)
 
     assert ends in {"0", "gone"}
     wait_ready(team)
-    run(team, f"{BUILD} --output type=cacheonly")
+    run(team, BUILD)
 
 
 def daemon_pods(team: Kubectl) -> list[str]:

@@ -8,6 +8,8 @@ from tests.e2e.jobs import BUILD, JobError, builder, run, wait_ready
 from tests.kubectl import Kubectl, condition
 
 WORKERS = "buildctl --addr $BUILDKIT_HOST"
+# In TLS 1.3 the client has begun to send when the daemon refuses its certificate, so it may see only the broken pipe.
+TURNED_AWAY = "certificate|broken pipe|reset by peer|EOF"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def test_a_client_with_the_connection_secret_gets_in(team: Kubectl) -> None:
 
 @pytest.mark.parametrize("tls", ["", "--tlscacert /etc/buildkit/ca.crt"])
 def test_a_client_without_a_certificate_is_refused(team: Kubectl, tls: str) -> None:
-    with pytest.raises(JobError, match=r"certificate|closed|reset|EOF|first record does not look like"):
+    with pytest.raises(JobError, match=TURNED_AWAY):
         run(team, f"{WORKERS} {tls} debug workers", connection="mine-connection")
 
 
@@ -36,7 +38,7 @@ def test_a_client_with_another_builders_certificate_is_refused(team: Kubectl) ->
     # The client is made to trust the daemon, so that it is the daemon that has to turn it away.
     trusting = "--tlscacert ca.crt --tlscert /etc/buildkit/tls.crt --tlskey /etc/buildkit/tls.key"
 
-    with pytest.raises(JobError, match=r"certificate"):
+    with pytest.raises(JobError, match=TURNED_AWAY):
         run(
             team,
             f"buildctl --addr tcp://mine-buildkitd:1234 {trusting} debug workers",
@@ -55,4 +57,4 @@ def test_a_builder_without_tls_lets_anyone_in_and_says_so(team: Kubectl) -> None
 def test_a_tls_builder_builds_through_any_of_its_names(team: Kubectl) -> None:
     for host in ("mine-buildkitd", f"mine-buildkitd.{team.namespace}.svc.cluster.local"):
         command = BUILD.replace("$BUILDKIT_HOST", f"tcp://{host}:1234")
-        run(team, f"{command} --output type=cacheonly", connection="mine-connection")
+        run(team, command, connection="mine-connection")
