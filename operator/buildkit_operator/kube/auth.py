@@ -77,7 +77,8 @@ class KubeConfig:
             config_file=self.path, context=self.context, client_configuration=configuration, persist_config=False
         )
         self.configuration = configuration
-        return configuration.api_key.get("BearerToken")
+        token = configuration.api_key.get("BearerToken")
+        return token and token.strip()  # a token file's line end comes along
 
 
 @dataclass(slots=True)
