@@ -52,9 +52,17 @@ def diagnose(deployment: Manifest, pods: Iterable[Manifest]) -> Finding | None:
     refused = _refused(deployment)
     if refused is not None:
         return refused
-    newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
-    living = [pod for pod in newest_first if "deletionTimestamp" not in pod["metadata"]]
-    return next((finding for pod in living for check in _POD_CHECKS if (finding := check(pod))), None)
+    return next((finding for pod in _suspects(pods) for check in _POD_CHECKS if (finding := check(pod))), None)
+
+
+def _suspects(pods: Iterable[Manifest]) -> Iterator[Manifest]:
+    """Yield the pods that may be in the way, the newest first: what ails the others is over, or will be with them."""
+    replaced = False
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True):
+        if _is_ready(pod):
+            replaced = True
+        elif "deletionTimestamp" not in pod["metadata"] and not (replaced and _has_ended(pod)):
+            yield pod
 
 
 def _refused(deployment: Manifest) -> Finding | None:
@@ -154,12 +162,23 @@ def _endings(pod: Manifest) -> Iterator[dict[str, Any]]:
             yield ended
 
 
+def _is_ready(pod: Manifest) -> bool:
+    return bool(_daemon(pod).get("ready"))
+
+
+def _has_ended(pod: Manifest) -> bool:
+    """Tell whether a pod has ended for good; a Deployment leaves such pods, evicted ones for instance, lying about."""
+    return pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
+
+
 def _state(pod: Manifest, which: str, state: str) -> dict[str, Any]:
-    for container in pod.get("status", {}).get("containerStatuses", ()):
-        if container["name"] == CONTAINER:
-            found: dict[str, Any] = container.get(which, {}).get(state) or {}
-            return found
-    return {}
+    return _daemon(pod).get(which, {}).get(state) or {}
+
+
+def _daemon(pod: Manifest) -> dict[str, Any]:
+    """Return what the kubelet says of the daemon's container, nothing before it has looked."""
+    containers: list[dict[str, Any]] = pod.get("status", {}).get("containerStatuses") or []
+    return next((container for container in containers if container["name"] == CONTAINER), {})
 
 
 def _condition(manifest: Manifest, kind: str) -> dict[str, Any]:
