@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -78,8 +79,12 @@ def renewal_time(certificate: x509.Certificate) -> datetime:
 
 
 def authority_will_do(pair: KeyPair | None, now: datetime) -> bool:
-    """Tell whether a certificate authority can go on issuing."""
-    return pair is not None and _is_whole(pair) and now < renewal_time(pair.parsed())
+    """Tell whether a certificate authority can go on issuing: one that control.issuer made, and not yet due."""
+    if pair is None or not _is_whole(pair):
+        return False
+    certificate = pair.parsed()
+    is_ours = _may_issue(certificate) and isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
+    return is_ours and _is_fresh(certificate, now)
 
 
 def leaf_will_do(pair: KeyPair | None, authority: KeyPair, usage: Usage, dns_names: list[str], now: datetime) -> bool:
@@ -91,19 +96,29 @@ def leaf_will_do(pair: KeyPair | None, authority: KeyPair, usage: Usage, dns_nam
         certificate.verify_directly_issued_by(authority.parsed())
     except (ValueError, TypeError, InvalidSignature):
         return False
-    return (
-        _usages(certificate) == [usage.value] and _names(certificate) == dns_names and now < renewal_time(certificate)
-    )
+    fits = _usages(certificate) == [usage.value] and _names(certificate) == dns_names
+    return fits and _is_fresh(certificate, now)
+
+
+def _is_fresh(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now < renewal_time(certificate)
 
 
 def _is_whole(pair: KeyPair) -> bool:
     """Tell whether certificate and key can be read and belong together."""
     try:
         of_certificate, of_key = pair.parsed().public_key(), load_pem_private_key(pair.key, password=None).public_key()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         return False
     encoding, form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     return of_certificate.public_bytes(encoding, form) == of_key.public_bytes(encoding, form)
+
+
+def _may_issue(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
 
 
 def _usages(certificate: x509.Certificate) -> list[x509.ObjectIdentifier]:
