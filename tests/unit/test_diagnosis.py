@@ -149,7 +149,7 @@ def test_a_pod_that_nobody_has_looked_at_is_left_alone() -> None:
     ("line", "remedy"),
     [
         (
-            "[rootlesskit:parent] error: failed to setup UID/GID map: newuidmap 15 [0 1000 1] failed: Operation not permitted",
+            "[rootlesskit:parent] error: failed to setup UID/GID map: newuidmap 15 failed: Operation not permitted",
             "allowPrivilegeEscalation: false",
         ),
         (
