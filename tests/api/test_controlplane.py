@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.cluster import artifacts, pins
 from tests.cluster.controlplane import ControlPlane
 
 REPOSITORY = Path(__file__).parents[2]
@@ -101,6 +102,7 @@ def test_nothing_outlives_a_killed_parent(tmp_path: Path) -> None:
 START_AND_SLEEP = """
 import os, sys, time
 from pathlib import Path
+from tests.cluster import artifacts, pins
 from tests.cluster.controlplane import ControlPlane
 with ControlPlane(controllers=["garbagecollector"]) as control_plane:
     pids = Path(sys.argv[1])
@@ -179,6 +181,20 @@ def test_a_pod_is_admitted_without_a_service_account(control_plane: ControlPlane
     pod = {"metadata": {"name": "job"}, "spec": {"containers": [{"name": "job", "image": "job"}]}}
 
     assert control_plane.request("POST", f"/api/v1/namespaces/{namespace}/pods", pod)["status"]["phase"] == "Pending"
+
+
+def test_named_assets_are_used_and_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = artifacts.ensure("kube")["kube"]
+    for name in ("etcd", "kube-apiserver"):
+        (tmp_path / name).symlink_to(built / name)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("BUILDKIT_OPERATOR_CACHE", str(tmp_path / "cache"))
+
+    with ControlPlane() as own:
+        assert own.request("GET", "/version")["gitVersion"] == f"v{pins.KUBERNETES}"
+
+    assert not (tmp_path / "cache").exists()
 
 
 def test_chosen_controllers_do_their_work(start_control_plane: StartControlPlane) -> None:

@@ -95,6 +95,10 @@ def ensure(*names: str) -> dict[str, Path]:
     Raises RecipeError with the end of the log when a build fails, and toolchain.MissingError when the machine lacks
     something that cannot be installed from here.
     """
+    for name in names:
+        # Before anything is built: nobody shall wait for minutes to be told what is missing.
+        if not folder(name).exists():
+            ARTIFACTS[name].prepare()
     lanes: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
         lanes.setdefault(ARTIFACTS[name].lane, []).append(name)

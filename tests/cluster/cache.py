@@ -64,7 +64,7 @@ def lock(name: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            with progress.step(f"Waiting for another process to finish {name}"):
+            with progress.step(f"Waiting for {name}, which is in other hands"):
                 fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -40,7 +40,6 @@ class ControlPlane:
     def __init__(self, *, controllers: Sequence[str] = (), flags: Sequence[str] = ()) -> None:
         self._controllers = controllers
         self._flags = flags
-        self._programs = _programs()
         self._folder = Path(tempfile.mkdtemp(prefix="control-plane-"))
         self._port = free_port()
         self._etcd_port = free_port()
@@ -123,7 +122,7 @@ class ControlPlane:
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Return what kubectl prints, as an admin, given `text` as its input. Raises CalledProcessError."""
-        command = [str(self._programs / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
+        command = [str(_program("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
         return subprocess.run(command, input=text, text=True, capture_output=True, check=True).stdout
 
     def apply_crds(self, folder: Path) -> None:
@@ -174,7 +173,7 @@ class ControlPlane:
             return False
 
     def _run(self, program: str, *flags: str) -> Process:
-        return Process(self._programs / program, flags, self._folder / f"{program}.log")
+        return Process(_program(program), flags, self._folder / f"{program}.log")
 
     def _start_etcd(self) -> None:
         client = f"http://127.0.0.1:{self._etcd_port}"
@@ -257,8 +256,9 @@ class ControlPlane:
         file.write_text(yaml.safe_dump(config))
 
 
-def _programs() -> Path:
-    """Return a folder with etcd and kube-apiserver: envtest's where the user has named it, else our own build."""
-    if assets := os.environ.get("KUBEBUILDER_ASSETS"):
-        return Path(assets)
-    return artifacts.ensure("kube")["kube"]
+def _program(name: str) -> Path:
+    """Return envtest's program where the user has named its folder and it is there, else that of our own build."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets and (program := Path(assets) / name).exists():
+        return program
+    return artifacts.ensure("kube")["kube"] / name

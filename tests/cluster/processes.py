@@ -27,12 +27,10 @@ class Process:
     def __init__(self, program: Path, arguments: Sequence[str], log: Path) -> None:
         self.name = program.name
         self.log = log
-        setpriv = shutil.which("setpriv")
-        guard = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         with log.open("a") as output:
             self._popen = _starter.submit(
                 subprocess.Popen,
-                [*guard, str(program), *arguments],
+                dies_with_parent("KILL", [program, *arguments]),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -68,6 +66,12 @@ class Process:
 
     def _end_of_log(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
+
+
+def dies_with_parent(signal_name: str, command: Sequence[str | Path]) -> list[str | Path]:
+    """Return the command such that Linux sends it the signal when the thread that starts it ends."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", signal_name, "--", *command] if setpriv else [*command]
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from tests.cluster import cache, toolchain
+from tests.cluster.processes import dies_with_parent
 from tests.cluster.progress import step
 
 GO_FOLDER: Final = Path(__file__).parent / "go"
@@ -31,8 +32,11 @@ class Recipe(Protocol):
     def key(self) -> str:
         """Return a hash of everything that decides what is made."""
 
+    def prepare(self) -> None:
+        """Install what making this needs. Raises toolchain.MissingError."""
+
     def make(self, name: str, folder: Path) -> None:
-        """Fill the empty folder. Raises RecipeError, or toolchain.MissingError."""
+        """Fill the empty folder of a prepared recipe. Raises RecipeError."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,15 @@ class GoPrograms:
         recipe = repr((self.packages, self.tags, self.cgo, self.links, sorted(self.stamps.items())))
         return cache.key(sys.platform, platform.machine(), recipe, *sources)
 
-    def make(self, name: str, folder: Path) -> None:
+    def prepare(self) -> None:
         toolchain.require(*self.needs)
-        go = toolchain.go()
+        toolchain.go()
+
+    def make(self, name: str, folder: Path) -> None:
         with step(f"Building {name}{self.hint and f' ({self.hint})'}", f"Built {name}"):
             # The slash makes Go take the output for a folder, also for a single program.
             command: list[str | Path] = [
-                go,
+                toolchain.go(),
                 "build",
                 "-trimpath",
                 "-tags",
@@ -102,6 +108,9 @@ class GoModuleFiles:
         module = GO_FOLDER / self.module
         return cache.key(self.dependency, self.folder, module / "go.mod", module / "go.sum")
 
+    def prepare(self) -> None:
+        toolchain.go()
+
     def make(self, name: str, folder: Path) -> None:
         go, environment, module = toolchain.go(), _go_environment(cgo=False), GO_FOLDER / self.module
         with step(f"Fetching {name}", f"Fetched {name}"):
@@ -122,12 +131,14 @@ class DebianTree:
     def key(self) -> str:
         return cache.key(self.suite, platform.machine())
 
-    def make(self, name: str, folder: Path) -> None:
+    def prepare(self) -> None:
         toolchain.require(toolchain.program("debootstrap", purpose="to make images without a registry"))
         if os.geteuid() != 0:
             raise toolchain.MissingError(
                 "Images without a registry are made from Debian packages, which only root can unpack."
             )
+
+    def make(self, name: str, folder: Path) -> None:
         # In a mount namespace of its own, so that a killed debootstrap leaves no mounts in its folder.
         command = ["unshare", "--mount", "debootstrap", "--variant=minbase", self.suite, str(folder / "root")]
         with step(f"Fetching {name} (about half a minute)", f"Fetched {name}"):
@@ -150,7 +161,7 @@ def _run_logged(name: str, command: Sequence[str | Path], cwd: Path, environment
     log.parent.mkdir(exist_ok=True)
     with log.open("w") as output:
         finished = subprocess.run(
-            command,
+            dies_with_parent("TERM", command),
             cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,

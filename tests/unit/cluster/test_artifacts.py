@@ -57,7 +57,7 @@ def test_whoever_asks_meanwhile_waits_and_gets_the_same_entry(capsys: pytest.Cap
     askers[0].start()
     assert begun.wait(10)
     askers[1].start()
-    while "Waiting for another process to finish kube-abc\n" not in (shown := capsys.readouterr().err):
+    while "Waiting for kube-abc, which is in other hands\n" not in (shown := capsys.readouterr().err):
         assert shown == ""
         time.sleep(0.001)
     may_end.set()
@@ -222,6 +222,19 @@ def test_a_failed_build_shows_the_end_of_its_log_and_where_it_is(cache_root: Pat
     assert lines[:-1] == [*map(str, range(72, 101)), "why"]
     assert lines[-1] == f"kind could not be built (exit status 3). The whole log: {cache_root}/logs/kind.log"
     assert (cache_root / "logs" / "kind.log").read_text().startswith("1\n2\n")
+
+
+def test_what_is_missing_is_said_before_anything_is_built(cache_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(toolchain, "go", lambda: Path("go"))
+    absent = toolchain.program("no-such-program", purpose="to build it")
+    table = {**artifacts.ARTIFACTS, "lacking": recipes.GoPrograms(packages=("./pause",), needs=(absent,))}
+    monkeypatch.setattr(artifacts, "ARTIFACTS", table)
+
+    with pytest.raises(toolchain.MissingError, match="no-such-program"):
+        artifacts.ensure("pause", "lacking")
+
+    assert not cache_root.exists()
 
 
 def test_the_command_line_prints_the_folder_of_each_name(cache_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
