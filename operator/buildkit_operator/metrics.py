@@ -57,12 +57,6 @@ class Metrics:
             ("resource",),
             registry=self.registry,
         )
-        self.builders: Final = Gauge(
-            f"{PREFIX}_builders",
-            "Builders by mode and by whether they are ready.",
-            ("mode", "ready"),
-            registry=self.registry,
-        )
         self.api_requests_total: Final = Counter(
             f"{PREFIX}_api_requests_total",
             "Answers of the API server, by HTTP method and status code.",

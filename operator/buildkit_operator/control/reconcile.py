@@ -15,6 +15,7 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
 from buildkit_operator.control import certificates as keeper
 from buildkit_operator.control.cache import owned_by
+from buildkit_operator.control.census import Census
 from buildkit_operator.control.context import Context, Key, Reconcile
 from buildkit_operator.control.diff import is_applied, stamped
 from buildkit_operator.control.kinds import BUILDERS
@@ -37,7 +38,8 @@ class OwnerIsGone(Exception):  # noqa: N818  no error: it passes
 
 
 def make_reconcile(context: Context) -> Reconcile:
-    """Return the reconcile of BuildKitBuilders."""
+    """Return the reconcile of BuildKitBuilders, and have them counted in the metrics."""
+    context.metrics.registry.register(Census(context.cache))
     return BuilderReconcile(context, clock=lambda: datetime.now(UTC))
 
 
@@ -178,6 +180,19 @@ class BuilderReconcile:
         previous = resource.get("status", {})
         if status == previous:
             return
+        try:
+            await self._write_status(resource, status)
+        except errors.NotFound:
+            return  # it was deleted meanwhile, and there is nobody to tell
+        ready, before = _ready(status), _ready(previous)
+        if (ready["status"], ready["reason"]) == (before.get("status"), before.get("reason")):
+            return
+        calm = ready["status"] == "True" or ready["reason"] in _CALM
+        self._context.recorder.event(
+            resource, "Normal" if calm else "Warning", ready["reason"], ready["message"], action="Reconcile"
+        )
+
+    async def _write_status(self, resource: Manifest, status: Status) -> None:
         metadata = resource["metadata"]
         await self._context.client.apply_status(
             {
@@ -186,13 +201,6 @@ class BuilderReconcile:
                 "metadata": {key: metadata[key] for key in ("name", "namespace", "uid")},
                 "status": status,
             }
-        )
-        ready, before = _ready(status), _ready(previous)
-        if (ready["status"], ready["reason"]) == (before.get("status"), before.get("reason")):
-            return
-        calm = ready["status"] == "True" or ready["reason"] in _CALM
-        self._context.recorder.event(
-            resource, "Normal" if calm else "Warning", ready["reason"], ready["message"], action="Reconcile"
         )
 
     def _next_look(self, observed: Observed) -> float | None:
