@@ -72,6 +72,10 @@ class Workers:
         while not self._stopping:
             await self._leadership.wait()
             key = await self._queue.get()
+            if not self._leadership.holds():  # it was lost while the queue was empty
+                self._queue.add(key)
+                self._queue.done(key)
+                continue
             started = time.monotonic()
             self._busy[asyncio.current_task()] = started
             try:

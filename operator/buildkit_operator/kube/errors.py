@@ -14,8 +14,8 @@ from buildkit_operator.kube.resources import SECRET, Resource
 MAX_MESSAGE_LENGTH: Final = 1024
 """Characters kept of a server's message; some repeat the whole object."""
 
-_APPLY_SCHEMA_FAILURE: Final = "failed to create typed patch object"
-"""So, with status 500, ends a strict server-side apply of a field that the schema does not have."""
+_WRONG_FOR_THE_SCHEMA: Final = ("failed to create typed patch object", "failed to convert new object")
+"""So, with status 500, begins the answer to an apply with a field or a value that the schema does not have."""
 
 
 class ApiError(Exception):
@@ -57,7 +57,7 @@ def from_answer(what: str, resource: Resource, status: int, headers: Mapping[str
     answer = _status_object(body)
     said = _server_sentence(answer, resource)
     message = f"{what}: {said} ({status})" if said else f"{what}: the API server answered {status}"
-    if status in (400, 413, 422) or (status == 500 and _APPLY_SCHEMA_FAILURE in str(answer.get("message", ""))):
+    if status in (400, 413, 422) or (status == 500 and str(answer.get("message")).startswith(_WRONG_FOR_THE_SCHEMA)):
         return Invalid(message, status=status)
     if status == 403:
         return Forbidden(message, status=status)

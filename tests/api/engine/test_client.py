@@ -14,7 +14,7 @@ from buildkit_operator.kube import client as module
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import Conflict, Forbidden, Invalid, NotFound
-from buildkit_operator.kube.resources import CONFIG_MAP, DEPLOYMENT, SECRET, Manifest
+from buildkit_operator.kube.resources import CONFIG_MAP, DEPLOYMENT, Manifest
 from tests.api.engine.widgets import WIDGETS, desired_config_map, widget
 from tests.api.engine.world import World
 
@@ -39,8 +39,9 @@ def config_map(world: World, name: str = "one", **data: str) -> Manifest:
 
 
 def named_widget(world: World, **spec: Any) -> Manifest:
-    created = widget("one", "first", **spec)
+    created = widget("one", "first")
     created["metadata"]["namespace"] = world.namespace
+    created["spec"] |= spec
     return created
 
 
@@ -185,6 +186,14 @@ async def test_a_wrong_secret_is_named_and_not_quoted(world: World, client: Clie
     assert "hunter2" not in str(refusal.value)
 
 
+async def test_a_secret_of_the_wrong_type_is_not_quoted(world: World, client: Client) -> None:
+    wrong = config_map(world) | {"kind": "Secret", "data": {"token": 20261124}}
+
+    with pytest.raises(Invalid) as refusal:
+        await client.apply(wrong)
+    assert "20261124" not in str(refusal.value)
+
+
 async def test_a_namespace_that_does_not_exist_is_not_found(world: World, client: Client) -> None:
     elsewhere = World(world.control_plane, "no-such-namespace")
 
@@ -198,10 +207,12 @@ async def test_rbac_forbids(world: World) -> None:
     connection = await connect(str(kubeconfig))
     client = Client(connection, field_manager="test")
 
-    with pytest.raises(Forbidden, match=r"cannot get resource .secrets."):
-        await client.get(SECRET, world.namespace, "one")
-    await client.close()
-    await connection.close()
+    try:
+        with pytest.raises(Forbidden, match=r"cannot get resource .configmaps."):
+            await client.get(CONFIG_MAP, world.namespace, "one")
+    finally:
+        await client.close()
+        await connection.close()
 
 
 class Standby(Alone):

@@ -167,6 +167,24 @@ async def test_a_replica_that_stands_by_does_nothing(bench: Bench) -> None:
     await bench.called_again()
 
 
+async def test_a_turn_that_ended_while_there_was_nothing_to_do_has_ended(bench: Bench) -> None:
+    async def reconcile() -> None:
+        return None
+
+    bench.reconcile = reconcile
+    bench.workers.start()
+    await settled()
+    bench.turn.mine.clear()
+
+    bench.queue.add(KEY)
+    await settled()
+    assert bench.calls == 0
+
+    bench.turn.mine.set()
+
+    await bench.called_again()
+
+
 async def test_what_the_fence_stopped_is_done_at_the_next_turn(bench: Bench) -> None:
     async def reconcile() -> None:
         if bench.calls == 1:

@@ -21,6 +21,11 @@ def answer(status: int, message: str = "", *, resource: Resource = DEPLOYMENT, *
         (413, "too large", errors.Invalid),
         (422, "spec.replicas: Invalid value: -1", errors.Invalid),
         (500, "failed to create typed patch object (ns/n; apps/v1): .spec.x: field not declared", errors.Invalid),
+        (
+            500,
+            "failed to convert new object (ns/n; /v1, Kind=Secret) to proper version: illegal base64",
+            errors.Invalid,
+        ),
         (500, "etcd is on fire", errors.Unavailable),
         (401, "Unauthorized", errors.Unavailable),
         (403, "no", errors.Forbidden),
