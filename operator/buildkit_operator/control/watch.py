@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from buildkit_operator.api import names
 from buildkit_operator.control.cache import Cache
 from buildkit_operator.control.framework import kopf
 from buildkit_operator.control.jitter import jittered
@@ -19,7 +20,7 @@ from buildkit_operator.control.kinds import Key, Kinds
 from buildkit_operator.kube.auth import Connection
 from buildkit_operator.kube.resources import Resource
 
-PAGE_SIZE: Final = 500
+PAGE_SIZE: Final = 100
 FIRST_BACKOFFS: Final = (0.5, 1.0, 2.0, 3.0)
 LATER_BACKOFF: Final = 5.0
 
@@ -59,6 +60,8 @@ class Watches:
             settings=self._settings(),
             clusterwide=not self.namespaces,
             namespaces=list(self.namespaces),
+            # Only for peering, which is off; but without one kopf looks up the user's name, and our image has none.
+            identity=names.FIELD_MANAGER,  # type: ignore[arg-type]
             ready_flag=ready,
             stop_flag=stop,
         )
@@ -78,7 +81,7 @@ class Watches:
         for resource in self.kinds.children:
             kind = (resource.group, resource.version, resource.plural)
             settings.watching.label_selectors[kind] = self.kinds.owner_label
-        settings.queueing.idle_timeout = 0.5
+        settings.queueing.idle_timeout = 0.1
         settings.execution.max_workers = 2  # threads, for handlers that are not async; we have none
         settings.process.ultimate_exiting_timeout = None  # it would kill a process that drains
         return settings
