@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from tests.installation import running_cluster
 
+from tests.installation import running_cluster
 from tests.kubectl import Kubectl, Manifest, wait_for
 
 

@@ -1,0 +1,63 @@
+"""The operator's own pod: what happens to builders when it is killed, and what it may do."""
+
+import pytest
+
+from tests.e2e.jobs import BUILD, Job, builder, wait_ready
+from tests.e2e.test_rolls import SLOW
+from tests.kubectl import Kubectl, KubectlError
+
+NAMES = [f"made-{number}" for number in range(6)]
+
+
+def kill_operator(cluster: Kubectl) -> None:
+    """Kill the operator's pod as a node that loses power does, without a chance to finish anything."""
+    operator = cluster.within("buildkit-operator")
+    operator("delete", "pod", "--selector=app.kubernetes.io/name=buildkit-operator", "--grace-period=0", "--force")
+
+
+def test_a_successor_completes_what_a_killed_operator_began(cluster: Kubectl, team: Kubectl) -> None:
+    # Without daemons, so that a small machine is not what this test waits for.
+    team.apply(*(builder(name, shared={"replicas": 0}) for name in NAMES))
+    kill_operator(cluster)
+
+    for name in NAMES:
+        team(
+            "wait",
+            "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=ScaledToZero",
+            f"bkb/{name}",
+            "--timeout=90s",
+        )
+    kinds = "deployments,services,configmaps,poddisruptionbudgets,serviceaccounts,secrets"
+    made = team.get(kinds, "--selector=buildkit-operator.dev/owner")
+    assert len(made) == len(NAMES) * 8
+    assert len({child["metadata"]["ownerReferences"][0]["uid"] for child in made}) == len(NAMES)
+
+
+def test_a_build_does_not_notice_that_the_operator_is_killed(cluster: Kubectl, team: Kubectl) -> None:
+    team.apply(builder())
+    wait_ready(team)
+    build = Job.start(team, f"{BUILD} --opt build-arg:SALT=kill", files=SLOW)
+    build.wait_log("begun kill")
+
+    kill_operator(cluster)
+
+    assert "ended kill" in build.finish()
+
+
+@pytest.mark.parametrize(
+    ("verb", "what"),
+    [
+        ("list", "secrets"),
+        ("watch", "secrets"),
+        ("create", "pods"),
+        ("update", "buildkitbuilders.buildkit-operator.dev"),
+        ("patch", "namespaces"),
+        ("escalate", "clusterroles.rbac.authorization.k8s.io"),
+        ("create", "customresourcedefinitions.apiextensions.k8s.io"),
+    ],
+)
+def test_the_operator_may_not(cluster: Kubectl, verb: str, what: str) -> None:
+    account = "system:serviceaccount:buildkit-operator:buildkit-operator"
+
+    with pytest.raises(KubectlError, match="no"):
+        cluster("auth", "can-i", verb, what, f"--as={account}", "--all-namespaces")
