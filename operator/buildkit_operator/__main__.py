@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,11 +16,16 @@ def run_operator(_arguments: argparse.Namespace) -> int:
     from buildkit_operator import logs  # noqa: PLC0415  other subcommands start faster without
     from buildkit_operator.control.operator import run  # noqa: PLC0415
     from buildkit_operator.control.reconcile import make_reconcile  # noqa: PLC0415
-    from buildkit_operator.settings import Settings  # noqa: PLC0415
+    from buildkit_operator.kube.auth import ConnectionSettingsError  # noqa: PLC0415
+    from buildkit_operator.settings import Settings, SettingsError  # noqa: PLC0415
 
-    settings = Settings()
-    logs.configure(settings.log_level, settings.log_format)
-    return asyncio.run(run(settings, make_reconcile))
+    try:
+        settings = Settings.from_environment(os.environ)
+        logs.configure(settings.log_level, settings.log_format)
+        return asyncio.run(run(settings, make_reconcile))
+    except (SettingsError, ConnectionSettingsError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
 
 
 def print_crds(_arguments: argparse.Namespace) -> int:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import socket
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from buildkit_operator.kube.auth import own_namespace
 
+PREFIX: Final = "BUILDKIT_OPERATOR_"
 
-class Settings(BaseSettings):
+
+class SettingsError(Exception):
+    """A variable has a value that it cannot have; the message has a sentence for each."""
+
+
+class Settings(BaseModel):
     """Settings of the operator's process."""
 
-    model_config = SettingsConfigDict(env_prefix="BUILDKIT_OPERATOR_", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
-    watch_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    watch_namespaces: tuple[str, ...] = ()
     """Namespaces to serve, separated by commas. Empty means the whole cluster."""
 
     cluster_domain: str = "cluster.local"
@@ -51,6 +57,21 @@ class Settings(BaseSettings):
 
     log_format: Literal["json", "text"] = "json"
     """`json` for log collectors, `text` for people at a terminal."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the variables of all settings. Raises SettingsError.
+
+        Others with our prefix mean nothing: kubelet makes some for every Service of the namespace.
+        """
+        variables = {name: PREFIX + name.upper() for name in cls.model_fields}
+        given = {name: environment[variable] for name, variable in variables.items() if variable in environment}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise SettingsError(
+                "\n".join(f"{PREFIX}{str(wrong['loc'][0]).upper()}: {wrong['msg']}." for wrong in error.errors())
+            ) from error
 
     @field_validator("watch_namespaces", mode="before")
     @classmethod

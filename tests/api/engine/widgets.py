@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import os
 import sys
 from typing import Any, Final
 
@@ -106,6 +107,6 @@ def make_reconcile(context: Context) -> Reconcile:
 
 
 if __name__ == "__main__":
-    settings = Settings()
+    settings = Settings.from_environment(os.environ)
     logs.configure(settings.log_level, settings.log_format)
     sys.exit(asyncio.run(run(settings, make_reconcile, WIDGETS)))
