@@ -81,12 +81,13 @@ class BuilderReconcile:
             await self._apply_all(builder, wanted)
             await self._prune(builder, wanted)
         except Problem as problem:
-            return self._observed(builder, certificates, problem)
+            # Certificates that were made just now may not have been stored.
+            return self._observed(builder, await self._stored_certificates(builder), problem)
         return self._observed(builder, certificates, None)
 
     async def _look(self, builder: BuildKitBuilder) -> Observed:
         """See how a suspended builder is doing and change nothing."""
-        return self._observed(builder, (await keeper.find(builder, self._secrets)).complete(), None)
+        return self._observed(builder, await self._stored_certificates(builder), None)
 
     def _observed(
         self, builder: BuildKitBuilder, certificates: Certificates | None, problem: Problem | None
@@ -102,6 +103,9 @@ class BuilderReconcile:
             return None
         found = await keeper.find(builder, self._secrets)
         return keeper.completed(builder, found, self._platform.cluster_domain, self._lifetimes, self._clock())
+
+    async def _stored_certificates(self, builder: BuildKitBuilder) -> Certificates | None:
+        return (await keeper.find(builder, self._secrets)).complete() if needs_certificates(builder) else None
 
     async def _check_references(self, builder: BuildKitBuilder) -> None:
         for name in registry_authority_secrets(builder):
@@ -171,7 +175,7 @@ class BuilderReconcile:
         """Report a spec that an earlier version of the CRD let through."""
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        problem = Problem(Reason.INVALID_SPEC, f"{field}: {first['msg']}.")
+        problem = Problem(Reason.INVALID_SPEC, f"{field}: {first['msg'].removeprefix('Value error, ')}.")
         generation, previous = resource["metadata"]["generation"], resource.get("status", {})
         await self._report(resource, status_for_unreadable(generation, problem, previous, self._clock()))
 

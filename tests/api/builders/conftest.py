@@ -1,0 +1,53 @@
+"""One operator for the tests that leave it alone; those that stop or kill theirs use an API server of their own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.api.builders.process import BuilderOperator
+from tests.api.builders.world import Builders
+from tests.cluster.controlplane import ControlPlane
+
+StartOperator = Callable[[ControlPlane], BuilderOperator]
+
+
+@pytest.fixture(scope="session")
+def operator(
+    control_plane: ControlPlane,
+    crds: None,  # noqa: ARG001  before the operator starts
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[BuilderOperator]:
+    """Start the operator that serves all namespaces of the shared API server."""
+    log = tmp_path_factory.mktemp("operator") / "log"
+    # All that it could ever log: one test looks for secrets there.
+    shared = BuilderOperator(control_plane.kubeconfig, log, log_level="debug")
+    try:
+        shared.wait_ready()
+        yield shared
+    finally:
+        shared.kill()
+
+
+@pytest.fixture
+def builders(control_plane: ControlPlane, operator: BuilderOperator, namespace: str) -> Builders:  # noqa: ARG001  it serves
+    """Return a namespace of the shared API server that the shared operator serves."""
+    return Builders(control_plane, namespace)
+
+
+@pytest.fixture
+def start_operator(tmp_path: Path) -> Iterator[StartOperator]:
+    """Return a function that starts an operator for an API server and waits until it is ready."""
+    with ExitStack() as started:
+        count = 0
+
+        def start(control_plane: ControlPlane) -> BuilderOperator:
+            nonlocal count
+            count += 1
+            operator = BuilderOperator(control_plane.kubeconfig, tmp_path / f"operator-{count}.log")
+            started.callback(operator.kill)
+            operator.wait_ready()
+            return operator
+
+        yield start
