@@ -37,6 +37,20 @@ class Backoffs:
             yield jittered(LATER_BACKOFF, 0.2)
 
 
+class NoDifferences(kopf.DiffBaseStorage):
+    """Spares kopf to copy and compare every object for change handlers that do not exist: a third of its time."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        """Find nothing worth comparing in an object."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: object) -> None:
+        """Know no earlier state."""
+
+    def store(self, **_: object) -> None:
+        """Keep no state."""
+
+
 @dataclass(frozen=True, slots=True)
 class Watches:
     """The watches of all kinds."""
@@ -81,6 +95,7 @@ class Watches:
         for resource in self.kinds.children:
             kind = (resource.group, resource.version, resource.plural)
             settings.watching.label_selectors[kind] = self.kinds.owner_label
+        settings.persistence.diffbase_storage = NoDifferences()
         settings.queueing.idle_timeout = 0.1
         settings.execution.max_workers = 2  # threads, for handlers that are not async; we have none
         settings.process.ultimate_exiting_timeout = None  # it would kill a process that drains

@@ -10,6 +10,7 @@ from buildkit_operator.control.cache import Cache
 from buildkit_operator.control.fenced import FencedClient
 from buildkit_operator.control.kinds import Key
 from buildkit_operator.control.leadership import Alone, NotLeading
+from buildkit_operator.control.recorder import MAX_NOTE_LENGTH, Recorder
 from buildkit_operator.kube import client as module
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
@@ -285,6 +286,27 @@ async def test_the_cache_learns_from_the_answer(world: World, connection: Connec
 
     assert found is not None
     assert found["data"] == {"value": "first"}
+    await client.close()
+
+
+async def test_an_event_that_is_too_long_is_cut_and_one_that_fails_stops_nothing(
+    world: World, connection: Connection, cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await fenced(connection, cache, Alone(), [])
+    recorder = Recorder(client, "engine.test/controller", "test")
+    writing = asyncio.create_task(recorder.run())
+    owner = await client.create(named_widget(world))
+    homeless = {**owner, "metadata": {**owner["metadata"], "namespace": "no-such-namespace"}}
+
+    recorder.event(homeless, "Warning", "Homeless", "Nowhere to go.", "Test")
+    recorder.event(owner, "Warning", "Long", "many\nwords " * 500, "Test")
+    await asyncio.wait_for(recorder.flush(), timeout=10)
+
+    (note,) = world.notes()
+    assert len(note) == MAX_NOTE_LENGTH
+    assert note.startswith("many words many")
+    assert "Nowhere to go." in caplog.text
+    writing.cancel()
     await client.close()
 
 

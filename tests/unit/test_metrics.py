@@ -1,0 +1,37 @@
+"""Metrics as Prometheus reads them."""
+
+import re
+
+from buildkit_operator import __version__
+from buildkit_operator.metrics import CONTROLLER, Metrics
+
+
+def test_what_never_happened_is_zero() -> None:
+    text = Metrics().render().decode()
+
+    for result in ("success", "requeue_after", "error"):
+        assert f'buildkit_operator_reconcile_total{{controller="{CONTROLLER}",result="{result}"}} 0.0\n' in text
+    assert f'buildkit_operator_reconcile_errors_total{{controller="{CONTROLLER}"}} 0.0\n' in text
+
+
+def test_the_version_is_told() -> None:
+    assert f'buildkit_operator_build_info{{version="{__version__}"}} 1.0\n' in Metrics().render().decode()
+
+
+def test_answers_are_counted_by_method_and_code() -> None:
+    metrics = Metrics()
+
+    metrics.api_request("PATCH", 200)
+    metrics.api_request("PATCH", 200)
+    metrics.api_request("PATCH", 409)
+
+    text = metrics.render().decode()
+    assert 'buildkit_operator_api_requests_total{code="200",verb="PATCH"} 2.0\n' in text
+    assert 'buildkit_operator_api_requests_total{code="409",verb="PATCH"} 1.0\n' in text
+
+
+def test_all_carry_our_prefix_or_are_the_process_own() -> None:
+    helps = re.findall(r"^# HELP (\S+) (.+)$", Metrics().render().decode(), re.MULTILINE)
+
+    assert len(helps) > 10
+    assert all(name.startswith(("buildkit_operator_", "process_")) and text.endswith(".") for name, text in helps)

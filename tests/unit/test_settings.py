@@ -1,0 +1,62 @@
+"""Settings come from the environment, and wrong ones are named."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from buildkit_operator.kube import auth
+from buildkit_operator.settings import PREFIX, Settings, SettingsError
+
+
+def test_everything_has_a_default() -> None:
+    settings = Settings.from_environment({})
+
+    assert settings.watch_namespaces == ()
+    assert (settings.workers, settings.http_port, settings.lease) == (16, 8080, True)
+    assert settings.identity
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "field", "expected"),
+    [
+        ("WATCH_NAMESPACES", "ci, builds,", "watch_namespaces", ("ci", "builds")),
+        ("WATCH_NAMESPACES", "", "watch_namespaces", ()),
+        ("LEASE", "false", "lease", False),
+        ("WORKERS", "4", "workers", 4),
+        ("RESYNC_SECONDS", "1.5", "resync_seconds", 1.5),
+        ("LOG_FORMAT", "text", "log_format", "text"),
+        ("CLUSTER_DOMAIN", "k8s.example.org", "cluster_domain", "k8s.example.org"),
+    ],
+)
+def test_a_variable_sets_a_field(variable: str, value: str, field: str, expected: object) -> None:
+    settings = Settings.from_environment({f"BUILDKIT_OPERATOR_{variable}": value})
+
+    assert getattr(settings, field) == expected
+
+
+def test_what_kubelet_says_about_services_is_no_setting() -> None:
+    Settings.from_environment({f"{PREFIX}PORT": "tcp://10.0.0.1:8080", f"{PREFIX}SERVICE_HOST": "10.0.0.1"})
+
+
+def test_every_wrong_variable_is_named() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment({f"{PREFIX}WORKERS": "none", f"{PREFIX}LOG_LEVEL": "loud"})
+
+    lines = str(refusal.value).splitlines()
+    assert len(lines) == 2
+    assert re.match("BUILDKIT_OPERATOR_WORKERS: .*integer", lines[0])
+    assert re.match("BUILDKIT_OPERATOR_LOG_LEVEL: .*'debug', 'info'", lines[1])
+
+
+def test_every_field_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_lease_is_in_the_pods_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "SERVICE_ACCOUNT_FOLDER", tmp_path)
+    assert Settings.from_environment({}).lease_namespace == "default"
+
+    (tmp_path / "namespace").write_text("buildkit-system\n")
+
+    assert Settings.from_environment({}).lease_namespace == "buildkit-system"
