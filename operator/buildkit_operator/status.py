@@ -26,6 +26,8 @@ class Observed:
     pods: Sequence[Manifest] = ()
     certificates: Certificates | None = None
     problem: Problem | None = None
+    waiting_for: str | None = None
+    """What is in the way and will go by itself, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _stalled(problem: Problem) -> Verdict:
 def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     deployment, wanted = observed.deployment, builder.shared.replicas
     if deployment is None:
-        message = "The daemon's objects are being made."
+        message = observed.waiting_for or "The daemon's objects are being made."
         return Verdict(ready=False, reason=Reason.PROGRESSING, message=message, reconciling=message)
     counts = _Counts.of(deployment)
     count = f"{counts.ready} of {wanted} {'daemon' if wanted == 1 else 'daemons'} ready."

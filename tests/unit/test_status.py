@@ -43,6 +43,13 @@ def test_a_new_builder_is_being_made() -> None:
     assert verdict.reconciling == "The daemon's objects are being made."
 
 
+def test_what_is_in_the_way_and_will_go_is_waited_for() -> None:
+    verdict = judge(make_builder(), Observed(waiting_for="Secret x belongs to a deleted builder."))
+
+    assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.PROGRESSING, False)
+    assert verdict.reconciling == "Secret x belongs to a deleted builder."
+
+
 def test_a_daemon_that_starts_is_waited_for() -> None:
     verdict = judge(make_builder(), Observed(make_deployment(total=1, ready=0)))
 

@@ -30,6 +30,9 @@ from buildkit_operator.status import Observed, Status, status_for, status_for_un
 RECHECK_SECONDS: Final = 10.0
 """How soon a builder with a problem is looked at again: what mends it may be an object that is not watched."""
 
+LEFTOVER_SECONDS: Final = 1.0
+"""How soon after an object of a deleted builder was in the way."""
+
 Clock = Callable[[], datetime]
 
 
@@ -58,7 +61,7 @@ class BuilderReconcile:
     async def __call__(self, key: Key) -> float | None:
         """Reconcile one builder and return the seconds until it wants to be looked at again, if it does.
 
-        Raises kube.errors.ApiError and OwnerIsGone, for the caller to try again later.
+        Raises kube.errors.ApiError, for the caller to try again later.
         """
         resource = self._context.cache.get(BUILDERS.primary, *key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
@@ -80,6 +83,8 @@ class BuilderReconcile:
             await self._check_references(builder)
             await self._apply_all(builder, wanted)
             await self._prune(builder, wanted)
+        except OwnerIsGone as leftover:
+            return Observed(waiting_for=str(leftover))
         except Problem as problem:
             # Certificates that were made just now may not have been stored.
             return self._observed(builder, await self._stored_certificates(builder), problem)
@@ -130,8 +135,10 @@ class BuilderReconcile:
         resource = self._context.client.resource_of(manifest)
         namespace, name = builder.metadata.namespace, manifest["metadata"]["name"]
         live = await self._live(resource, namespace, name)
-        if live is not None:
-            _require_ownership(builder, resource, live)
+        if live is not None and not owned_by(live, builder.metadata.uid):
+            if resource == SECRET:
+                self._secrets.forget(namespace, name)
+            raise _not_ours(builder, resource, live)
         wanted = stamped(manifest)
         if live is not None and is_applied(wanted, live):
             return
@@ -208,6 +215,8 @@ class BuilderReconcile:
         )
 
     def _next_look(self, observed: Observed) -> float | None:
+        if observed.waiting_for is not None:
+            return LEFTOVER_SECONDS
         if observed.problem is not None:
             return RECHECK_SECONDS
         if observed.certificates is not None:
@@ -224,16 +233,17 @@ def _ready(status: Status) -> Manifest:
     return next((condition for condition in conditions if condition["type"] == ConditionType.READY), {})
 
 
-def _require_ownership(builder: BuildKitBuilder, resource: Resource, live: Manifest) -> None:
-    """Raise unless the object is the builder's: nothing of anybody else's is ever taken over."""
-    if owned_by(live, builder.metadata.uid):
-        return
+def _not_ours(builder: BuildKitBuilder, resource: Resource, live: Manifest) -> OwnerIsGone | Problem:
+    """Tell whose the object is: nothing of anybody else's is ever taken over."""
     metadata = live["metadata"]
     owner = next((ref for ref in metadata.get("ownerReferences") or () if ref.get("controller")), None)
     if owner is not None and (owner["kind"], owner["name"]) == (names.KIND, builder.metadata.name):
-        raise OwnerIsGone(f"{resource.kind} {metadata['name']} belongs to a deleted builder of the same name")
+        return OwnerIsGone(
+            f"{resource.kind} {metadata['name']} belongs to a deleted builder of the same name: "
+            "waiting for Kubernetes' garbage collection to remove it."
+        )
     whose = f"{owner['kind']} {owner['name']}" if owner is not None else "nobody that this operator knows"
-    raise Problem(
+    return Problem(
         Reason.NAME_CONFLICT,
         f"{resource.kind} {metadata['name']} exists already and belongs to {whose}, so it was left alone. "
         "Delete or rename it, or give the builder another name.",

@@ -35,8 +35,12 @@ class Secrets:
 
     def put(self, namespace: str, name: str, secret: Manifest | None) -> None:
         """Remember a Secret as the API server just returned it."""
-        self._read.pop((namespace, name), None)
+        self.forget(namespace, name)
         self._read[namespace, name] = (self._clock() + REMEMBERED_SECONDS, secret)
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Read a Secret anew the next time."""
+        self._read.pop((namespace, name), None)
 
     def _forget_old(self) -> None:
         """Drop what is too old; entries stand in the order in which they were read."""

@@ -191,6 +191,23 @@ def test_a_foreign_object_with_our_label_is_never_pruned(builders: Builders) -> 
     builders.wait("its own are gone", lambda: set(builders.children()) == {"configmaps/theirs"})
 
 
+def test_objects_of_a_deleted_builder_of_the_same_name_are_waited_for(builders: Builders) -> None:
+    builders.create()
+    builders.make_ready()
+    left_over = builders.versions()
+    builders.delete("buildkitbuilders", "demo")
+
+    builders.create()
+
+    ready = builders.wait_reason("Progressing")
+    assert "belongs to a deleted builder of the same name" in ready["message"]
+    assert builders.versions() == left_over
+
+    for child in left_over:  # as garbage collection does, which this API server lacks
+        builders.delete(*child.split("/"))
+    builders.make_ready()
+
+
 # Pods
 
 
