@@ -128,31 +128,34 @@ def test_a_missing_secret_leaves_the_children_of_before(builders: Builders) -> N
 # Objects of others
 
 
-FOREIGN: dict[str, Manifest] = {
-    "services": {"spec": {"ports": [{"port": 80}]}},
-    "configmaps": {"data": {"theirs": "yes"}},
-    "serviceaccounts": {},
+FOREIGN: dict[str, tuple[str, Manifest]] = {
+    "services": ("Service", {"spec": {"ports": [{"port": 80}]}}),
+    "configmaps": ("ConfigMap", {"data": {"theirs": "yes"}}),
+    "serviceaccounts": ("ServiceAccount", {}),
 }
 
 
 @pytest.mark.parametrize("plural", FOREIGN)
 def test_a_foreign_object_is_left_alone_and_named(builders: Builders, plural: str) -> None:
-    foreign = builders.post(plural, {"metadata": {"name": "demo-buildkitd"}, **FOREIGN[plural]})
+    kind, content = FOREIGN[plural]
+    foreign = builders.post(plural, {"metadata": {"name": "demo-buildkitd"}, **content})
     builders.create()
 
-    message = stalled(builders, "NameConflict")
-    assert f"{foreign_kind(plural)} demo-buildkitd exists already and belongs to nobody" in message
+    assert f"{kind} demo-buildkitd exists already and belongs to nobody" in stalled(builders, "NameConflict")
     after = builders.get(plural, "demo-buildkitd")
     assert after is not None
     assert after["metadata"]["resourceVersion"] == foreign["metadata"]["resourceVersion"]
     assert builders.get("deployments", "demo-buildkitd") is None
 
-    builders.delete(plural, "demo-buildkitd")
+
+def test_a_builder_is_well_when_the_foreign_object_is_gone(builders: Builders) -> None:
+    builders.post("services", {"metadata": {"name": "demo-buildkitd"}, "spec": {"ports": [{"port": 80}]}})
+    builders.create()
+    stalled(builders, "NameConflict")
+
+    builders.delete("services", "demo-buildkitd")
+
     builders.make_ready()
-
-
-def foreign_kind(plural: str) -> str:
-    return {"services": "Service", "configmaps": "ConfigMap", "serviceaccounts": "ServiceAccount"}[plural]
 
 
 def test_a_foreign_secret_is_left_alone_and_not_read_for_certificates(builders: Builders) -> None:
