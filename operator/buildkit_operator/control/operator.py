@@ -31,7 +31,7 @@ from buildkit_operator.settings import Settings
 DRAIN_SECONDS: Final = 2.5
 FLUSH_SECONDS: Final = 0.5
 RELEASE_SECONDS: Final = 0.5
-UNWATCH_SECONDS: Final = 1.0
+UNWATCH_SECONDS: Final = 0.5
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from buildkit_operator.kube.errors import ApiError
 from buildkit_operator.kube.resources import EVENT, Manifest
 
 MAX_NOTE_LENGTH: Final = 1024
-"""Characters the API server accepts in a note."""
+"""Bytes, in UTF-8, that the API server accepts in a note."""
 REPEAT_SECONDS: Final = 600.0
 """The same event about the same object is written once in this time."""
 REMEMBERED_EVENTS: Final = 2048
@@ -50,11 +50,9 @@ class Recorder:
     ) -> None:
         """Tell a change of an object: a CamelCase reason from a fixed vocabulary, a sentence, and what was being done.
 
-        Never raises. A note's line breaks become spaces, and what exceeds 1024 characters is cut.
+        Never raises. A note's line breaks become spaces, and what exceeds 1024 bytes is cut.
         """
-        note = " ".join(note.split())
-        if len(note) > MAX_NOTE_LENGTH:
-            note = note[: MAX_NOTE_LENGTH - 1] + "…"
+        note = _sentence(note)
         if self._is_repeat((regarding["metadata"]["uid"], reason, note)):
             return
         try:
@@ -111,3 +109,12 @@ class Recorder:
                 "resourceVersion": metadata["resourceVersion"],
             },
         }
+
+
+def _sentence(note: str) -> str:
+    """Bring a note to one line of a length that the API server accepts."""
+    note = " ".join(note.split())
+    if len(note.encode()) <= MAX_NOTE_LENGTH:
+        return note
+    ellipsis = "…"
+    return note.encode()[: MAX_NOTE_LENGTH - len(ellipsis.encode())].decode(errors="ignore") + ellipsis

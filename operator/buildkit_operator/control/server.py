@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -26,15 +27,23 @@ class Server:
         self._port = port
 
     async def start(self) -> int:
-        """Listen on all addresses; give the port."""
+        """Listen on all addresses; give the port. Raises OSError."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, port=self._port).start()
-        port: int = self._runner.addresses[0][1]
+        listener = _listener(self._port)
+        await web.SockSite(self._runner, listener).start()
+        port: int = listener.getsockname()[1]
         return port
 
     async def stop(self) -> None:
         """Close all connections."""
         await self._runner.cleanup()
+
+
+def _listener(port: int) -> socket.socket:
+    """Open one socket for both families, so that a free port that is picked is the same in both."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
 
 
 def _probe(complaint: Callable[[], str | None]) -> Callable[[web.Request], Awaitable[web.Response]]:

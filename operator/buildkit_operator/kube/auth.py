@@ -27,18 +27,21 @@ asyncio.sslproto.SSLProtocol.max_size = 64 * 1024
 
 
 class ConnectionSettingsError(Exception):
-    """Neither a kubeconfig nor a service account says which API server to use."""
+    """Nothing says which API server to use and who we are, or what says it is wrong."""
 
 
 class Credential(Protocol):
     """Where the Authorization header's value comes from."""
 
     async def read(self) -> str | None:
-        """Give the value that is valid now; None where a client certificate identifies us."""
+        """Give the value that is valid now; None where a client certificate identifies us.
+
+        Raises OSError and ConnectionSettingsError.
+        """
 
 
-class AuthenticationRefused(aiohttp.ClientConnectionError):
-    """The server answered 401, also to a token read anew.
+class NotAuthenticated(aiohttp.ClientConnectionError):
+    """The server answered 401, also to a token read anew; or there is none to be read.
 
     It counts as a connection error, which kopf tries again for ever; a 401 would end it within a second (kopf#1158).
     """
@@ -74,12 +77,15 @@ class KubeConfig:
         """Load the file again, which also runs its exec plugin."""
         # Loaded only here: in a cluster nobody needs it, and it takes 20 MiB.
         from kubernetes.aio.client import Configuration  # noqa: PLC0415
-        from kubernetes.aio.config import load_kube_config  # noqa: PLC0415
+        from kubernetes.aio.config import ConfigException, load_kube_config  # noqa: PLC0415
 
         configuration = Configuration()
-        await load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=self.path, context=self.context, client_configuration=configuration, persist_config=False
-        )
+        try:
+            await load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=self.path, context=self.context, client_configuration=configuration, persist_config=False
+            )
+        except ConfigException as error:
+            raise ConnectionSettingsError(f"{self.path}: {error}") from error
         self.configuration = configuration
         token = configuration.api_key.get("BearerToken")
         return token and token.strip()  # a token file's line end comes along
@@ -103,6 +109,7 @@ class Connection:
     _connector: aiohttp.TCPConnector | None = None
     _authorization: str | None = None
     _read_at: float = float("-inf")
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def session(self) -> aiohttp.ClientSession:
         """Open a session that authenticates by itself. Closing it leaves the shared connections open."""
@@ -130,16 +137,14 @@ class Connection:
             response = await self._send(request, send)
         if response.status == 401:
             response.release()
-            raise AuthenticationRefused("The API server does not accept our credential (401).")
+            raise NotAuthenticated("The API server does not accept our credential (401).")
         if response.status == 410:
             response.release()
             raise ListExpired("The API server no longer knows this version of the list (410).")
         return response
 
     async def _send(self, request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
-        if time.monotonic() - self._read_at > TOKEN_LIFETIME:
-            self._authorization = await self.credential.read()
-            self._read_at = time.monotonic()
+        await self._read_when_due()
         if self._authorization is not None:
             request.headers["Authorization"] = self._authorization
         if self.tls_server_name is not None:
@@ -147,6 +152,16 @@ class Connection:
         response = await send(request)
         self.observe(request.method, response.status)
         return response
+
+    async def _read_when_due(self) -> None:
+        async with self._reading:
+            if time.monotonic() - self._read_at <= TOKEN_LIFETIME:
+                return
+            try:
+                self._authorization = await self.credential.read()
+            except (OSError, ConnectionSettingsError) as error:
+                raise NotAuthenticated(f"The credential cannot be read: {error}") from error
+            self._read_at = time.monotonic()
 
 
 def own_namespace() -> str:

@@ -299,12 +299,12 @@ async def test_an_event_that_is_too_long_is_cut_and_one_that_fails_stops_nothing
     homeless = {**owner, "metadata": {**owner["metadata"], "namespace": "no-such-namespace"}}
 
     recorder.event(homeless, "Warning", "Homeless", "Nowhere to go.", "Test")
-    recorder.event(owner, "Warning", "Long", "many\nwords " * 500, "Test")
+    recorder.event(owner, "Warning", "Long", "many\nwörds " * 500, "Test")
     await asyncio.wait_for(recorder.flush(), timeout=10)
 
     (note,) = world.notes()
-    assert len(note) == MAX_NOTE_LENGTH
-    assert note.startswith("many words many")
+    assert len(note.encode()) == MAX_NOTE_LENGTH
+    assert note.startswith("many wörds many")
     assert "Nowhere to go." in caplog.text
     writing.cancel()
     await client.close()

@@ -48,6 +48,39 @@ def test_other_namespaces_are_left_alone(world: World, start_operator: StartOper
     assert elsewhere.seen("foreign") is None
 
 
+def test_rights_in_one_namespace_suffice(world: World, start_operator: StartOperator) -> None:
+    control_plane = world.control_plane
+    control_plane.request("POST", world.path("serviceaccounts"), {"metadata": {"name": "operator"}})
+    rules = [
+        {"apiGroups": ["engine.test"], "resources": ["widgets"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["engine.test"], "resources": ["widgets/status"], "verbs": ["patch"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch", "create", "patch"]},
+        {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+        {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+    ]
+    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{world.namespace}"
+    control_plane.request("POST", f"{rbac}/roles", {"metadata": {"name": "operator"}, "rules": rules})
+    binding = {
+        "metadata": {"name": "operator"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"},
+        "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": world.namespace}],
+    }
+    control_plane.request("POST", f"{rbac}/rolebindings", binding)
+    kubeconfig = control_plane.service_account_kubeconfig(world.namespace, "operator")
+    mark = control_plane.mark()
+
+    operator = start_operator(world, kubeconfig=kubeconfig, lease=True)
+    world.create("one", "first")
+
+    until(lambda: world.seen("one") == "first" and world.notes())
+    operator.terminate()
+    assert operator.wait(5) == 0
+    account = f"system:serviceaccount:{world.namespace}:operator"
+    refused = [request for request in control_plane.audit(mark) if request.user == account and request.code == 403]
+    assert refused == []
+
+
 def test_a_changed_spec_is_followed(world: World, start_operator: StartOperator) -> None:
     start_operator(world)
     world.create("one", "first")

@@ -10,7 +10,7 @@ import yaml
 from aiohttp import web
 
 from buildkit_operator.kube import auth
-from buildkit_operator.kube.auth import AuthenticationRefused, Connection, ListExpired, TokenFile, connect
+from buildkit_operator.kube.auth import Connection, ListExpired, NotAuthenticated, TokenFile, connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import Unavailable
 from buildkit_operator.kube.resources import CONFIG_MAP
@@ -48,9 +48,7 @@ async def guard() -> AsyncIterator[Guard]:
 
 @pytest.fixture
 def token(tmp_path: Path) -> Path:
-    file = tmp_path / "token"
-    file.write_text("old\n")
-    return file
+    return token_file(tmp_path)
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ async def test_a_refused_token_is_read_anew_and_the_request_repeated(
 async def test_a_token_still_refused_is_a_connection_error(guard: Guard, connection: Connection) -> None:
     guard.accepted = "Bearer other"
 
-    with pytest.raises(AuthenticationRefused):
+    with pytest.raises(NotAuthenticated):
         await post(connection)
     assert len(guard.seen) == 2
 
@@ -106,6 +104,18 @@ async def test_a_rotated_token_is_picked_up_in_time(
     assert guard.seen == ["Bearer old", "Bearer new"]
 
 
+async def test_a_token_that_cannot_be_read_is_a_connection_error_until_it_can(guard: Guard, tmp_path: Path) -> None:
+    connection = Connection(guard.address, TokenFile(tmp_path / "late"))
+    with pytest.raises(NotAuthenticated, match="No such file"):
+        await post(connection)
+    assert guard.seen == []
+
+    connection.credential = TokenFile(token_file(tmp_path))
+
+    assert await post(connection) == 200
+    await connection.close()
+
+
 async def test_an_expired_list_breaks_off(guard: Guard, connection: Connection) -> None:
     guard.status = 410
 
@@ -119,7 +129,7 @@ async def test_every_answer_is_counted(guard: Guard, connection: Connection) -> 
     await post(connection)
     guard.accepted = "Bearer other"
 
-    with pytest.raises(AuthenticationRefused):
+    with pytest.raises(NotAuthenticated):
         await post(connection)
 
     assert counted == [("POST", 200), ("POST", 401), ("POST", 401)]
@@ -169,10 +179,10 @@ def write_kubeconfig(file: Path, server: str, user: dict[str, object]) -> Path:
     return file
 
 
-def token_file(folder: Path) -> dict[str, object]:
+def token_file(folder: Path) -> Path:
     file = folder / "token"
     file.write_text("old\n")
-    return {"tokenFile": str(file)}
+    return file
 
 
 def exec_plugin(folder: Path) -> dict[str, object]:
@@ -193,7 +203,7 @@ def exec_plugin(folder: Path) -> dict[str, object]:
     "user",
     [
         pytest.param(lambda _: {"token": "old"}, id="token"),
-        pytest.param(token_file, id="token file"),
+        pytest.param(lambda folder: {"tokenFile": str(token_file(folder))}, id="token file"),
         pytest.param(exec_plugin, id="exec plugin"),
     ],
 )
@@ -222,6 +232,14 @@ async def test_a_pod_is_its_service_account(token: Path, monkeypatch: pytest.Mon
     assert await connection.credential.read() == "Bearer old"
 
 
+async def test_a_kubeconfig_that_is_wrong_is_named(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text("{}")
+
+    with pytest.raises(auth.ConnectionSettingsError, match=str(kubeconfig)):
+        await connect(str(kubeconfig))
+
+
 async def test_without_any_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
@@ -232,5 +250,5 @@ async def test_without_any_it_says_what_is_missing(tmp_path: Path, monkeypatch: 
 
 
 def test_kopf_meets_only_errors_that_it_survives() -> None:
-    assert issubclass(AuthenticationRefused, aiohttp.ClientConnectionError), "kopf tries these again for ever"
+    assert issubclass(NotAuthenticated, aiohttp.ClientConnectionError), "kopf tries these again for ever"
     assert issubclass(ListExpired, aiohttp.ClientPayloadError), "kopf lists anew after these"
