@@ -1,0 +1,5 @@
+"""The error of everything here whose message is a sentence for people."""
+
+
+class ClusterError(Exception):
+    """The cluster cannot be had; the message says why and, where there is one, what to do."""
