@@ -168,9 +168,12 @@ def test_a_lost_authority_replaces_its_leaves_too() -> None:
 
 
 def test_a_leaf_for_the_other_use_is_replaced() -> None:
-    again = complete(Found(MADE.authority, MADE.server, MADE.server))
+    serves = issue_leaf(MADE.authority, "client", Usage.SERVER, [], 90 * DAY, NOW)
 
-    assert again.client not in {MADE.server, MADE.client}
+    again = complete(Found(MADE.authority, MADE.server, serves))
+
+    assert again == replace(MADE, client=again.client)
+    assert again.client != serves
 
 
 def rsa_pair() -> KeyPair:

@@ -24,11 +24,10 @@ def stamped(manifest: Manifest) -> Manifest:
 def is_applied(wanted: Manifest, live: Manifest) -> bool:
     """Tell whether applying a stamped manifest would change nothing.
 
-    The digest finds fields that we no longer set; the comparison finds what others changed of those that we do.
+    The stamp, an annotation like others, differs when there are fields that we no longer set; the rest of the
+    comparison finds what others changed of those that we do.
     """
-    annotations = live["metadata"].get("annotations") or {}
-    applied = annotations.get(names.APPLIED_HASH) == wanted["metadata"]["annotations"][names.APPLIED_HASH]
-    return applied and is_within(wanted, live)
+    return is_within(wanted, live)
 
 
 def is_within(wanted: Any, live: Any) -> bool:
