@@ -22,9 +22,9 @@ class KubectlError(Exception):
 
 
 class Kubectl:
-    """Calls kubectl for one cluster and one namespace."""
+    """Calls kubectl for one cluster, and for one namespace unless that is left to what is applied."""
 
-    def __init__(self, program: Path, kubeconfig: Path, namespace: str = "default") -> None:
+    def __init__(self, program: Path, kubeconfig: Path, namespace: str = "") -> None:
         self.program = program
         self.kubeconfig = kubeconfig
         self.namespace = namespace
@@ -44,7 +44,8 @@ class Kubectl:
 
     def command(self, *arguments: str) -> list[str]:
         """Return the words of a kubectl command."""
-        return [str(self.program), f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}", *arguments]
+        namespace = [f"--namespace={self.namespace}"] if self.namespace else []
+        return [str(self.program), f"--kubeconfig={self.kubeconfig}", *namespace, *arguments]
 
     def apply(self, *manifests: Manifest, server_side: bool = True) -> None:
         """Apply objects. Raises KubectlError with the server's sentence."""
@@ -81,7 +82,7 @@ class Kubectl:
                 forwarder.terminate()
 
 
-def wait_for(what: str, probe: Callable[[], T], seconds: float = 60) -> T:
+def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 60) -> T:
     """Poll until the probe gives something true, and return that. Raises TimeoutError that says what was awaited."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):

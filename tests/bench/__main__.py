@@ -8,7 +8,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import api_server
+from tests.bench import api_server, cluster
 from tests.bench.figures import Figure
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.cluster import pins
+from tests.installation import REGISTRY
 from tests.kubectl import Kubectl, Manifest, condition, wait_for
-
-REGISTRY: Final = "registry.registry.svc:5000"
 
 REGISTRIES: Final = [
     {"host": REGISTRY, "plainHTTP": True},

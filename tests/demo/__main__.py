@@ -1,0 +1,148 @@
+"""The first ten minutes with the operator, as commands that people could type: a cluster, a builder, real builds.
+
+Leaves the cluster up, so that everything can be looked at; run again, it starts from what is there.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests import installation
+from tests.cluster import pins
+from tests.cluster.progress import say, step
+from tests.kubectl import Kubectl, KubectlError, wait_for
+
+HERE: Final = Path(__file__).parent
+TOP: Final = HERE.parents[1]
+NAMESPACE: Final = "demo"
+TAGS: Final = ("org/example-image", "buildkit-operator")
+
+
+def main() -> int:
+    """Show it all, and say how to go on."""
+    kubectl = installation.install()
+    team = kubectl.create_namespace(NAMESPACE)
+    timings = {
+        "builder applied → ready": _make_builder(team),
+        "first build, two tags pushed": _build(team, "The first build: every step runs"),
+        "same build again": _build(team, "The same build again: its steps come from the cache"),
+        "the operator's own image": _build_operator_image(team),
+    }
+    _show(team, timings)
+    return 0
+
+
+def _make_builder(team: Kubectl) -> float:
+    team("delete", "bkb", "demo", "--ignore-not-found", "--wait")
+    with timed("Making a builder", "kubectl apply -f tests/demo/builder.yaml") as seconds:
+        team("apply", "--server-side", f"--filename={HERE / 'builder.yaml'}")
+        team("wait", "--for=condition=Ready", "bkb/demo", "--timeout=120s", timeout=130)
+    return seconds()
+
+
+def _build(team: Kubectl, title: str) -> float:
+    files = [f"--from-file={file}" for file in sorted((HERE / "example").iterdir()) if file.is_file()]
+    source = team("create", "configmap", "example", *files, "--dry-run=client", "--output=yaml")
+    team("apply", "--server-side", "--filename=-", text=source)
+    team("delete", "job", "build", "--ignore-not-found", "--wait")
+    with timed(title, "kubectl apply -f tests/demo/build.yaml") as seconds:
+        team("apply", "--server-side", f"--filename={HERE / 'build.yaml'}")
+        wait_for("the build has ended", lambda: _ended(team), 300)
+    log = team("logs", "job/build")
+    _print_steps(log)
+    if _ended(team) == "failed":
+        raise KubectlError(f"The build failed:\n{log}")
+    return seconds()
+
+
+def _build_operator_image(team: Kubectl) -> float:
+    """Build from this machine: through a port-forward, with the certificates of the connection Secret."""
+    with (
+        installation.connection_files(team, "demo-connection") as tls,
+        team.port_forward("service/demo-buildkitd", 1234) as port,
+        timed(
+            "The operator's own image, built from this machine", f"buildctl --addr tcp://localhost:{port} build …"
+        ) as seconds,
+    ):
+        command = [
+            str(team.program.with_name("buildctl")),
+            f"--addr=tcp://localhost:{port}",
+            f"--tlsdir={tls}",
+            "build",
+            "--frontend=dockerfile.v0",
+            f"--local=context={TOP}",
+            f"--local=dockerfile={TOP / 'deploy'}",
+            f"--opt=build-arg:BASE={pins.PYTHON_IMAGE}",
+            f"--output=type=image,name={installation.REGISTRY}/buildkit-operator:demo,push=true",
+        ]
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
+        if built.returncode != 0:
+            raise RuntimeError(f"The operator's image could not be built:\n{built.stderr[-3000:]}")
+    return seconds()
+
+
+def _ended(team: Kubectl) -> str | None:
+    status = team.get("job", "build")["status"]
+    return "succeeded" if status.get("succeeded") else "failed" if status.get("failed") else None
+
+
+def _print_steps(log: str) -> None:
+    """Print a build's steps and what became of them, without the lines between."""
+    for line in log.splitlines():
+        words = line.split(maxsplit=1)
+        if len(words) == 2 and (words[1].startswith(("[", "pushing manifest")) or words[1] == "CACHED"):
+            print(f"    {line}")
+
+
+def _show(team: Kubectl, timings: dict[str, float]) -> None:
+    print(f"\n$ kubectl get bkb -n {NAMESPACE} -o wide")
+    print(team("get", "bkb", "--output=wide"))
+    print("Tags in the registry:")
+    for repository in TAGS:
+        print(f"  {repository}: {', '.join(installation.tags(team, repository))}")
+    print("\nTimings:")
+    for what, seconds in timings.items():
+        print(f"  {seconds:5.1f} s  {what}")
+    print(
+        f"""
+The cluster stays up. Look around:
+  export KUBECONFIG={team.kubeconfig} PATH={team.program.parent}:$PATH
+  kubectl describe bkb demo -n {NAMESPACE}
+  kubectl explain bkb.spec
+  kubectl logs -n buildkit-operator deploy/buildkit-operator
+Remove it:
+  make cluster-down
+"""
+    )
+
+
+@contextmanager
+def timed(title: str, command: str) -> Iterator["Clock"]:
+    """Show what is being done, with the command that does it, and give a clock that stops at the end of the block."""
+    say(f"$ {command}")
+    clock = Clock()
+    with step(title):
+        yield clock
+        clock.stop()
+
+
+class Clock:
+    """Seconds since it was made, until it was stopped."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._stopped: float | None = None
+
+    def stop(self) -> None:
+        self._stopped = time.monotonic()
+
+    def __call__(self) -> float:
+        return (self._stopped or time.monotonic()) - self._started
+
+
+if __name__ == "__main__":
+    sys.exit(main())

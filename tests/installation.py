@@ -1,0 +1,86 @@
+"""The operator of this checkout in a cluster, and what builds need there: for the demo, the tests, the benchmark."""
+
+import base64
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.cluster import cluster, pins, state
+from tests.cluster.cluster import Cluster
+from tests.cluster.progress import step
+from tests.kubectl import Kubectl
+
+OPERATOR: Final = "buildkit-operator"
+REGISTRY: Final = "registry.registry.svc:5000"
+"""The cluster's registry, as pods know it."""
+
+
+def install() -> Kubectl:
+    """Bring the cluster up if it is not, run the operator of this checkout in it, and return kubectl for it."""
+    up = cluster.up()
+    kubectl = Kubectl(up.bin / "kubectl", up.kubeconfig)
+    if up.docker is not None:
+        up.load(pins.OPERATOR_IMAGE)
+        _fill_registry(up, kubectl)
+    with step("Installing the operator", "The operator runs"):
+        kubectl("apply", "--server-side", "--force-conflicts", "--filename=crds", "--filename=deploy/manifests")
+        operator = kubectl.within(OPERATOR)
+        # The tag is the same for each build of one version, so a new build needs new pods.
+        operator("rollout", "restart", f"deployment/{OPERATOR}")
+        operator("rollout", "status", f"deployment/{OPERATOR}", "--timeout=120s", timeout=130)
+    return kubectl
+
+
+def is_up() -> bool:
+    """Tell whether there is a cluster to leave as it was found."""
+    return state.load(state.name()) is not None
+
+
+@contextmanager
+def running_cluster() -> Iterator[Kubectl]:
+    """Have the cluster with the operator up within the block; one that was not up before is removed afterwards."""
+    was_up = is_up()
+    try:
+        yield install()
+    finally:
+        if not was_up:
+            cluster.down()
+
+
+@contextmanager
+def connection_files(team: Kubectl, secret: str) -> Iterator[Path]:
+    """Give a folder with a connection Secret's certificates, as `buildctl --tlsdir` takes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, value in team.get("secret", secret)["data"].items():
+            file = Path(folder) / name
+            file.touch(mode=0o600)
+            file.write_bytes(base64.b64decode(value))
+        yield Path(folder)
+
+
+def tags(kubectl: Kubectl, repository: str) -> list[str]:
+    """Return the tags that the cluster's registry has of a repository, through the API server's proxy."""
+    service = "/api/v1/namespaces/registry/services/registry:5000/proxy"
+    answer = json.loads(kubectl("get", f"--raw={service}/v2/{repository}/tags/list"))
+    return sorted(answer["tags"] or [])
+
+
+def _fill_registry(up: Cluster, kubectl: Kubectl) -> None:
+    """Put the base image of this project's Dockerfiles into the registry, which stands in for docker.io there."""
+    if up.docker is None:
+        return
+    repository, _, tag = pins.PYTHON_IMAGE.removeprefix("docker.io/").partition(":")
+    with (
+        step("Filling the registry", "The registry has the base image of builds"),
+        tempfile.TemporaryDirectory() as scratch,
+        kubectl.within("registry").port_forward("service/registry", 5000) as port,
+    ):
+        archive = Path(scratch) / "image.tar"
+        up.docker("save", f"--output={archive}", pins.PYTHON_IMAGE)
+        push = [str(up.bin / "crane"), "push", "--insecure", str(archive), f"localhost:{port}/{repository}:{tag}"]
+        subprocess.run(push, capture_output=True, check=True, env={**os.environ, "NO_PROXY": "localhost"})
