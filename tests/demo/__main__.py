@@ -3,6 +3,7 @@
 Leaves the cluster up, so that everything can be looked at; run again, it starts from what is there.
 """
 
+import re
 import subprocess
 import sys
 import time
@@ -91,11 +92,11 @@ def _ended(team: Kubectl) -> str | None:
 
 
 def _print_steps(log: str) -> None:
-    """Print a build's steps and what became of them, without the lines between."""
-    for line in log.splitlines():
-        words = line.split(maxsplit=1)
-        if len(words) == 2 and (words[1].startswith(("[", "pushing manifest")) or words[1] == "CACHED"):
-            print(f"    {line}")
+    """Print the Dockerfile's steps, those that were CACHED, and what was pushed, without the lines between."""
+    shown = (r"#\d+ \[(?!internal)", r"#\d+ CACHED$", r"#\d+ pushing manifest .* done$")
+    lines = [line for line in log.splitlines() if any(re.match(pattern, line) for pattern in shown)]
+    for line in dict.fromkeys(lines):
+        print(f"    {line.partition('@sha256')[0]}", flush=True)
 
 
 def _show(team: Kubectl, timings: dict[str, float]) -> None:
