@@ -63,9 +63,8 @@ def up() -> Cluster:
     name = state.name()
     with cache.lock(f"cluster-{name}"):
         if current.chosen():
-            tools.write(name)
-            current.up(ready.REGISTRY, tools.folder(name) / "kubeconfig")
-            return _current(name)
+            current.up(ready.REGISTRY)
+            return _cluster_of_user()
         found = state.load(name)
         if found is not None and found.complete and _alive(found):
             return _complete(found)
@@ -81,7 +80,7 @@ def down() -> bool:
     name = state.name()
     with cache.lock(f"cluster-{name}"):
         if current.chosen():
-            return current.down(tools.folder(name) / "kubeconfig")
+            return current.down()
         found = state.load(name)
         if found is None:
             return False
@@ -94,7 +93,7 @@ def find() -> Cluster | None:
     """Return the chosen cluster if it is up."""
     name = state.name()
     if current.chosen():
-        return _current(name) if (tools.folder(name) / "kubeconfig").exists() else None
+        return _cluster_of_user() if current.kubeconfig().exists() else None
     found = state.load(name)
     return _cluster(found) if found is not None and found.complete and _alive(found) else None
 
@@ -107,13 +106,13 @@ def _begin(name: str) -> State:
     made = State(name)
     made.save()
     tools.write(name, docker=docker)
-    configuration = kind.configuration(private=False, port=_port(), may_lower_oom_score=True)
+    configuration = kind.configuration(private=False, port=api_port(), may_lower_oom_score=True)
     kind.create(docker, name, kind.UPSTREAM_IMAGE, configuration, made.kubeconfig)
     return made
 
 
 def _begin_privately(name: str) -> State:
-    port = _port()
+    port = api_port()
     pool = ThreadPoolExecutor()
     try:
         programs = pool.submit(artifacts.ensure, *tools.PROGRAMS)
@@ -187,12 +186,11 @@ def _cluster(made: State) -> Cluster:
     return Cluster(own / "kubeconfig", own / "bin", _docker(made), made.private, kind.node(made.name))
 
 
-def _current(name: str) -> Cluster:
-    own = tools.folder(name)
-    return Cluster(own / "kubeconfig", own / "bin")
+def _cluster_of_user() -> Cluster:
+    return Cluster(current.kubeconfig(), tools.folder(current.NAME) / "bin")
 
 
-def _port() -> int:
+def api_port() -> int:
     """Return the loopback port for the API server: $CLUSTER_PORT, or one that is free."""
     chosen = os.environ.get("CLUSTER_PORT", "0")
     if not chosen.isdigit() or int(chosen) > 65535:

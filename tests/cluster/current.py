@@ -10,9 +10,11 @@ from typing import Final
 
 import yaml
 
-from tests.cluster import artifacts, state, tools
+from tests.cluster import artifacts, tools
 from tests.cluster.problems import ClusterError
 
+# Names the folder beside those of our own clusters.
+NAME: Final = "current"
 # What tells our registry from one that was there before (its namespace has it: registry.yaml).
 _OURS: Final = "app.kubernetes.io/part-of=buildkit-operator-tests"
 
@@ -32,6 +34,11 @@ def chosen() -> bool:
     if value not in {"", "kind", "current"}:
         raise ClusterError(f'CLUSTER="{value}" must be "kind" (a cluster of its own, the default) or "current".')
     return value == "current"
+
+
+def kubeconfig() -> Path:
+    """Return where the copy of the user's current context is while its cluster is used."""
+    return tools.folder(NAME) / "kubeconfig"
 
 
 def kubectl() -> Path:
@@ -61,31 +68,32 @@ def confirm(found: Context, what: str) -> None:
         raise ClusterError("Nothing was done.")
 
 
-def up(registry: Path, kubeconfig: Path) -> None:
+def up(registry: Path) -> None:
     """Write the context's kubeconfig and install the registry, once the user has agreed. Raises ClusterError."""
     found = context()
-    confirm(found, "Installing the operator's tests into")
-    tools.write(state.name(), found.kubeconfig)
-    foreign = _call(kubeconfig, "get", "namespace", "registry", "--ignore-not-found", "--output=name")
-    if foreign and not _call(kubeconfig, "get", "namespace", f"--selector={_OURS}", "--output=name"):
-        kubeconfig.unlink()
+    if not kubeconfig().exists() or kubeconfig().read_text() != found.kubeconfig:
+        confirm(found, "Installing the operator's tests into")
+    tools.write(NAME, found.kubeconfig)
+    foreign = _call("get", "namespace", "registry", "--ignore-not-found", "--output=name")
+    if foreign and not _call("get", "namespace", f"--selector={_OURS}", "--output=name"):
+        tools.remove(NAME)
         raise ClusterError(f'The cluster of context "{found.name}" has a namespace "registry" of its own.')
-    _call(kubeconfig, "apply", "--server-side", f"--filename={registry}")
-    _call(kubeconfig, "--namespace=registry", "rollout", "status", "deployment/registry", "--timeout=180s")
+    _call("apply", "--server-side", f"--filename={registry}")
+    _call("--namespace=registry", "rollout", "status", "deployment/registry", "--timeout=180s")
 
 
-def down(kubeconfig: Path) -> bool:
+def down() -> bool:
     """Remove the registry from the cluster that `up` was told to use; tell whether there was one."""
-    if not kubeconfig.exists():
+    if not kubeconfig().exists():
         return False
-    _call(kubeconfig, "delete", "namespace", f"--selector={_OURS}", "--wait", "--timeout=120s")
-    kubeconfig.unlink()
+    _call("delete", "namespace", f"--selector={_OURS}", "--wait", "--timeout=120s")
+    tools.remove(NAME)
     return True
 
 
-def _call(kubeconfig: Path, *arguments: str) -> str:
+def _call(*arguments: str) -> str:
     done = subprocess.run(
-        [str(kubectl()), f"--kubeconfig={kubeconfig}", *arguments], text=True, capture_output=True, check=False
+        [str(kubectl()), f"--kubeconfig={kubeconfig()}", *arguments], text=True, capture_output=True, check=False
     )
     if done.returncode:
         raise ClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")

@@ -82,7 +82,7 @@ def write(name: str, images: list[archive.Image]) -> Path:
     identity = [
         repr((image.names, [layers.identity(folder) for folder in image.layers], image.config)) for image in images
     ]
-    return cache.entry(name, cache.key(Path(archive.__file__), *identity), make)
+    return cache.entry(name, cache.key(Path(archive.__file__), Path(layers.__file__), *identity), make)
 
 
 def load_published(docker: Docker, node: str, *, private: bool) -> None:

@@ -68,7 +68,9 @@ def tar(files: Path, archive: Path) -> None:
         excluded = Path(scratch) / "excluded"
         excluded.write_text("".join(f"./{path.relative_to(files)}\n" for path in deleted))
         options = ["--numeric-owner", "--owner=0", "--group=0"]
-        keep = ["--numeric-owner", "--sort=name", "--xattrs", "--xattrs-include=security.capability"]
+        # No clock and no process id in it, so that the same files are the same layer.
+        headers = "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime"
+        keep = [headers, "--numeric-owner", "--sort=name", "--xattrs", "--xattrs-include=security.capability"]
         without = ["--exclude=./proc/*", "--exclude=./sys/*", "--anchored", f"--exclude-from={excluded}"]
         subprocess.run(["tar", "-c", "-f", archive, *keep, *without, "-C", files, "."], check=True)
         if deleted:

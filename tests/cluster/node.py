@@ -15,7 +15,10 @@ def local_archive() -> Path:
     system = [layers.base()]
     system.append(layers.layer("node", images.SCRIPTS / "node.sh", system, parts))
     preloaded = layers.layer(
-        "node-images", images.SCRIPTS / "preload.sh", system, {"images": _kubeadm_images(system, parts)}
+        "node-images",
+        images.SCRIPTS / "preload.sh",
+        system,
+        {"kubeadm": _kubeadm_images(system, parts), "published": images.local_archive()},
     )
     return images.write(
         "node",
@@ -64,3 +67,5 @@ def load(docker: Docker) -> None:
     if docker.image_id(kind.LOCAL_IMAGE) != wanted:
         with progress.step("Loading the node image", "Loaded the node image"):
             docker.load(archive / "images.tar")
+            # The one it replaces has lost its name.
+            docker("image", "prune", "--force")

@@ -75,7 +75,8 @@ def stop(state: State) -> None:
         # An engine that was killed may have left its store half written.
         shutil.rmtree(store)
     _remove_cgroup(state.cgroup)
-    host.restore_sysctls(state.sysctls)
+    if state.supervisor is None or state.supervisor.boot == host.boot_id():
+        host.restore_sysctls(state.sysctls)
 
 
 def runtime() -> str:

@@ -1,4 +1,5 @@
-# Puts an image archive into the node's containerd, as `kind build node-image` does.
+# Puts images into the node's containerd, as `kind build node-image` does: those of kubeadm, which the kubelet must
+# never remove, and those that everybody here will need next.
 cat > /tmp/containerd.toml <<'TOML'
 version = 3
 root = "/var/lib/containerd"
@@ -18,7 +19,8 @@ until ctr -a /tmp/preload.sock version > /dev/null 2>&1; do
   [ "$tries" -gt 0 ] || { echo "containerd did not answer within 10 seconds"; exit 1; }
   sleep 0.1
 done
-ctr -a /tmp/preload.sock -n k8s.io images import --label=io.cri-containerd.pinned=pinned --all-platforms \
-  --no-unpack --digests /input/images/images.tar
+import() { ctr -a /tmp/preload.sock -n k8s.io images import --no-unpack --digests "$@"; }
+import --label=io.cri-containerd.pinned=pinned /input/kubeadm/images.tar
+import /input/published/images.tar
 kill "$daemon"
 wait "$daemon" || true
