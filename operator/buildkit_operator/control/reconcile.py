@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,7 +23,11 @@ from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.desired import Platform, children, needs_certificates
 from buildkit_operator.desired.certificates import Certificates, Lifetimes
-from buildkit_operator.desired.container import DEFAULT_IMAGE, registry_authority_secrets
+from buildkit_operator.desired.container import (
+    DEFAULT_IMAGE,
+    REGISTRY_AUTHORITY_KEY,
+    registry_authority_secrets,
+)
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.resources import DEPLOYMENT, POD, SECRET, Manifest, Resource
 from buildkit_operator.status import Observed, Status, status_for, status_for_unreadable
@@ -34,6 +39,8 @@ LEFTOVER_SECONDS: Final = 1.0
 """How soon after an object of a deleted builder was in the way."""
 
 Clock = Callable[[], datetime]
+
+logger = logging.getLogger(__name__)
 
 
 class OwnerIsGone(Exception):  # noqa: N818  no error: it passes
@@ -113,13 +120,21 @@ class BuilderReconcile:
         return (await keeper.find(builder, self._secrets)).complete() if needs_certificates(builder) else None
 
     async def _check_references(self, builder: BuildKitBuilder) -> None:
+        """Raise Problem when a Secret of the user's is missing: kubelet would wait for it and tell only in an event."""
         for name in registry_authority_secrets(builder):
-            if not await self._secrets.exists(builder.metadata.namespace, name):
-                raise Problem(
-                    Reason.SECRET_NOT_FOUND,
-                    f"Secret {name}, which spec.daemon.registries names as caSecretName, does not exist in namespace "
-                    f"{builder.metadata.namespace}. Create it with the key ca.crt.",
-                )
+            keys = await self._secrets.keys(builder.metadata.namespace, name)
+            if REGISTRY_AUTHORITY_KEY in keys:
+                continue
+            lack = (
+                f"has no key {REGISTRY_AUTHORITY_KEY}"
+                if keys
+                else f"is missing in namespace {builder.metadata.namespace}"
+            )
+            raise Problem(
+                Reason.SECRET_NOT_FOUND,
+                f"Secret {name}, which spec.daemon.registries names as caSecretName, {lack}. "
+                f"Create it with the registry's certificate authorities, PEM, under the key {REGISTRY_AUTHORITY_KEY}.",
+            )
 
     async def _apply_all(self, builder: BuildKitBuilder, wanted: Sequence[Manifest]) -> None:
         """Write the objects that differ: side by side all but the last, the workload, whose pods mount the others."""
@@ -132,29 +147,43 @@ class BuilderReconcile:
 
     async def _apply(self, builder: BuildKitBuilder, manifest: Manifest) -> None:
         """Write one object unless it is as it should be. Raises Problem when it is not ours or is refused."""
-        resource = self._context.client.resource_of(manifest)
-        namespace, name = builder.metadata.namespace, manifest["metadata"]["name"]
-        live = await self._live(resource, namespace, name)
+        client, wanted = self._context.client, stamped(manifest)
+        resource, namespace, name = (
+            client.resource_of(manifest),
+            builder.metadata.namespace,
+            manifest["metadata"]["name"],
+        )
+        live = await self._known(resource, namespace, name)
+        if live is None:
+            try:
+                return await self._send(client.apply_new, wanted)
+            except errors.Conflict:
+                # There is one all the same: somebody else's, or one of ours that has lost its label.
+                live = await client.get(resource, namespace, name, metadata_only=True)
         if live is not None and not owned_by(live, builder.metadata.uid):
             if resource == SECRET:
                 self._secrets.forget(namespace, name)
             raise _not_ours(builder, resource, live)
-        wanted = stamped(manifest)
-        if live is not None and is_applied(wanted, live):
-            return
-        try:
-            applied = await self._context.client.apply(wanted)
-        except (errors.Invalid, errors.Forbidden) as error:
-            raise Problem(Reason.REJECTED, f"The API server refuses {resource.kind} {name}: {error}") from error
-        if resource == SECRET:
-            self._secrets.put(namespace, name, applied)
+        if live is None or not is_applied(wanted, live):
+            await self._send(client.apply, wanted)
+        return None
 
-    async def _live(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
-        """Return an object as it is now, also one that lacks our label and so is not in the cache."""
+    async def _known(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """Return an object as it was last seen; one that lacks our label is not seen."""
         if resource == SECRET:
             return await self._secrets.get(namespace, name)
-        cached = self._context.cache.get(resource, namespace, name)
-        return cached or await self._context.client.get(resource, namespace, name, metadata_only=True)
+        return self._context.cache.get(resource, namespace, name)
+
+    async def _send(self, verb: Callable[[Manifest], Awaitable[Manifest]], manifest: Manifest) -> None:
+        """Have the API server take an object. Raises Problem when it refuses it."""
+        metadata = manifest["metadata"]
+        try:
+            applied = await verb(manifest)
+        except (errors.Invalid, errors.Forbidden) as error:
+            what = f"{manifest['kind']} {metadata['name']}"
+            raise Problem(Reason.REJECTED, f"The API server refuses {what}: {error}") from error
+        if manifest["kind"] == SECRET.kind:
+            self._secrets.put(metadata["namespace"], metadata["name"], applied)
 
     async def _prune(self, builder: BuildKitBuilder, wanted: Iterable[Manifest]) -> None:
         """Delete what the builder owns and no longer wants."""
@@ -198,6 +227,8 @@ class BuilderReconcile:
         ready, before = _ready(status), _ready(previous)
         if (ready["status"], ready["reason"]) == (before.get("status"), before.get("reason")):
             return
+        builder = "/".join((resource["metadata"]["namespace"], resource["metadata"]["name"]))
+        logger.info("%s: %s", ready["reason"], ready["message"], extra={"builder": builder})
         calm = ready["status"] == "True" or ready["reason"] in _CALM
         self._context.recorder.event(
             resource, "Normal" if calm else "Warning", ready["reason"], ready["message"], action="Reconcile"

@@ -17,6 +17,9 @@ CONTAINER: Final = "buildkitd"
 UID: Final = 1000
 """User and group of the daemon in BuildKit's rootless images."""
 
+REGISTRY_AUTHORITY_KEY: Final = "ca.crt"
+"""Where a Secret that a registry's caSecretName names has its certificate authorities."""
+
 START_SECONDS: Final = 120
 """How long a daemon may take until it first answers, in seconds."""
 
@@ -107,7 +110,9 @@ def _volumes(builder: BuildKitBuilder) -> list[tuple[Manifest, str, Manifest]]:
         secret = {"name": "buildkit-tls", "secret": {"secretName": names.server_secret(name)}}
         volumes.append((secret, paths.CERTIFICATE_DIRECTORY, read_only))
     if secrets := registry_authority_secrets(builder):
-        sources = [{"secret": {"name": s, "items": [{"key": "ca.crt", "path": f"{s}.crt"}]}} for s in secrets]
+        sources = [
+            {"secret": {"name": s, "items": [{"key": REGISTRY_AUTHORITY_KEY, "path": f"{s}.crt"}]}} for s in secrets
+        ]
         authorities: Manifest = {"name": "buildkit-registry-ca", "projected": {"sources": sources}}
         volumes.append((authorities, paths.REGISTRY_AUTHORITY_DIRECTORY, read_only))
     return volumes

@@ -105,13 +105,20 @@ def test_a_missing_secret_is_named_and_creating_it_is_enough(builders: Builders)
 
     message = stalled(builders, "SecretNotFound")
     assert message == (
-        "Secret company-ca, which spec.daemon.registries names as caSecretName, does not exist in namespace "
-        f"{builders.namespace}. Create it with the key ca.crt."
+        "Secret company-ca, which spec.daemon.registries names as caSecretName, is missing in namespace "
+        f"{builders.namespace}. Create it with the registry's certificate authorities, PEM, under the key ca.crt."
     )
     assert builders.children() == {}
 
     builders.create_secret("company-ca")
     builders.make_ready()
+
+
+def test_a_secret_without_the_key_is_named(builders: Builders) -> None:
+    builders.post("secrets", {"metadata": {"name": "company-ca"}, "stringData": {"ca.pem": "certificates"}})
+    builders.create(daemon=registry_with_ca("company-ca"))
+
+    assert "has no key ca.crt" in stalled(builders, "SecretNotFound")
 
 
 def test_a_missing_secret_leaves_the_children_of_before(builders: Builders) -> None:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# run.sh CONFIG ROOT: runs the daemon until it ends or this script gets TERM, and then ends with 0: a buildkitd that was asked to stop and
-# did so cleanly exits with 1 all the same (moby/buildkit#3282), which would look like a crash to everybody.
+# run.sh CONFIG ROOT: runs the daemon until it ends, or until this script gets TERM, and then ends with 0: a buildkitd
+# that was asked to stop exits with 1 however cleanly it did (moby/buildkit#3282), which looks like a crash to everybody.
 set -u
 
 config=$1
@@ -13,10 +13,12 @@ chgrp "$(id -g)" "$root"
 chmod g-s,u=rwx,go= "$root"
 rm -f "${BUILDKIT_HOST#unix://}"
 
+daemon=
 stopping=
+trap 'stopping=1; [ -z "$daemon" ] || kill -TERM "$daemon"' TERM INT
 rootlesskit buildkitd --config "$config" &
 daemon=$!
-trap 'stopping=1; kill -TERM "$daemon"' TERM INT
+[ -z "$stopping" ] || kill -TERM "$daemon"
 
 # A trapped signal ends `wait` early, so ask until the daemon is really gone.
 while :; do
