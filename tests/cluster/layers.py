@@ -55,6 +55,14 @@ def layer(name: str, script: Path, below: Sequence[Path], inputs: Mapping[str, P
     return cache.entry(f"layer-{name}", cache.key(script, _LAYER_SH, *pins), make) / "files"
 
 
+def program(trees: Sequence[Path], path: str) -> list[str]:
+    """Return the words that run a tree's program from outside: by its own loader, with its own libraries."""
+    folders = [folder for tree in trees for folder in (tree / "usr/lib").glob("*-linux-gnu*")]
+    loader = next(file for folder in folders for file in folder.glob("ld-linux*.so.*"))
+    file = next(tree / path for tree in reversed(trees) if (tree / path).exists())
+    return [str(loader), "--library-path", ":".join(map(str, folders)), str(file)]
+
+
 def tar(files: Path, archive: Path) -> None:
     """Write a layer's folder as an image layer: file capabilities kept, overlay's deletions as `.wh.` files."""
     deleted = [path for path in files.rglob("*") if _is_deletion(path)]

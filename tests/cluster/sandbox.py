@@ -33,11 +33,8 @@ def tree() -> list[Path]:
 
 
 def client() -> list[str]:
-    """Return the words that start the package's docker client, with its own libraries rather than this machine's."""
-    base, engine = tree()
-    libraries = [str(path) for path in (base / "usr/lib").glob("*-linux-gnu*")]
-    loader = next((base / "usr/lib").glob("*-linux-gnu*/ld-linux-*.so.*"))
-    return [str(loader), "--library-path", ":".join(libraries), str(engine / "usr/bin/docker")]
+    """Return the words that start the docker client of the same package."""
+    return layers.program(tree(), "usr/bin/docker")
 
 
 def docker_host(state: State) -> str:
