@@ -1,5 +1,9 @@
 """Builds in flight while their daemon is replaced."""
 
+from typing import Any
+
+import pytest
+
 from tests.cluster import pins
 from tests.e2e.jobs import BUILD, Job, builder, run, wait_ready
 from tests.kubectl import Kubectl, wait_for
@@ -7,7 +11,14 @@ from tests.kubectl import Kubectl, wait_for
 SLOW = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN echo begun $SALT && sleep 20 && echo ended $SALT\n"}
 
 
-def test_a_build_in_flight_survives_a_roll(team: Kubectl) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"daemon": {"logLevel": "debug"}}, id="configuration"),
+        pytest.param({"shared": {"tls": {"dnsNames": ["builds.example.com"]}}}, id="certificate"),
+    ],
+)
+def test_a_build_in_flight_survives_a_roll(team: Kubectl, change: dict[str, Any]) -> None:
     team.apply(builder())
     wait_ready(team)
     (old,) = daemon_pods(team)
@@ -15,14 +26,15 @@ def test_a_build_in_flight_survives_a_roll(team: Kubectl) -> None:
     build = Job.start(team, f"{BUILD} --opt build-arg:SALT=roll {output}", files=SLOW)
     build.wait_log("begun roll")
 
-    team.apply(builder(daemon={"logLevel": "debug"}))
+    team.apply(builder(**change))
     wait_for("a new daemon is up while the old one drains", lambda: len(daemon_pods(team)) == 2 and ready(team) == 2)
 
     log = build.finish()
     assert "ended roll" in log
     wait_for("the old daemon is gone", lambda: old not in daemon_pods(team))
     wait_ready(team)
-    assert "debug" in team("exec", "deploy/demo-buildkitd", "--", "cat", "/etc/buildkit-operator/buildkitd.toml")
+    # The next build finds the new daemon with the Secret as it is now.
+    run(team, BUILD)
 
 
 def test_an_idle_daemon_stops_within_seconds_and_without_an_error(team: Kubectl) -> None:

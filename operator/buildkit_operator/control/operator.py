@@ -7,7 +7,7 @@ import logging
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from buildkit_operator import __version__
 from buildkit_operator.api import names
@@ -119,6 +119,7 @@ class Operator:
 
     async def _shut_down(self, elector: asyncio.Task[None], working: asyncio.Task[None]) -> None:
         """Finish what runs, hand the Lease over, and only then let go of the watches and connections."""
+        asyncio.get_running_loop().set_exception_handler(_hush)
         await self._workers.drain(DRAIN_SECONDS)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._recorder.flush(), FLUSH_SECONDS)
@@ -130,12 +131,18 @@ class Operator:
         if self._resync.synced:
             self._unwatch.set()
             await asyncio.wait({working}, timeout=UNWATCH_SECONDS)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks, timeout=UNWATCH_SECONDS)
+        await self._cancel_all()
         await self._reader.close()
         await self._writer.close()
         await self._connection.close()
+
+    async def _cancel_all(self) -> None:
+        """End every task that is left, also those of kopf's that it does not wait for, while connections are open."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=UNWATCH_SECONDS)
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -171,3 +178,8 @@ class Operator:
         return LeaseElection(
             self._reader, settings.lease_namespace, settings.lease_name, settings.identity, self._metrics.leading.set
         )
+
+
+def _hush(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Take no notice of tasks that fail while we stop: kopf leaves some behind, which find their session closed."""
+    logger.debug("While stopping: %s", context["message"])
