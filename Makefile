@@ -28,7 +28,7 @@ lint: venv ## Style, types, one-way imports, shell scripts, and that generated f
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
-	@git ls-files -z '*.sh' .ci/run | xargs -0 .venv/bin/shellcheck
+	@git ls-files -z '*.sh' .ci/run tests/cluster/runc-bounded | xargs -0 .venv/bin/shellcheck
 	@$(MAKE) --no-print-directory verify
 
 ##@ Generated files
