@@ -17,6 +17,7 @@ from tests.cluster import (
     host,
     images,
     kind,
+    layers,
     node,
     pins,
     progress,
@@ -113,15 +114,7 @@ def _begin(name: str) -> State:
 
 def _begin_privately(name: str) -> State:
     port = api_port()
-    pool = ThreadPoolExecutor()
-    try:
-        programs = pool.submit(artifacts.ensure, *tools.PROGRAMS)
-        for part in [pool.submit(make) for make in (node.local_archive, images.local_archive)]:
-            part.result()
-        programs.result()
-    finally:
-        # Not to wait: on Ctrl-C, whoever waits for these builds has gone.
-        pool.shutdown(wait=False, cancel_futures=True)
+    _make_images()
     made = sandbox.start(name)
     docker = _docker(made)
     node.load(docker)
@@ -132,6 +125,22 @@ def _begin_privately(name: str) -> State:
     text = made.kubeconfig.read_text()
     made.kubeconfig.write_text(text.replace(f"https://{sandbox.GUEST}:", "https://127.0.0.1:"))
     return made
+
+
+def _make_images() -> None:
+    """Make what the private engine and its cluster consist of, independent parts side by side."""
+    pool = ThreadPoolExecutor()
+    try:
+        programs = pool.submit(artifacts.ensure, *tools.PROGRAMS)
+        # Everything else is made on top of it.
+        pool.submit(layers.base).result()
+        for parts in ((images.local_archive, node.kubeadm_archive), (sandbox.tree, node.local_archive)):
+            for part in [pool.submit(make) for make in parts]:
+                part.result()
+        programs.result()
+    finally:
+        # Not to wait: on Ctrl-C, whoever waits for these builds has gone.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _complete(made: State) -> Cluster:

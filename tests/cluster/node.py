@@ -30,18 +30,14 @@ def system() -> list[Path]:
 def local_archive() -> Path:
     """Return the folder of images.tar and ids.json of the node image."""
     trees = system()
-    archives = {"kubeadm": _kubeadm_images(trees), "published": images.local_archive()}
+    archives = {"kubeadm": kubeadm_archive(), "published": images.local_archive()}
     preloaded = layers.layer("node-images", images.SCRIPTS / "preload.sh", trees, archives)
     return images.write("node", [archive.Image([kind.LOCAL_IMAGE], [*trees, preloaded], _CONFIG)])
 
 
-def _parts() -> dict[str, Path]:
-    parts = artifacts.ensure("kube", "containerd", "runc", "cni", "crictl", "files:kind", "coredns", "pause")
-    return {name.partition(":")[0]: folder for name, folder in parts.items()}
-
-
-def _kubeadm_images(trees: list[Path]) -> Path:
-    made = layers.layer("kubeadm", images.SCRIPTS / "kubeadm.sh", trees, _parts()) / "images"
+def kubeadm_archive() -> Path:
+    """Return the folder of images.tar and ids.json of the images that kubeadm starts."""
+    made = layers.layer("kubeadm", images.SCRIPTS / "kubeadm.sh", system(), _parts()) / "images"
     names: dict[str, list[str]] = {image: [] for image in _KUBEADM_CONFIGS}
     for name in _wanted_names():
         names[next((image for image in ("coredns", "pause") if image in name), "kube")].append(name)
@@ -49,6 +45,11 @@ def _kubeadm_images(trees: list[Path]) -> Path:
         "kubeadm",
         [archive.Image(names[image], [made / image], config) for image, config in _KUBEADM_CONFIGS.items()],
     )
+
+
+def _parts() -> dict[str, Path]:
+    parts = artifacts.ensure("kube", "containerd", "runc", "cni", "crictl", "files:kind", "coredns", "pause")
+    return {name.partition(":")[0]: folder for name, folder in parts.items()}
 
 
 def _wanted_names() -> list[str]:
