@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.cluster import cluster, pins, state
-from tests.cluster.cluster import Cluster
+from tests.cluster import cluster, current, pins
+from tests.cluster.docker import Docker
+from tests.cluster.problems import ClusterError
 from tests.cluster.progress import step
 from tests.kubectl import Kubectl
 
@@ -21,32 +22,54 @@ REGISTRY: Final = "registry.registry.svc:5000"
 
 
 def install() -> Kubectl:
-    """Bring the cluster up if it is not, run the operator of this checkout in it, and return kubectl for it."""
+    """Bring the cluster up if it is not, run the operator of this checkout in it, and return kubectl for it.
+
+    Raises ClusterError where the cluster is the user's and nobody says from where it can pull the operator.
+    """
+    image = _image_to_pull()
     up = cluster.up()
     kubectl = Kubectl(up.bin / "kubectl", up.kubeconfig)
     if up.docker is not None:
         up.load(pins.OPERATOR_IMAGE)
-        _fill_registry(up, kubectl)
+        _fill_registry(up.docker, up.bin / "crane", kubectl)
     with step("Installing the operator", "The operator runs"):
         kubectl("apply", "--server-side", "--force-conflicts", "--filename=crds", "--filename=deploy/manifests")
         operator = kubectl.within(OPERATOR)
+        operator("set", "image", f"deployment/{OPERATOR}", f"operator={image}")
         # The tag is the same for each build of one version, so a new build needs new pods.
         operator("rollout", "restart", f"deployment/{OPERATOR}")
         operator("rollout", "status", f"deployment/{OPERATOR}", "--timeout=120s", timeout=130)
     return kubectl
 
 
-def is_up() -> bool:
-    """Tell whether there is a cluster to leave as it was found."""
-    return state.load(state.name()) is not None
+def _image_to_pull() -> str:
+    """Return the operator's image: the one that is built and loaded here, or what the user's cluster can pull."""
+    if not current.chosen():
+        return pins.OPERATOR_IMAGE
+    image = os.environ.get("OPERATOR_IMAGE")
+    if image is None:
+        raise ClusterError(
+            "CLUSTER=current needs OPERATOR_IMAGE, which your cluster must be able to pull: "
+            "build it with docker build -f deploy/Dockerfile -t IMAGE . and push it. Nothing was done."
+        )
+    return image
+
+
+def uninstall(kubectl: Kubectl) -> None:
+    """Remove the operator with its resources, and by that every builder, from a cluster that stays."""
+    with step("Removing the operator", "Removed the operator"):
+        kubectl("delete", "--ignore-not-found", "--filename=deploy/manifests", "--filename=crds", timeout=180)
 
 
 @contextmanager
 def running_cluster() -> Iterator[Kubectl]:
-    """Have the cluster with the operator up within the block; one that was not up before is removed afterwards."""
-    was_up = is_up()
+    """Have the cluster with the operator up within the block; what was not there before is removed afterwards."""
+    was_up = cluster.find() is not None
     try:
-        yield install()
+        kubectl = install()
+        yield kubectl
+        if current.chosen() and not was_up:
+            uninstall(kubectl)
     finally:
         if not was_up:
             cluster.down()
@@ -70,10 +93,8 @@ def tags(kubectl: Kubectl, repository: str) -> list[str]:
     return sorted(answer["tags"] or [])
 
 
-def _fill_registry(up: Cluster, kubectl: Kubectl) -> None:
+def _fill_registry(docker: Docker, crane: Path, kubectl: Kubectl) -> None:
     """Put the base image of this project's Dockerfiles into the registry, which stands in for docker.io there."""
-    if up.docker is None:
-        return
     repository, _, tag = pins.PYTHON_IMAGE.removeprefix("docker.io/").partition(":")
     with (
         step("Filling the registry", "The registry has the base image of builds"),
@@ -81,6 +102,6 @@ def _fill_registry(up: Cluster, kubectl: Kubectl) -> None:
         kubectl.within("registry").port_forward("service/registry", 5000) as port,
     ):
         archive = Path(scratch) / "image.tar"
-        up.docker("save", f"--output={archive}", pins.PYTHON_IMAGE)
-        push = [str(up.bin / "crane"), "push", "--insecure", str(archive), f"localhost:{port}/{repository}:{tag}"]
+        docker("save", f"--output={archive}", pins.PYTHON_IMAGE)
+        push = [str(crane), "push", "--insecure", str(archive), f"localhost:{port}/{repository}:{tag}"]
         subprocess.run(push, capture_output=True, check=True, env={**os.environ, "NO_PROXY": "localhost"})

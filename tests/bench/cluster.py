@@ -9,8 +9,9 @@ from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.kube.auth import connect
 from buildkit_operator.kube.client import Client
 from tests.bench.figures import Figure, seconds
+from tests.cluster import cluster
 from tests.cluster.progress import step
-from tests.installation import is_up, running_cluster
+from tests.installation import running_cluster
 from tests.kubectl import Kubectl, condition
 
 ROUNDS: Final = 7
@@ -19,7 +20,7 @@ MEMORY: Final = "print(next(x for x in open('/proc/1/status') if x.startswith('V
 
 def measure() -> list[Figure]:
     """Measure on the cluster that is up, or on one that is made for it and started a second time."""
-    was_up = is_up()
+    was_up = cluster.find() is not None
     with running_cluster() as kubectl:
         figures = [
             Figure("CR applied → Ready, image present", seconds(_times_to_ready(kubectl)), "≤ 3 s"),

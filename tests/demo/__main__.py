@@ -14,7 +14,10 @@ from typing import Final
 
 from tests import installation
 from tests.cluster import pins
+from tests.cluster.problems import ClusterError
 from tests.cluster.progress import say, step
+from tests.cluster.recipes import RecipeError
+from tests.cluster.toolchain import MissingError
 from tests.kubectl import Kubectl, KubectlError, wait_for
 
 HERE: Final = Path(__file__).parent
@@ -24,7 +27,17 @@ TAGS: Final = ("org/example-image", "buildkit-operator")
 
 
 def main() -> int:
-    """Show it all, and say how to go on."""
+    """Show it all, and say how to go on; what went wrong is a sentence on standard error and the status 1."""
+    try:
+        demonstrate()
+    except (ClusterError, RecipeError, MissingError, KubectlError, BuildError, TimeoutError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+def demonstrate() -> None:
+    """Show one command after the other. Raises what the cluster, kubectl or a build have to say."""
     kubectl = installation.install()
     team = kubectl.create_namespace(NAMESPACE)
     timings = {
@@ -34,7 +47,6 @@ def main() -> int:
         "the operator's own image": _build_operator_image(team),
     }
     _show(team, timings)
-    return 0
 
 
 def _make_builder(team: Kubectl) -> float:
@@ -56,7 +68,7 @@ def _build(team: Kubectl, title: str) -> float:
     log = team("logs", "job/build")
     _print_steps(log)
     if _ended(team) == "failed":
-        raise KubectlError(f"The build failed:\n{log}")
+        raise BuildError(f"The build failed:\n{log}")
     return seconds()
 
 
@@ -82,7 +94,7 @@ def _build_operator_image(team: Kubectl) -> float:
         ]
         built = subprocess.run(command, capture_output=True, text=True, check=False)
         if built.returncode != 0:
-            raise RuntimeError(f"The operator's image could not be built:\n{built.stderr[-3000:]}")
+            raise BuildError(f"The operator's image could not be built:\n{built.stderr[-3000:]}")
     return seconds()
 
 
@@ -129,6 +141,10 @@ def timed(title: str, command: str) -> Iterator["Clock"]:
     with step(title):
         yield clock
         clock.stop()
+
+
+class BuildError(Exception):
+    """A build failed; the message is its log."""
 
 
 class Clock:

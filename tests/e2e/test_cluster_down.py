@@ -131,6 +131,8 @@ def run(command: str) -> str:
 
 def start_and_end(moment: str, later: float, end: signal.Signals) -> set[tuple[int, int]]:
     """Start a cluster, end it some seconds after what it reports, and return the processes that there were then."""
+    # Whoever runs the tests in the background may have Ctrl-C ignored, and the child would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         [sys.executable, "-m", "tests.cluster", "up"],
         cwd=TOP,

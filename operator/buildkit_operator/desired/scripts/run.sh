@@ -15,7 +15,7 @@ rm -f "${BUILDKIT_HOST#unix://}"
 
 daemon=
 stopping=
-trap 'stopping=1; [ -z "$daemon" ] || kill -TERM "$daemon"' TERM INT
+trap 'stopping=1; [ -z "$daemon" ] || kill -TERM "$daemon"' TERM
 rootlesskit buildkitd --config "$config" &
 daemon=$!
 [ -z "$stopping" ] || kill -TERM "$daemon"
