@@ -119,7 +119,9 @@ class Operator:
 
     async def _shut_down(self, elector: asyncio.Task[None], working: asyncio.Task[None]) -> None:
         """Finish what runs, hand the Lease over, and only then let go of the watches and connections."""
+        # From here on kopf complains of what is taken away under it.
         asyncio.get_running_loop().set_exception_handler(_hush)
+        logging.getLogger("kopf").setLevel(logging.CRITICAL)
         await self._workers.drain(DRAIN_SECONDS)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._recorder.flush(), FLUSH_SECONDS)
