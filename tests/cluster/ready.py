@@ -24,9 +24,9 @@ def wait(kubeconfig: Path) -> None:
         _must(kubeconfig, "apply", "--server-side", "--force-conflicts", f"--filename={REGISTRY}")
         _must(kubeconfig, "wait", "--for=condition=Ready", "node", "--all", f"--timeout={_SECONDS}s")
         for namespace, deployment in (("kube-system", "coredns"), ("registry", "registry")):
-            status = ("rollout", "status", f"deployment/{deployment}", f"--timeout={_SECONDS}s")
-            _must(kubeconfig, f"--namespace={namespace}", *status)
-        # DNS servers that are ready are not DNS: the way there is kube-proxy's.
+            available = ("wait", "--for=condition=Available", f"deployment/{deployment}", f"--timeout={_SECONDS}s")
+            _must(kubeconfig, f"--namespace={namespace}", *available)
+        # A DNS server that is ready is not DNS: the way there is kube-proxy's.
         in_pod = ("exec", "--namespace=registry", "deployment/registry", "--")
         lookup = (*in_pod, "getent", "hosts", "kubernetes.default.svc")
         _until(lambda: _kubectl(kubeconfig, *lookup).returncode == 0, "a pod cannot look up kubernetes.default.svc")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from tests.cluster import host, images, layers, progress
+from tests.cluster import cache, host, images, layers, progress
 from tests.cluster.problems import ClusterError
 from tests.cluster.state import State
 
@@ -45,11 +45,12 @@ def docker_host(state: State) -> str:
 def start(name: str) -> State:
     """Start the engine of a cluster and wait until it answers; return the record with its process in it."""
     lower = ":".join(str(path) for path in reversed(tree()))
-    state = State(name, private=True, sysctls=host.sysctls())
+    store = cache.root() / "engines" / name
+    state = State(name, private=True, store=str(store), sysctls=host.sysctls())
     state.save()
     log = state.folder / "engine.log"
     namespace = ["unshare", "--mount", "--propagation=private"]
-    command: list[str | Path] = [*namespace, _SANDBOX_SH, lower, state.folder, state.cgroup, runtime()]
+    command: list[str | Path] = [*namespace, _SANDBOX_SH, lower, state.folder, store, state.cgroup, runtime()]
     with progress.step("Starting a private Docker engine", "Started a private Docker engine"), log.open("w") as output:
         supervisor = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd="/"
@@ -67,10 +68,9 @@ def start(name: str) -> State:
 def stop(state: State) -> None:
     """End the engine and everything in it, and put back what it changed. Raises EngineError when something remains."""
     stopped = _end(state.supervisor) if state.supervisor else False
-    store = state.folder / "docker"
-    if not stopped and store.exists():
+    if not stopped and Path(state.store).exists():
         # An engine that was killed may have left its store half written.
-        shutil.rmtree(store)
+        shutil.rmtree(state.store)
     _remove_cgroup(state.cgroup)
     if state.supervisor is None or state.supervisor.boot == host.boot_id():
         host.restore_sysctls(state.sysctls)

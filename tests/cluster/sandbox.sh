@@ -1,16 +1,16 @@
 #!/bin/bash
-# A private Docker engine in namespaces of its own: sandbox.sh LOWER[:LOWER…] STATE CGROUP RUNTIME
+# A private Docker engine in namespaces of its own: sandbox.sh LOWER[:LOWER…] STATE STORE CGROUP RUNTIME
 #
 # Its root tree is an overlay over LOWER, its network (bridges, firewall rules, sysctls) a namespace of its own with
-# slirp4netns as the way out, its processes a process namespace. The host sees one process tree, the cgroup and STATE;
-# everything else ends with that tree, also when this script is killed. tests/cluster/sandbox.py starts and ends it.
+# slirp4netns as the way out, its processes a process namespace. The host sees one process tree, the cgroup, STATE and
+# STORE, where its images are; everything else ends with that tree, also when this script is killed. tests/cluster/sandbox.py starts and ends it.
 set -eu
-lower=$1 state=$2 cgroup=$3 runtime=$4
+lower=$1 state=$2 store=$3 cgroup=$4 runtime=$5
 
 # Whoever starts this records its process id first; when that process dies before it has, nothing begins.
 read -r _ || exit 1
 
-mkdir -p "$state/root" "$state/docker" "$state/run"
+mkdir -p "$state/root" "$state/run" "$store"
 mount -t tmpfs -o size=64m sandbox "$state/root"
 mkdir "$state/root/upper" "$state/root/work" "$state/root/tree"
 root=$state/root/tree
@@ -20,7 +20,7 @@ mount -t tmpfs tmpfs "$root/tmp"
 chmod 1777 "$root/tmp"
 mount -t tmpfs tmpfs "$root/run"
 mkdir "$root/run/host"
-mount --bind "$state/docker" "$root/var/lib/docker"
+mount --bind "$store" "$root/var/lib/docker"
 mount --bind "$state/run" "$root/run/host"
 [ ! -d /lib/modules ] || mount --rbind -o ro /lib/modules "$root/lib/modules"
 # slirp4netns answers DNS there, with the host's resolver.

@@ -27,6 +27,7 @@ class State:
     name: str
     # Of the private engine; the cluster may also be run by the user's.
     private: bool = False
+    store: str = ""
     sysctls: dict[str, str] = field(default_factory=dict)
     supervisor: host.Process | None = None
     # Whether `up` came to its end.
@@ -39,7 +40,7 @@ class State:
 
     @property
     def folder(self) -> Path:
-        """Where this record, the kubeconfig, and the private engine's data are."""
+        """Where this record, the kubeconfig and the private engine's sockets are."""
         return root() / self.name
 
     @property
@@ -55,11 +56,8 @@ class State:
         new.rename(self.folder / "state.json")
 
     def forget(self) -> None:
-        """Delete the record and everything beside it but the engine's store of images."""
-        for path in self.folder.iterdir():
-            if path.name == "docker":
-                continue
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        """Delete the record and everything beside it."""
+        shutil.rmtree(self.folder)
 
 
 def root() -> Path:

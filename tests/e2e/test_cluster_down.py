@@ -1,6 +1,7 @@
 """The cluster leaves nothing behind, however it ended. Clusters of another name, beside the one of the other tests."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import engine, host, layers, node, state
+from tests.cluster import cache, engine, host, layers, node, state
 
 NAME = "down-test"
 TOP = Path(__file__).parents[2]
@@ -44,6 +45,13 @@ def private_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         pytest.skip("the Docker engine of this machine runs the cluster, and what kind leaves there is its own")
     yield
     run("down")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store() -> Iterator[None]:
+    """Do not keep another cluster's images in the cache for good."""
+    yield
+    shutil.rmtree(cache.root() / "engines" / NAME, ignore_errors=True)
 
 
 @pytest.fixture
@@ -204,7 +212,6 @@ def command(pid: int) -> str:
 
 def look() -> Machine:
     """Look at what the machine has now."""
-    folder = state.root() / NAME
     return Machine(
         mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
         links=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
@@ -212,9 +219,7 @@ def look() -> Machine:
         | frozenset(str(path) for path in Path("/sys/fs/cgroup").glob("*/*") if path.is_dir()),
         sysctls=frozenset(sysctls()),
         firewall=firewall(),
-        # The store of images is a cache, and stays.
-        folders=frozenset(path.name for path in folder.glob("*") if path.name != "docker")
-        | frozenset(str(path) for path in Path("/lib").glob("modules")),
+        folders=frozenset(map(str, [*state.root().glob(NAME), *Path("/lib").glob("modules"), *Path("/run").glob("*")])),
     )
 
 

@@ -82,16 +82,15 @@ class TestState:
         assert not states.exists()
         assert state.load("mine") is None
 
-    def test_a_forgotten_cluster_leaves_only_the_store_of_images(self, states: Path) -> None:
+    def test_nothing_is_left_of_a_forgotten_cluster(self, states: Path) -> None:
         saved = State("mine")
         saved.save()
-        for name in ("docker", "run"):
-            (saved.folder / name).mkdir()
+        (saved.folder / "run").mkdir()
         saved.kubeconfig.touch()
 
         saved.forget()
 
-        assert [path.name for path in (states / "mine").iterdir()] == ["docker"]
+        assert list(states.iterdir()) == []
         assert state.load("mine") is None
 
     @pytest.mark.parametrize("name", ["", "Mine", "-mine", "mine-", "../mine", "m" * 31])
