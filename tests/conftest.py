@@ -1,7 +1,17 @@
 """Options of the test run as a whole."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
 import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing")
+
+
+@pytest.fixture(scope="session")
+def progress_shown(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context in which what is printed is seen at once: the first build of a cluster takes minutes."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    return capture.global_and_fixture_disabled if capture else nullcontext

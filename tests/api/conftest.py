@@ -2,15 +2,23 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.cluster.controlplane import ControlPlane
+from tests.cluster.controlplane import PROGRAMS, ControlPlane, program
 
 CRDS: Final = Path(__file__).parents[2] / "crds"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs(progress_shown: Callable[[], AbstractContextManager[None]]) -> None:
+    """Build the programs before the first test, whichever that is."""
+    with progress_shown():
+        for name in PROGRAMS:
+            program(name)
 
 
 @pytest.fixture(scope="session")

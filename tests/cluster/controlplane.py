@@ -25,6 +25,7 @@ from tests.cluster import artifacts, audit
 from tests.cluster.processes import Process, free_port
 
 READY_SECONDS: Final = 60
+PROGRAMS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 ADMIN_TOKEN: Final = "admin"
 CONTROLLERS_TOKEN: Final = "controllers"
 
@@ -122,7 +123,7 @@ class ControlPlane:
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Return what kubectl prints, as an admin, given `text` as its input. Raises CalledProcessError."""
-        command = [str(_program("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
+        command = [str(program("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
         return subprocess.run(command, input=text, text=True, capture_output=True, check=True).stdout
 
     def apply_crds(self, folder: Path) -> None:
@@ -172,8 +173,8 @@ class ControlPlane:
         except (OSError, urllib.error.URLError):
             return False
 
-    def _run(self, program: str, *flags: str) -> Process:
-        return Process(_program(program), flags, self._folder / f"{program}.log")
+    def _run(self, name: str, *flags: str) -> Process:
+        return Process(program(name), flags, self._folder / f"{name}.log")
 
     def _start_etcd(self) -> None:
         client = f"http://127.0.0.1:{self._etcd_port}"
@@ -256,7 +257,7 @@ class ControlPlane:
         file.write_text(yaml.safe_dump(config))
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
     """Return envtest's program where the user has named its folder and it is there, else that of our own build."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if assets and (program := Path(assets) / name).exists():

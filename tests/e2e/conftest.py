@@ -1,7 +1,8 @@
 """A real cluster with the operator in it, up for the session, and a namespace for each test."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
@@ -10,9 +11,11 @@ from tests.kubectl import Kubectl, Manifest, wait_for
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Kubectl]:
+def cluster(progress_shown: Callable[[], AbstractContextManager[None]]) -> Iterator[Kubectl]:
     """Return kubectl for a cluster that runs the operator of this checkout; what was not up before goes afterwards."""
-    with running_cluster() as kubectl:
+    with ExitStack() as stack:
+        with progress_shown():
+            kubectl = stack.enter_context(running_cluster())
         yield kubectl
 
 
