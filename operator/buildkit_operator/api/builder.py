@@ -8,81 +8,26 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field
 
-from buildkit_operator.api import names, quantity
-
-
-class Model(BaseModel):
-    """Base of all: camelCase outside, unknown fields left to the API server, values never changed in place."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-    )
-
-
-def rule(expression: str, message: str, field_path: str | None = None) -> dict[str, str]:
-    """Return a CEL validation rule: what must hold and the sentence that a user reads when it does not."""
-    return {"rule": expression, "message": message} | ({"fieldPath": field_path} if field_path else {})
-
-
-def rules(*items: dict[str, str]) -> dict[str, Any]:
-    """Return the schema extension that carries CEL rules."""
-    return {"x-kubernetes-validations": list(items)}
-
-
-def list_map(key: str) -> dict[str, Any]:
-    """Return the schema extension of a list whose items are told apart by a key, so that managers can share it."""
-    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
-
-
-_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
-_INT64: dict[str, Any] = {"format": "int64"}
-_ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
-
-DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-DNS_NAME = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-HOST_AND_PORT = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$"
-
-Name = Annotated[str, Field(min_length=1, max_length=253)]
-Text = Annotated[str, Field(max_length=4096)]
-LabelValue = Annotated[str, Field(max_length=63)]
-Labels = Annotated[dict[str, LabelValue], Field(max_length=32)]
-Annotations = Annotated[dict[str, Text], Field(max_length=32)]
-DNSName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
-
-Size = Annotated[
-    str,
-    AfterValidator(quantity.checked),
-    Field(
-        min_length=1,
-        max_length=32,
-        json_schema_extra=rules(
-            rule("isQuantity(self)", "must be a quantity such as 20Gi"),
-            rule("!isQuantity(self) || quantity(self).isGreaterThan(quantity('0'))", "must be more than 0"),
-        ),
-    ),
-]
-"""An amount of disk, as a quantity of bytes."""
-
-Amount = Annotated[
-    str,
-    BeforeValidator(str),
-    AfterValidator(quantity.checked),
-    Field(
-        max_length=32,
-        json_schema_extra={
-            "x-kubernetes-int-or-string": True,
-            **rules(rule("type(self) != string || isQuantity(self)", "must be a quantity such as 500m, 2 or 4Gi")),
-        },
-    ),
-]
-"""An amount of a resource, as a quantity; a bare integer is allowed, as in a pod."""
+from buildkit_operator.api import names
+from buildkit_operator.api.fields import (
+    ATOMIC,
+    HOST_AND_PORT,
+    INT64,
+    SET,
+    Amount,
+    Annotations,
+    DNSName,
+    Labels,
+    LabelValue,
+    Model,
+    Name,
+    Size,
+    list_map,
+    rule,
+    rules,
+)
 
 
 class Mode(StrEnum):
@@ -228,7 +173,7 @@ class Registry(Model):
     host: Annotated[str, Field(min_length=1, max_length=253, pattern=HOST_AND_PORT)]
     """Registry host as it stands in image names, with its port if it has one, such as registry.example.com:5000."""
     mirrors: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=16)] = Field(
-        default=[], json_schema_extra=_ATOMIC
+        default=[], json_schema_extra=ATOMIC
     )
     """Hosts to pull from instead, tried in this order before the registry itself. Pushes never go to a mirror."""
     plain_http: Annotated[bool, Field(alias="plainHTTP")] = False
@@ -243,13 +188,13 @@ class DNS(Model):
     """Name resolution inside build steps; the pod's own settings where unset."""
 
     nameservers: Annotated[list[Annotated[str, Field(max_length=45)]], Field(max_length=3)] = Field(
-        default=[], json_schema_extra=_ATOMIC
+        default=[], json_schema_extra=ATOMIC
     )
     """Addresses of name servers. BuildKit drops loopback addresses, so a node-local resolver on 127.0.0.0/8 is none."""
-    search_domains: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=_ATOMIC)
+    search_domains: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
     """Domains that short names are looked up in."""
     options: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=32)] = Field(
-        default=[], json_schema_extra=_ATOMIC
+        default=[], json_schema_extra=ATOMIC
     )
     """Resolver options, such as ndots:2."""
 
@@ -312,7 +257,7 @@ class TLS(Model):
     """SelfSigned: mutual TLS by a certificate authority of this builder's own. Disabled: anyone who can reach the port
     can build, and build steps can drive the daemon.
     """
-    dns_names: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=_SET)
+    dns_names: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=SET)
     """Further names that clients use, such as a load balancer's; the Service's own are always included."""
 
 
@@ -321,7 +266,7 @@ class Service(Model):
 
     type: ServiceType = ServiceType.CLUSTER_IP
     """How the Service is published."""
-    annotations: Annotations = {}
+    annotations: Annotations = Field(default={})
     """Annotations of the Service, such as a cloud load balancer's settings. Put no HTTP/2 proxy in front: it splits a
     build's session.
     """
@@ -364,13 +309,13 @@ def _free_keys(what: str) -> dict[str, Any]:
 class PodOverlay(Model):
     """What is added to the builder's pods, for scheduling and for other tools."""
 
-    labels: Annotated[Labels, Field(json_schema_extra=_free_keys("label keys"))] = {}
+    labels: Annotated[Labels, Field(json_schema_extra=_free_keys("label keys"))] = Field(default={})
     """Further labels."""
-    annotations: Annotated[Annotations, Field(json_schema_extra=_free_keys("annotation keys"))] = {}
+    annotations: Annotated[Annotations, Field(json_schema_extra=_free_keys("annotation keys"))] = Field(default={})
     """Further annotations."""
-    node_selector: Labels = {}
+    node_selector: Labels = Field(default={})
     """Labels that a node must have."""
-    tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default=[], json_schema_extra=_ATOMIC)
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
     """Taints that the pods put up with."""
     affinity: dict[str, Any] | None = Field(
         default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
@@ -465,14 +410,14 @@ class Condition(Model):
     """Why, in a sentence for people, with the remedy where there is one."""
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
     """When status last changed."""
-    observed_generation: Annotated[int, Field(ge=0, json_schema_extra=_INT64)]
+    observed_generation: Annotated[int, Field(ge=0, json_schema_extra=INT64)]
     """The generation of the spec that this was said of."""
 
 
 class BuilderStatus(Model):
     """What a builder is."""
 
-    observed_generation: Annotated[int, Field(json_schema_extra=_INT64)] = -1
+    observed_generation: Annotated[int, Field(json_schema_extra=INT64)] = -1
     """Generation of the spec that was last processed; -1 until then."""
     conditions: Annotated[list[Condition], Field(max_length=16)] = Field(default=[], json_schema_extra=list_map("type"))
     """What holds for the builder now."""

@@ -7,7 +7,8 @@ from typing import Any
 import yaml
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import DNS_LABEL, BuilderSpec, BuilderStatus, BuildKitBuilder, rule
+from buildkit_operator.api.builder import BuilderSpec, BuilderStatus, BuildKitBuilder
+from buildkit_operator.api.fields import DNS_LABEL, rule
 
 Schema = dict[str, Any]
 
