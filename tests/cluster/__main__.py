@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Never
 
-from tests.cluster import cluster, toolchain
+from tests.cluster import cluster, current, toolchain
 from tests.cluster.problems import ClusterError
 from tests.cluster.recipes import RecipeError
 
@@ -31,7 +31,7 @@ def main() -> int:
             up = cluster.up()
             print(f"export KUBECONFIG={up.kubeconfig} PATH={up.bin}:$PATH")
         elif chosen.command == "down":
-            print("The cluster is gone." if cluster.down() else "There was no cluster.")
+            print(_gone(was_there=cluster.down()))
         elif chosen.command == "status":
             return _status()
         else:
@@ -44,6 +44,12 @@ def main() -> int:
         # Builds in other threads end with this process; a return would wait for them.
         os._exit(130)
     return 0
+
+
+def _gone(*, was_there: bool) -> str:
+    if current.chosen():
+        return "The registry is gone from your cluster." if was_there else "Nothing was installed in your cluster."
+    return "The cluster is gone." if was_there else "There was no cluster."
 
 
 def _status() -> int:

@@ -103,6 +103,8 @@ def _begin(name: str) -> State:
     """Make the cluster, up to where its API server answers."""
     machine, docker = engine.find()
     if engine.use_private(machine) or docker is None:
+        if machine.pull_problem:
+            progress.say("The Docker engine here cannot pull images, so the cluster gets one of its own beside it.")
         return _begin_privately(name)
     made = State(name)
     made.save()

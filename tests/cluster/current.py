@@ -72,7 +72,7 @@ def up(registry: Path) -> None:
     """Write the context's kubeconfig and install the registry, once the user has agreed. Raises ClusterError."""
     found = context()
     if not kubeconfig().exists() or kubeconfig().read_text() != found.kubeconfig:
-        confirm(found, "Installing the operator's tests into")
+        confirm(found, "Installing the operator and a registry into")
     tools.write(NAME, found.kubeconfig)
     foreign = _call("get", "namespace", "registry", "--ignore-not-found", "--output=name")
     if foreign and not _call("get", "namespace", f"--selector={_OURS}", "--output=name"):
