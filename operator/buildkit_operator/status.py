@@ -83,7 +83,9 @@ def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
         message = observed.waiting_for or "The daemon's objects are being made."
         return Verdict(ready=False, reason=Reason.PROGRESSING, message=message, reconciling=message)
     counts = _Counts.of(deployment)
-    count = f"{counts.ready} of {wanted} {'daemon' if wanted == 1 else 'daemons'} ready."
+    # While one is replaced there is one more than wanted.
+    ready = min(counts.ready, wanted)
+    count = f"{ready} of {wanted} {'daemon' if wanted == 1 else 'daemons'} ready."
     if wanted == 0 and counts.total == 0:
         message = "Scaled to zero: no daemon runs until spec.shared.replicas is raised."
         return Verdict(ready=False, reason=Reason.SCALED_TO_ZERO, message=message)

@@ -78,6 +78,12 @@ def test_a_roll_goes_on_while_the_old_daemon_serves() -> None:
     assert verdict.reconciling == "1 of 1 daemon ready. 1 up to date."
 
 
+def test_the_daemon_that_is_replaced_is_not_counted_beyond_what_is_wanted() -> None:
+    verdict = judge(make_builder(), Observed(make_deployment(total=2, updated=1, ready=2)))
+
+    assert verdict.message.startswith("1 of 1 daemon ready.")
+
+
 def test_a_roll_that_is_stuck_says_why_while_the_old_daemon_serves() -> None:
     verdict = judge(make_builder(), Observed(make_deployment(total=2, updated=1, ready=1), [PULL_FAILS]))
 
