@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests import installation
-from tests.cluster import pins
+from tests.cluster import current, pins
 from tests.cluster.problems import ClusterError
 from tests.cluster.progress import say, step
 from tests.cluster.recipes import RecipeError
@@ -23,6 +23,10 @@ from tests.kubectl import Kubectl, KubectlError, wait_for
 HERE: Final = Path(__file__).parent
 TOP: Final = HERE.parents[1]
 NAMESPACE: Final = "demo"
+REMOVAL_FROM_USERS: Final = (
+    f"kubectl delete namespace {NAMESPACE} && kubectl delete -f deploy/manifests -f crds && "
+    "CLUSTER=current make cluster-down"
+)
 TAGS: Final = ("org/example-image", "buildkit-operator")
 
 
@@ -128,7 +132,7 @@ The cluster stays up. Look around:
   kubectl explain bkb.spec
   kubectl logs -n buildkit-operator deploy/buildkit-operator
 Remove it:
-  make cluster-down
+  {REMOVAL_FROM_USERS if current.chosen() else "make cluster-down"}
 """
     )
 
