@@ -386,7 +386,7 @@ class BuilderSpec(Model):
     cache: Cache = Cache()
     """The build cache."""
     shared: Shared | None = None
-    """Settings of mode Shared; unset there means all defaults. `kubectl scale` and autoscalers need it set."""
+    """Settings of mode Shared; unset there means all defaults. An autoscaler needs it set."""
 
 
 class ConditionStatus(StrEnum):
