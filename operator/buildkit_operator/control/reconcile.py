@@ -61,7 +61,7 @@ class BuilderReconcile:
         settings = context.settings
         self._context = context
         self._clock = clock
-        self._secrets = Secrets(context.client, time.monotonic)
+        self._secrets = Secrets(context.client, time.monotonic, settings.resync_seconds)
         self._platform = Platform(settings.buildkit_image or DEFAULT_IMAGE, settings.cluster_domain)
         self._lifetimes = Lifetimes()
 

@@ -1,4 +1,4 @@
-"""Secrets, which are read by name and never watched: what was read is remembered for a minute, and no longer."""
+"""Secrets, which are read by name and never watched: what was read is remembered for a while, a minute at most."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from typing import Final
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.resources import SECRET, Manifest
 
-REMEMBERED_SECONDS: Final = 60.0
-"""A rollout reconciles its builder many times in a minute; a Secret that somebody deletes is missed that long."""
+LONGEST_MEMORY: Final = 60.0
+"""In seconds. A rollout reconciles its builder many times in a minute."""
 
 
 class Secrets:
     """Reads Secrets of builders' own namespaces."""
 
-    def __init__(self, client: Client, clock: Callable[[], float]) -> None:
-        """Read through `client`; `clock` gives seconds and never goes back."""
+    def __init__(self, client: Client, clock: Callable[[], float], resync_seconds: float) -> None:
+        """Read through `client`; `clock` gives seconds and never goes back.
+
+        Nothing is remembered from one resync to the next, which is when a Secret that somebody deleted is missed.
+        """
         self._client = client
+        self._memory = min(LONGEST_MEMORY, resync_seconds / 2)
         self._clock = clock
         self._read: dict[tuple[str, str], tuple[float, str]] = {}
 
     async def get(self, namespace: str, name: str) -> Manifest | None:
-        """Return a Secret as it was within the last minute, or None if there is none."""
+        """Return a Secret as it was a short while ago, or None if there was none."""
         self._forget_old()
         key = (namespace, name)
         if key not in self._read:
@@ -40,7 +44,7 @@ class Secrets:
         """Remember a Secret as the API server just returned it."""
         self.forget(namespace, name)
         # As JSON, which takes a fraction of the memory that the objects take.
-        self._read[namespace, name] = (self._clock() + REMEMBERED_SECONDS, json.dumps(secret))
+        self._read[namespace, name] = (self._clock() + self._memory, json.dumps(secret))
 
     def forget(self, namespace: str, name: str) -> None:
         """Read a Secret anew the next time."""

@@ -10,7 +10,7 @@ from tests.api.builders.process import BuilderOperator
 from tests.api.builders.world import Builders
 from tests.cluster.controlplane import ControlPlane
 
-StartOperator = Callable[[ControlPlane], BuilderOperator]
+StartOperator = Callable[..., BuilderOperator]
 
 
 @pytest.fixture(scope="session")
@@ -38,14 +38,14 @@ def builders(control_plane: ControlPlane, operator: BuilderOperator, namespace: 
 
 @pytest.fixture
 def start_operator(tmp_path: Path) -> Iterator[StartOperator]:
-    """Return a function that starts an operator for an API server and waits until it is ready."""
+    """Return a function that starts an operator for an API server, with settings, and waits until it is ready."""
     with ExitStack() as started:
         count = 0
 
-        def start(control_plane: ControlPlane) -> BuilderOperator:
+        def start(control_plane: ControlPlane, **settings: object) -> BuilderOperator:
             nonlocal count
             count += 1
-            operator = BuilderOperator(control_plane.kubeconfig, tmp_path / f"operator-{count}.log")
+            operator = BuilderOperator(control_plane.kubeconfig, tmp_path / f"operator-{count}.log", **settings)
             started.callback(operator.kill)
             operator.wait_ready()
             return operator

@@ -38,6 +38,23 @@ def test_a_restart_writes_nothing(start_control_plane: StartControlPlane, start_
     assert [request for request in requests if request.resource == "events"] == []
 
 
+def test_a_deleted_secret_comes_back_with_the_next_resync(
+    start_control_plane: StartControlPlane, start_operator: StartOperator
+) -> None:
+    builders = Builders(start_control_plane(), "default")
+    start_operator(builders.control_plane, resync_seconds=2)
+    builders.create()
+    builders.make_ready()
+    before = builders.secret("demo-connection")
+
+    builders.delete("secrets", "demo-connection")
+
+    builders.wait("the Secret is back", lambda: builders.get("secrets", "demo-connection"))
+    after = builders.secret("demo-connection")
+    assert after["ca.crt"] == before["ca.crt"]
+    assert after["tls.crt"] != before["tls.crt"]
+
+
 def test_what_changed_while_the_operator_was_away_is_caught_up_with(
     start_control_plane: StartControlPlane, start_operator: StartOperator
 ) -> None:
