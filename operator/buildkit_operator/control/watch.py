@@ -112,7 +112,9 @@ class Watches:
         return registry
 
     async def _log_in(self, **_: object) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=self.connection.server, aiohttp_session=self.connection.session())
+        return kopf.AiohttpSession(
+            server=self.connection.server, aiohttp_session=self.connection.session(watching=True)
+        )
 
     def _handler(self, resource: Resource) -> Callable[..., Any]:
         async def take_in(event: dict[str, Any], **_: object) -> None:

@@ -54,6 +54,13 @@ class ListExpired(aiohttp.ClientPayloadError):
     """
 
 
+class NotServed(aiohttp.ClientConnectionError):
+    """The server answered 404 to a watch: it does not serve the kind, whose definition somebody deleted.
+
+    As a connection error it is tried again until the definition is back; on the 404 itself kopf ends, and may hang.
+    """
+
+
 @dataclass(slots=True)
 class TokenFile:
     """A projected service account token."""
@@ -111,8 +118,11 @@ class Connection:
     _read_at: float = float("-inf")
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def session(self) -> aiohttp.ClientSession:
-        """Open a session that authenticates by itself. Closing it leaves the shared connections open."""
+    def session(self, *, watching: bool = False) -> aiohttp.ClientSession:
+        """Open a session that authenticates by itself, one for watches that also waits for kinds that are not served.
+
+        Closing it leaves the shared connections open.
+        """
         if self._connector is None:
             self._connector = aiohttp.TCPConnector(limit=self.limit, ssl=self.tls)
         return aiohttp.ClientSession(
@@ -120,7 +130,7 @@ class Connection:
             connector_owner=False,
             # Unpacking costs us more than what it saves on the short way to the API server.
             headers={"User-Agent": self.user_agent, "Accept-Encoding": "identity"},
-            middlewares=(self._authenticate,),
+            middlewares=(_wait_for_kind, self._authenticate) if watching else (self._authenticate,),
             proxy=self.proxy,
         )
 
@@ -162,6 +172,14 @@ class Connection:
             except (OSError, ConnectionSettingsError) as error:
                 raise NotAuthenticated(f"The credential cannot be read: {error}") from error
             self._read_at = time.monotonic()
+
+
+async def _wait_for_kind(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
+    response = await send(request)
+    if response.status == 404:
+        response.release()
+        raise NotServed(f"The API server does not serve {request.url.path} (404).")
+    return response
 
 
 def own_namespace() -> str:
