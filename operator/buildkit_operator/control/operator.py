@@ -78,10 +78,11 @@ class Operator:
         self._watches = Watches(connection, kinds, namespaces, self._cache, self._queue.add, self._resync.relisted)
         context = Context(self._writer, self._cache, self._recorder, settings, self._metrics)
         self._workers = Workers(self._queue, make_reconcile(context), self._leadership, self._metrics, settings.workers)
-        self._server = Server(settings.http_port, self._metrics, self._workers.ailment, self._unready)
+        self._server = Server(settings.http_port, self._metrics, self._ailment, self._unready)
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
         self._unwatch = asyncio.Event()
+        self._watches_ending = asyncio.Event()
         self._exit_status = 0
 
     async def run(self) -> int:
@@ -108,7 +109,7 @@ class Operator:
         ready = asyncio.Event()
         retaking = asyncio.create_task(self._retake_signals(ready), name="signals")
         try:
-            await self._watches.run(ready, self._unwatch)
+            await self._watches.run(ready, self._unwatch, self._watches_ending)
         finally:
             retaking.cancel()
 
@@ -169,6 +170,11 @@ class Operator:
     def _handle_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+
+    def _ailment(self) -> str | None:
+        if self._watches_ending.is_set() and not self._stop.is_set():
+            return "The watches have ended."
+        return self._workers.ailment()
 
     def _unready(self) -> str | None:
         return None if self._resync.synced else "The cache is not filled yet."

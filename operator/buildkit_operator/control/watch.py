@@ -64,13 +64,20 @@ class Watches:
     relisted: Callable[[Resource], None]
     """Called for every object of a kind that kopf lists, instead of hearing about it from a running watch."""
 
-    async def run(self, ready: asyncio.Event, stop: asyncio.Event) -> None:
+    async def run(self, ready: asyncio.Event, stop: asyncio.Event, ending: asyncio.Event) -> None:
         """Watch until `stop`. Sets `ready` when kopf has put its signal handlers in place of ours.
 
-        Returning earlier, or raising, means that kopf gave up; only a new process helps.
+        Sets `ending` when kopf begins to end. If nobody has asked for that it gave up, only a new process helps, and
+        this may never return: its watchers can wait for ever for a session that it has closed.
         """
+
+        async def note_the_end(**_: object) -> None:
+            ending.set()
+
+        registry = self._registry()
+        kopf.on.cleanup(registry=registry)(note_the_end)
         await kopf.operator(
-            registry=self._registry(),
+            registry=registry,
             settings=self._settings(),
             clusterwide=not self.namespaces,
             namespaces=list(self.namespaces),
