@@ -87,7 +87,9 @@ urllib.request.urlopen(sys.argv[1] + "/readyz", context=context, timeout=20)
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels have no parent-death signal")
 def test_nothing_outlives_a_killed_parent(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    parent = subprocess.Popen([sys.executable, "-c", START_AND_SLEEP, pids], cwd=REPOSITORY)
+    # Its folder outlives it, so let that be one that is cleared.
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", START_AND_SLEEP, pids], cwd=REPOSITORY, env=environment)
     assert until(pids.exists, 60)
     children = [int(pid) for pid in pids.read_text().split()]
     assert len(children) == 3
