@@ -24,6 +24,8 @@ _UNREAD: Final = (
     "var/log/apt",
 )
 _LAYER_SH: Final = Path(__file__).with_name("layer.sh")
+# Of the tree, in which a script finds what it has just installed; the user's own may lack /usr/local.
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def base() -> Path:
@@ -94,6 +96,7 @@ def _run(script: Path, below: Sequence[Path], upper: Path, inputs: Mapping[str, 
         done = subprocess.run(
             # KILL, which `unshare` passes on: it ignores TERM.
             dies_with_parent("KILL", [*command, *(f"{name}={path}" for name, path in inputs.items())]),
+            env={**os.environ, "PATH": _PATH},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
