@@ -62,6 +62,8 @@ def start(name: str) -> State:
             supervisor.stdin.write(b"recorded\n")
             supervisor.stdin.close()
         _wait(state, supervisor, log)
+        # The engine outlives this program; a Popen that is forgotten while its process runs would warn of that.
+        supervisor.returncode = 0
     return state
 
 
