@@ -80,7 +80,7 @@ class BuilderReconcile:
             return None
         observed = await (self._look(builder) if builder.spec.suspend else self._bring_about(builder))
         await self._report(resource, status_for(builder, observed, resource.get("status", {}), self._clock()))
-        return self._next_look(observed)
+        return next_look(builder, observed, self._clock())
 
     async def _bring_about(self, builder: BuildKitBuilder) -> Observed:
         """Make the builder's objects what they should be; a problem leaves them as they are."""
@@ -123,13 +123,10 @@ class BuilderReconcile:
         """Raise Problem when a Secret of the user's is missing: kubelet would wait for it and tell only in an event."""
         for name in registry_authority_secrets(builder):
             keys = await self._secrets.keys(builder.metadata.namespace, name)
-            if REGISTRY_AUTHORITY_KEY in keys:
+            if keys is not None and REGISTRY_AUTHORITY_KEY in keys:
                 continue
-            lack = (
-                f"has no key {REGISTRY_AUTHORITY_KEY}"
-                if keys
-                else f"is missing in namespace {builder.metadata.namespace}"
-            )
+            missing = f"is missing in namespace {builder.metadata.namespace}"
+            lack = missing if keys is None else f"has no key {REGISTRY_AUTHORITY_KEY}"
             raise Problem(
                 Reason.SECRET_NOT_FOUND,
                 f"Secret {name}, which spec.daemon.registries names as caSecretName, {lack}. "
@@ -245,14 +242,18 @@ class BuilderReconcile:
             }
         )
 
-    def _next_look(self, observed: Observed) -> float | None:
-        if observed.waiting_for is not None:
-            return LEFTOVER_SECONDS
-        if observed.problem is not None:
-            return RECHECK_SECONDS
-        if observed.certificates is not None:
-            return max(0.0, (observed.certificates.renewal - self._clock()).total_seconds())
-        return None
+
+def next_look(builder: BuildKitBuilder, observed: Observed, now: datetime) -> float | None:
+    """Return the seconds after which a builder is to be looked at without an event, or None for never."""
+    if builder.spec.suspend:
+        return None  # nothing would be done, not even about a certificate that is due
+    if observed.waiting_for is not None:
+        return LEFTOVER_SECONDS
+    if observed.problem is not None:
+        return RECHECK_SECONDS
+    if observed.certificates is not None:
+        return max(0.0, (observed.certificates.renewal - now).total_seconds())
+    return None
 
 
 _CALM: Final = frozenset({Reason.PROGRESSING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})

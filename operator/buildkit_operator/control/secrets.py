@@ -35,10 +35,10 @@ class Secrets:
         secret: Manifest | None = json.loads(self._read[key][1])
         return secret
 
-    async def keys(self, namespace: str, name: str) -> frozenset[str]:
-        """Return the keys that a user's Secret has now, none when there is no such Secret. Its values are not kept."""
+    async def keys(self, namespace: str, name: str) -> frozenset[str] | None:
+        """Return the keys that a user's Secret has now, or None if there is no such Secret. Its values are not kept."""
         secret = await self._client.get(SECRET, namespace, name)
-        return frozenset((secret or {}).get("data") or {})
+        return None if secret is None else frozenset(secret.get("data") or {})
 
     def put(self, namespace: str, name: str, secret: Manifest | None) -> None:
         """Remember a Secret as the API server just returned it."""

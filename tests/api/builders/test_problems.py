@@ -114,8 +114,9 @@ def test_a_missing_secret_is_named_and_creating_it_is_enough(builders: Builders)
     builders.make_ready()
 
 
-def test_a_secret_without_the_key_is_named(builders: Builders) -> None:
-    builders.post("secrets", {"metadata": {"name": "company-ca"}, "stringData": {"ca.pem": "certificates"}})
+@pytest.mark.parametrize("content", [{"ca.pem": "certificates"}, {}], ids=["another key", "empty"])
+def test_a_secret_without_the_key_is_named(builders: Builders, content: dict[str, str]) -> None:
+    builders.post("secrets", {"metadata": {"name": "company-ca"}, "stringData": content})
     builders.create(daemon=registry_with_ca("company-ca"))
 
     assert "has no key ca.crt" in stalled(builders, "SecretNotFound")

@@ -1,0 +1,38 @@
+"""When a builder is looked at again although nothing has happened."""
+
+from datetime import timedelta
+
+from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.control.certificates import Found, completed
+from buildkit_operator.control.reconcile import LEFTOVER_SECONDS, RECHECK_SECONDS, next_look
+from buildkit_operator.desired.certificates import Lifetimes
+from buildkit_operator.status import Observed
+from tests.unit.make import NOW, make_builder
+
+CERTIFICATES = completed(make_builder(), Found(None, None, None), "cluster.local", Lifetimes(), NOW)
+DUE = CERTIFICATES.renewal + timedelta(days=1)
+
+
+def test_at_the_time_of_the_next_renewal() -> None:
+    seconds = next_look(make_builder(), Observed(certificates=CERTIFICATES), NOW)
+
+    assert seconds == (CERTIFICATES.renewal - NOW).total_seconds()
+
+
+def test_at_once_when_a_renewal_is_due() -> None:
+    assert next_look(make_builder(), Observed(certificates=CERTIFICATES), DUE) == 0
+
+
+def test_never_while_suspended_for_a_renewal_would_stay_due() -> None:
+    assert next_look(make_builder(suspend=True), Observed(certificates=CERTIFICATES), DUE) is None
+
+
+def test_soon_with_a_problem_or_a_leftover() -> None:
+    problem = Problem(Reason.SECRET_NOT_FOUND, "Secret company-ca is missing.")
+
+    assert next_look(make_builder(), Observed(problem=problem, certificates=CERTIFICATES), DUE) == RECHECK_SECONDS
+    assert next_look(make_builder(), Observed(waiting_for="something"), NOW) == LEFTOVER_SECONDS
+
+
+def test_never_without_certificates() -> None:
+    assert next_look(make_builder(), Observed(), NOW) is None
