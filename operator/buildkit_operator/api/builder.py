@@ -1,4 +1,4 @@
-"""The BuildKitBuilder resource: what users may ask for and what they are told, with every default, bound and rule.
+"""The BuildKitBuilder resource: what users may ask for, with every default, bound and rule.
 
 The CRD is generated from these models, so a docstring here is what `kubectl explain` prints.
 """
@@ -14,7 +14,6 @@ from buildkit_operator.api import names
 from buildkit_operator.api.fields import (
     ATOMIC,
     HOST_AND_PORT,
-    INT64,
     SET,
     Amount,
     Annotations,
@@ -41,6 +40,14 @@ class Isolation(StrEnum):
     """What keeps a build apart from its node."""
 
     ROOTLESS = "Rootless"
+    USER_NAMESPACE = "UserNamespace"
+
+
+class SecurityProfiles(StrEnum):
+    """Which seccomp and AppArmor profiles a rootless daemon runs under."""
+
+    UNCONFINED = "Unconfined"
+    NODE_DEFAULT = "NodeDefault"
 
 
 class PullPolicy(StrEnum):
@@ -348,6 +355,50 @@ class Shared(Model):
     """What is added to the builder's pods."""
 
 
+class PodSelector(Model):
+    """Which pods are picked without the label buildkit-operator.dev/builder."""
+
+    match_labels: Annotated[Labels, Field(min_length=1)]
+    """Labels that a pod must have, all of them. Selectors of two builders of a namespace should not overlap."""
+
+
+class LocalCache(Model):
+    """A volume for `type=local` build cache, which buildctl and buildx keep on their own side, not in the daemon."""
+
+    claim_name: Name
+    """PersistentVolumeClaim of the builder's namespace; runner pods on several nodes need one that is ReadWriteMany."""
+    mount_path: Annotated[
+        str,
+        Field(
+            min_length=2,
+            max_length=255,
+            pattern=r"^/[^:]*[^:/]$",
+            json_schema_extra=rules(
+                rule(
+                    "self != '/run/buildkit' && !self.startsWith('/run/buildkit/')",
+                    "may not be in /run/buildkit, where the daemon's socket is",
+                ),
+            ),
+        ),
+    ] = "/mnt/buildkit-cache"
+    """Where the job's containers find it."""
+
+
+class Injection(Model):
+    """What runner pods get."""
+
+    pod_selector: PodSelector | None = None
+    """Runner pods to pick without the label, in namespaces labelled buildkit-operator.dev/injection=enabled."""
+    containers: Annotated[list[Annotated[str, Field(min_length=1, max_length=63)]], Field(max_length=32)] = Field(
+        default=[], json_schema_extra=SET
+    )
+    """Containers and init containers that get the socket and BUILDKIT_HOST; empty: all."""
+    buildx: bool = True
+    """Let `docker build` and `buildx build` use the builder, by BUILDX_BUILDER and BUILDX_CONFIG."""
+    local_cache: LocalCache | None = None
+    """A volume for `type=local` build cache that is kept between jobs."""
+
+
 class BuilderSpec(Model):
     """What a builder should be."""
 
@@ -358,6 +409,21 @@ class BuilderSpec(Model):
                 "shared is only for mode Shared; remove it or set mode to Shared",
                 ".shared",
             ),
+            rule(
+                "self.mode == 'Sidecar' || !has(self.injection)",
+                "injection is only for mode Sidecar; remove it or set mode to Sidecar",
+                ".injection",
+            ),
+            rule(
+                "self.mode == 'Shared' || !has(self.imagePullSecrets)",
+                "imagePullSecrets is only for mode Shared: a sidecar's image is pulled with the runner pod's own",
+                ".imagePullSecrets",
+            ),
+            rule(
+                "self.isolation == 'Rootless' || !has(self.securityProfiles)",
+                "securityProfiles is only for isolation Rootless: UserNamespace always leaves them to the node",
+                ".securityProfiles",
+            ),
         )
     )
 
@@ -366,8 +432,13 @@ class BuilderSpec(Model):
     suspend: bool = False
     """Leave everything as it is: the operator changes nothing of this builder while this is true."""
     isolation: Isolation = Isolation.ROOTLESS
-    """Rootless: the daemon runs as uid 1000 without privileges; its namespace must allow Pod Security level privileged,
-    as seccomp and AppArmor are off for it.
+    """Rootless: the daemon runs as uid 1000 without privileges; with its usual security profiles its namespace must
+    allow Pod Security level privileged. UserNamespace: the whole pod runs in a user namespace (hostUsers: false), which
+    level baseline allows; for Kubernetes 1.33, containerd 2 and Linux 6.3 or newer.
+    """
+    security_profiles: SecurityProfiles | None = None
+    """Seccomp and AppArmor of a Rootless daemon; unset: Unconfined, as BuildKit recommends. NodeDefault leaves them to
+    the node, which level baseline allows; builds work where the node imposes none.
     """
     image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
     """Image of a rootless BuildKit; unset: the release that the operator was tested with, shown in status.image."""
@@ -376,7 +447,7 @@ class BuilderSpec(Model):
     image_pull_secrets: Annotated[list[LocalReference], Field(max_length=16)] = Field(
         default=[], json_schema_extra=list_map("name")
     )
-    """Secrets for pulling the image."""
+    """Secrets for pulling the image in mode Shared; in mode Sidecar the runner pod's own are used."""
     resources: Resources = Resources()
     """What the daemon, with the build steps it runs, may use of its node."""
     env: Annotated[list[EnvVar], Field(max_length=64)] = Field(default=[], json_schema_extra=list_map("name"))
@@ -387,54 +458,8 @@ class BuilderSpec(Model):
     """The build cache."""
     shared: Shared | None = None
     """Settings of mode Shared; unset there means all defaults. An autoscaler needs it set."""
-
-
-class ConditionStatus(StrEnum):
-    """Whether a condition holds."""
-
-    TRUE = "True"
-    FALSE = "False"
-    UNKNOWN = "Unknown"
-
-
-class Condition(Model):
-    """One statement on the builder's state (Kubernetes API conventions, "Typical status properties")."""
-
-    type: Annotated[str, Field(min_length=1, max_length=316)]
-    """Ready: usable now. Reconciling, Stalled: present only while True; Stalled needs somebody to change something."""
-    status: ConditionStatus
-    """Whether it holds."""
-    reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
-    """Why, in one word for machines."""
-    message: Annotated[str, Field(max_length=32768)]
-    """Why, in a sentence for people, with the remedy where there is one."""
-    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-    """When status last changed."""
-    observed_generation: Annotated[int, Field(ge=0, json_schema_extra=INT64)]
-    """The generation of the spec that this was said of."""
-
-
-class BuilderStatus(Model):
-    """What a builder is."""
-
-    observed_generation: Annotated[int, Field(json_schema_extra=INT64)] = -1
-    """Generation of the spec that was last processed; -1 until then."""
-    conditions: Annotated[list[Condition], Field(max_length=16)] = Field(default=[], json_schema_extra=list_map("type"))
-    """What holds for the builder now."""
-    endpoint: str | None = None
-    """Address for `buildctl --addr` and buildx's remote driver."""
-    connection_secret_name: str | None = None
-    """Secret with everything a job needs to connect: BUILDKIT_HOST and, with TLS, ca.crt, tls.crt, tls.key."""
-    image: str | None = None
-    """Image that the daemon runs."""
-    replicas: int | None = None
-    """Number of daemons that exist."""
-    ready_replicas: int | None = None
-    """Number of daemons that answer."""
-    selector: str | None = None
-    """Label selector of the daemons' pods, for autoscalers."""
-    certificate_not_after_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
-    """When the daemon's certificate ends; it is renewed well before."""
+    injection: Injection | None = None
+    """What runner pods get in mode Sidecar; unset there means all defaults."""
 
 
 class Metadata(Model):
@@ -451,6 +476,7 @@ class Metadata(Model):
 
 
 _SHARED_BY_DEFAULT = Shared()
+_INJECTION_BY_DEFAULT = Injection()
 
 
 class BuildKitBuilder(Model):
@@ -465,3 +491,8 @@ class BuildKitBuilder(Model):
     def shared(self) -> Shared:
         """The settings of mode Shared, defaults where none are given."""
         return self.spec.shared or _SHARED_BY_DEFAULT
+
+    @property
+    def injection(self) -> Injection:
+        """What runner pods get, defaults where nothing is said."""
+        return self.spec.injection or _INJECTION_BY_DEFAULT

@@ -7,8 +7,9 @@ from typing import Any
 import yaml
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuilderSpec, BuilderStatus, BuildKitBuilder
+from buildkit_operator.api.builder import BuilderSpec, BuildKitBuilder
 from buildkit_operator.api.fields import DNS_LABEL, rule
+from buildkit_operator.api.status import BuilderStatus
 
 Schema = dict[str, Any]
 
@@ -23,6 +24,7 @@ _COLUMNS = (
     ("Age", "date", ".metadata.creationTimestamp", 0, "Time since the builder was made."),
     ("Image", "string", ".status.image", 1, "Image that the daemon runs."),
     ("Replicas", "integer", ".status.readyReplicas", 1, "Number of daemons that answer."),
+    ("Pods", "integer", ".status.pods.injected", 1, "Number of runner pods that have its sidecar."),
     ("Message", "string", f"{_READY}.message", 1, "Why it can or cannot be used, in a sentence."),
 )
 

@@ -20,7 +20,22 @@ CONTROLLER: Final = f"{GROUP}/builder-controller"
 """The component that events are reported by."""
 
 OWNER_LABEL: Final = f"{GROUP}/owner"
-"""On every child and every daemon pod: the name of the builder it belongs to."""
+"""On every child, and on every pod with a daemon, shared or injected: the name of the builder it belongs to."""
+
+BUILDER_LABEL: Final = f"{GROUP}/builder"
+"""On a runner pod: the name of the builder, of the pod's own namespace, that it asks for."""
+
+INJECTED_LABEL: Final = f"{GROUP}/injected"
+"""On a runner pod: the name of the builder whose sidecar it got."""
+
+INJECTION_LABEL: Final = f"{GROUP}/injection"
+"""On a namespace: `enabled` lets builders pick its pods by spec.injection.podSelector."""
+
+CONTAINERS_ANNOTATION: Final = f"{GROUP}/containers"
+"""On a runner pod: the containers that were given the builder, joined with commas."""
+
+NOT_INJECTED_ANNOTATION: Final = f"{GROUP}/not-injected"
+"""On a runner pod: why it got nothing, in a sentence."""
 
 APPLIED_HASH: Final = f"{GROUP}/applied-hash"
 """Annotation on a child: digest of what was last applied, so that an unchanged child needs no write."""
