@@ -17,7 +17,7 @@ from buildkit_operator.control.kinds import Key, Kinds
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import ApiError
 from buildkit_operator.kube.resources import Resource
-from buildkit_operator.metrics import Metrics
+from buildkit_operator.metrics import CommonMetrics
 
 DEBOUNCE_SECONDS: Final = 2.0
 """kopf reports a list object by object: the comparison waits until it is probably through."""
@@ -36,7 +36,7 @@ class Resync:
     """Namespaces that are watched; empty for the whole cluster."""
     cache: Cache
     enqueue: Callable[[Key], None]
-    metrics: Metrics
+    metrics: CommonMetrics
     interval: float
     """Seconds between two unconditional comparisons, give or take a tenth."""
     synced: bool = False

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from buildkit_operator.metrics import Metrics
+from buildkit_operator.metrics import CommonMetrics
 
 
 class Server:
     """The HTTP server of one process. That it answers at all proves that the event loop turns."""
 
     def __init__(
-        self, port: int, metrics: Metrics, ailment: Callable[[], str | None], unready: Callable[[], str | None]
+        self, port: int, metrics: CommonMetrics, ailment: Callable[[], str | None], unready: Callable[[], str | None]
     ) -> None:
         """Serve on `port`, 0 for any; the two functions say in a sentence what is wrong, or None."""
         app = web.Application()
@@ -29,9 +29,9 @@ class Server:
     async def start(self) -> int:
         """Listen on all addresses; give the port. Raises OSError."""
         await self._runner.setup()
-        listener = _listener(self._port)
-        await web.SockSite(self._runner, listener).start()
-        port: int = listener.getsockname()[1]
+        listening = listener(self._port)
+        await web.SockSite(self._runner, listening).start()
+        port: int = listening.getsockname()[1]
         return port
 
     async def stop(self) -> None:
@@ -39,7 +39,7 @@ class Server:
         await self._runner.cleanup()
 
 
-def _listener(port: int) -> socket.socket:
+def listener(port: int) -> socket.socket:
     """Open one socket for both families, so that a free port that is picked is the same in both."""
     if socket.has_dualstack_ipv6():
         return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
@@ -54,7 +54,7 @@ def _probe(complaint: Callable[[], str | None]) -> Callable[[web.Request], Await
     return answer
 
 
-def _metrics(metrics: Metrics) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _metrics(metrics: CommonMetrics) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
