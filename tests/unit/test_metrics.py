@@ -2,8 +2,10 @@
 
 import re
 
+import pytest
+
 from buildkit_operator import __version__
-from buildkit_operator.metrics import CONTROLLER, Metrics
+from buildkit_operator.metrics import CONTROLLER, CommonMetrics, Metrics, WebhookMetrics
 
 
 def test_what_never_happened_is_zero() -> None:
@@ -30,8 +32,17 @@ def test_answers_are_counted_by_method_and_code() -> None:
     assert 'buildkit_operator_api_requests_total{code="409",verb="PATCH"} 1.0\n' in text
 
 
-def test_all_carry_our_prefix_or_are_the_process_own() -> None:
-    helps = re.findall(r"^# HELP (\S+) (.+)$", Metrics().render().decode(), re.MULTILINE)
+def test_a_webhook_that_was_never_asked_says_so() -> None:
+    text = WebhookMetrics(["label"], ["refused"], lambda: True).render().decode()
+
+    assert 'buildkit_operator_webhook_requests_total{result="refused",webhook="label"} 0.0\n' in text
+    assert "buildkit_operator_webhook_ready 1.0\n" in text
+    assert "reconcile" not in text
+
+
+@pytest.mark.parametrize("metrics", [Metrics(), WebhookMetrics(["label"], ["refused"], lambda: True)])
+def test_all_carry_our_prefix_or_are_the_process_own(metrics: CommonMetrics) -> None:
+    helps = re.findall(r"^# HELP (\S+) (.+)$", metrics.render().decode(), re.MULTILINE)
 
     assert len(helps) > 10
     assert all(name.startswith(("buildkit_operator_", "process_")) and text.endswith(".") for name, text in helps)

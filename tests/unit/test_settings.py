@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from buildkit_operator.kube import auth
-from buildkit_operator.settings import PREFIX, Settings, SettingsError
+from buildkit_operator.settings import PREFIX, Settings, SettingsError, WebhookSettings
 
 
 def test_everything_has_a_default() -> None:
@@ -45,12 +46,27 @@ def test_every_wrong_variable_is_named() -> None:
 
     lines = str(refusal.value).splitlines()
     assert len(lines) == 2
-    assert re.match("BUILDKIT_OPERATOR_WORKERS: .*integer", lines[0])
-    assert re.match("BUILDKIT_OPERATOR_LOG_LEVEL: .*'debug', 'info'", lines[1])
+    assert re.match("BUILDKIT_OPERATOR_LOG_LEVEL: .*'debug', 'info'", lines[0])
+    assert re.match("BUILDKIT_OPERATOR_WORKERS: .*integer", lines[1])
 
 
-def test_every_field_is_described() -> None:
-    assert all(field.description for field in Settings.model_fields.values())
+@pytest.mark.parametrize("settings", [Settings, WebhookSettings])
+def test_every_field_is_described(settings: type[BaseModel]) -> None:
+    assert all(field.description for field in settings.model_fields.values())
+
+
+def test_the_webhook_has_settings_of_its_own() -> None:
+    settings = WebhookSettings.from_environment({f"{PREFIX}HTTPS_PORT": "9443", f"{PREFIX}WORKERS": "many"})
+
+    assert (settings.https_port, settings.http_port, settings.webhook_name) == (9443, 8080, "buildkit-operator-webhook")
+
+
+@pytest.mark.parametrize(("authority", "certificate"), [("10", "11"), ("10", "0.001")])
+def test_certificates_that_could_not_be_used_are_refused(authority: str, certificate: str) -> None:
+    with pytest.raises(SettingsError, match=f"{PREFIX}CERTIFICATE_DAYS: "):
+        WebhookSettings.from_environment(
+            {f"{PREFIX}AUTHORITY_DAYS": authority, f"{PREFIX}CERTIFICATE_DAYS": certificate}
+        )
 
 
 def test_the_lease_is_in_the_pods_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
