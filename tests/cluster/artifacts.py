@@ -16,6 +16,7 @@ from tests.cluster.recipes import DebianTree, GoModuleFiles, GoPrograms, Recipe,
 KUBE_PROGRAMS: Final = ("etcd", "kubectl", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NODE_PROGRAMS: Final = ("kubeadm", "kubelet", "kube-proxy")
 
+_docker = "github.com/docker/cli"
 _component_base = "k8s.io/component-base/version"
 _containerd = "github.com/containerd/containerd/v2"
 _plugins = "github.com/containernetworking/plugins/plugins"
@@ -73,6 +74,13 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
     "buildx": GoPrograms(
         packages=("github.com/docker/buildx/cmd/buildx",),
         stamps={"github.com/docker/buildx/version.Version": f"v{pins.BUILDX}"},
+    ),
+    "docker": GoPrograms(
+        module="docker",
+        packages=(f"{_docker}/cmd/docker",),
+        stamps={f"{_docker}/cli/version.Version": pins.DOCKER},
+        # It has no go.mod, for which Go takes it to be written in the language of 1.16.
+        flags=(f"-gcflags={_docker}/cmd/docker=-lang=go1.26",),
     ),
     "helm": GoPrograms(
         packages=("helm.sh/helm/v4/cmd/helm",),

@@ -13,6 +13,7 @@ from tests.cluster import (
     artifacts,
     cache,
     current,
+    dind,
     engine,
     host,
     images,
@@ -53,6 +54,11 @@ class Cluster:
             if name == pins.OPERATOR_IMAGE:
                 images.build_operator(self.docker, private=self.private)
             images.load(self.docker, self.node, name)
+
+    def load_dind(self) -> None:
+        """Bring Docker-in-Docker's image into the cluster; the user's own pulls it by itself. Raises ClusterError."""
+        if self.docker is not None:
+            dind.load(self.docker, self.node, private=self.private)
 
 
 def up() -> Cluster:

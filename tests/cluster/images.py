@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,35 +15,64 @@ from tests.cluster import archive, artifacts, cache, layers, pins, progress
 from tests.cluster.docker import Docker
 
 SCRIPTS: Final = Path(__file__).with_name("images")
-PUBLISHED: Final = (pins.BUILDKIT_IMAGE, pins.REGISTRY_IMAGE)
+PUBLISHED: Final = (pins.BUILDKIT_IMAGE, pins.DOCKER_IMAGE, pins.REGISTRY_IMAGE)
 _TOP: Final = Path(__file__).parents[2]
 # What deploy/Dockerfile copies.
 _OPERATOR_SOURCES: Final = ("deploy", "operator", "pyproject.toml", "README.md", "LICENSE")
-_PATH: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
-# As `docker image inspect` shows them for the published images.
-_BUILDKIT_CONFIG: Final[dict[str, Any]] = {
-    "User": "1000:1000",
-    "Env": [
-        _PATH,
-        "HOME=/home/user",
-        "USER=user",
-        "XDG_RUNTIME_DIR=/run/user/1000",
-        "TMPDIR=/home/user/.local/tmp",
-        "BUILDKIT_HOST=unix:///run/user/1000/buildkit/buildkitd.sock",
-    ],
-    "Entrypoint": ["rootlesskit", "buildkitd"],
-    "Volumes": {"/home/user/.local/share/buildkit": {}},
+
+@dataclass(frozen=True)
+class Made:
+    """A published image as it is made here: by a script of its name, beside Debian packages from these artifacts."""
+
+    image: str
+    parts: tuple[str, ...]
+    # As `docker image inspect` shows it for the published one.
+    config: Mapping[str, Any]
+
+
+MADE: Final = {
+    "buildkit": Made(
+        pins.BUILDKIT_IMAGE,
+        ("buildkit", "rootlesskit", "runc"),
+        {
+            "User": "1000:1000",
+            "Env": [
+                PATH,
+                "HOME=/home/user",
+                "USER=user",
+                "XDG_RUNTIME_DIR=/run/user/1000",
+                "TMPDIR=/home/user/.local/tmp",
+                "BUILDKIT_HOST=unix:///run/user/1000/buildkit/buildkitd.sock",
+            ],
+            "Entrypoint": ["rootlesskit", "buildkitd"],
+            "Volumes": {"/home/user/.local/share/buildkit": {}},
+        },
+    ),
+    "docker": Made(
+        pins.DOCKER_IMAGE,
+        ("docker", "buildx"),
+        {
+            "Env": [PATH, f"DOCKER_VERSION={pins.DOCKER}"],
+            "Entrypoint": ["docker-entrypoint.sh"],
+            "Cmd": ["sh"],
+        },
+    ),
+    "registry": Made(
+        pins.REGISTRY_IMAGE,
+        (),
+        {
+            "Env": [PATH],
+            "Entrypoint": ["/entrypoint.sh"],
+            "Cmd": ["/etc/docker/registry/config.yml"],
+            "ExposedPorts": {"5000/tcp": {}},
+            "Volumes": {"/var/lib/registry": {}},
+        },
+    ),
+    "python": Made(pins.PYTHON_IMAGE, (), {"Env": [PATH, "LANG=C.UTF-8"], "Cmd": ["python3"]}),
 }
-_REGISTRY_CONFIG: Final[dict[str, Any]] = {
-    "Env": [_PATH],
-    "Entrypoint": ["/entrypoint.sh"],
-    "Cmd": ["/etc/docker/registry/config.yml"],
-    "ExposedPorts": {"5000/tcp": {}},
-    "Volumes": {"/var/lib/registry": {}},
-}
-_PYTHON_CONFIG: Final[dict[str, Any]] = {"Env": [_PATH, "LANG=C.UTF-8"], "Cmd": ["python3"]}
 
 
 def architecture() -> str:
@@ -52,23 +83,8 @@ def architecture() -> str:
 def local_archive() -> Path:
     """Return the folder of images.tar and ids.json: the published images this project needs, made from packages."""
     base = layers.base()
-    parts = artifacts.ensure("buildkit", "rootlesskit", "runc")
-    made = {
-        name: layers.layer(name, SCRIPTS / f"{name}.sh", [base], inputs)
-        for name, inputs in {
-            "buildkit": parts,
-            "registry": {},
-            "python": {},
-        }.items()
-    }
-    return write(
-        "images",
-        [
-            archive.Image([pins.BUILDKIT_IMAGE], [base, made["buildkit"]], _BUILDKIT_CONFIG),
-            archive.Image([pins.REGISTRY_IMAGE], [base, made["registry"]], _REGISTRY_CONFIG),
-            archive.Image([pins.PYTHON_IMAGE], [base, made["python"]], _PYTHON_CONFIG),
-        ],
-    )
+    artifacts.ensure(*(part for made in MADE.values() for part in made.parts))
+    return write("images", [_image(name, made, base) for name, made in MADE.items()])
 
 
 def write(name: str, images: list[archive.Image]) -> Path:
@@ -87,15 +103,25 @@ def write(name: str, images: list[archive.Image]) -> Path:
 
 def load_published(docker: Docker, node: str, *, private: bool) -> None:
     """Bring the published images this project needs into the node: pulled, or made here for the private engine."""
-    present = in_node(docker, node)
     if private:
-        made = local_archive()
-        wanted: dict[str, str] = json.loads((made / "ids.json").read_text())
-        if any(present.get(name) != image for name, image in wanted.items()):
-            with progress.step("Loading images into the node", "Loaded images into the node"):
-                _import(docker, node, made / "images.tar")
-        return
-    for name in PUBLISHED:
+        load_made(docker, node, local_archive())
+    else:
+        pull(docker, node, *PUBLISHED)
+
+
+def load_made(docker: Docker, node: str, made: Path) -> None:
+    """Bring the images of a folder that `write` made into the node, unless it has them all. Raises DockerError."""
+    present = in_node(docker, node)
+    wanted: dict[str, str] = json.loads((made / "ids.json").read_text())
+    if any(present.get(name) != image for name, image in wanted.items()):
+        with progress.step("Loading images into the node", "Loaded images into the node"):
+            _import(docker, node, made / "images.tar")
+
+
+def pull(docker: Docker, node: str, *names: str) -> None:
+    """Pull published images and bring them into the node, unless it has them. Raises DockerError."""
+    present = in_node(docker, node)
+    for name in names:
         # Their tags never move, so the name says it all.
         if name not in present:
             with progress.step(f"Pulling {name}", f"Pulled {name}"):
@@ -133,6 +159,11 @@ def in_node(docker: Docker, node: str) -> dict[str, str]:
     """Return the ids of the images that the node has, by name."""
     images = json.loads(docker("exec", node, "crictl", "images", "--output=json"))["images"]
     return {name: image["id"] for image in images for name in image["repoTags"]}
+
+
+def _image(name: str, made: Made, base: Path) -> archive.Image:
+    top = layers.layer(name, SCRIPTS / f"{name}.sh", [base], artifacts.ensure(*made.parts))
+    return archive.Image([made.image], [base, top], made.config)
 
 
 def _import(docker: Docker, node: str, file: Path) -> None:

@@ -16,6 +16,8 @@ BUILDKIT: Final = "0.34.2"
 # The one that BuildKit's Dockerfile puts into its rootless image.
 ROOTLESSKIT: Final = "3.2.0"
 BUILDX: Final = "0.38.2"
+# Of the client, and of Docker's own images. The one that buildx requires.
+DOCKER: Final = "29.8.2"
 HELM: Final = "4.3.1"
 # Puts images into the registry of the cluster and lists what is there.
 CRANE: Final = "0.22.1"
@@ -35,6 +37,7 @@ GO_MODULES: Final = {
         "github.com/containernetworking/plugins": CNI_PLUGINS,
         "github.com/coredns/coredns": COREDNS,
         "github.com/docker/buildx": BUILDX,
+        "github.com/docker/cli": f"{DOCKER}+incompatible",
         "github.com/moby/buildkit": BUILDKIT,
         "github.com/opencontainers/runc": RUNC,
         "github.com/rootless-containers/rootlesskit/v3": ROOTLESSKIT,
@@ -43,9 +46,13 @@ GO_MODULES: Final = {
         "sigs.k8s.io/kind": KIND,
     },
     "crane": {"github.com/google/go-containerregistry": CRANE},
+    # Swarm's client, which it brings along, needs an older raft than etcd does.
+    "docker": {"github.com/docker/cli": f"{DOCKER}+incompatible"},
 }
 
 BUILDKIT_IMAGE: Final = f"docker.io/moby/buildkit:v{BUILDKIT}-rootless"
+DOCKER_IMAGE: Final = f"docker.io/library/docker:{DOCKER}-cli"
+DIND_IMAGE: Final = f"docker.io/library/docker:{DOCKER}-dind"
 REGISTRY_IMAGE: Final = "docker.io/library/registry:2.8.2"
 PYTHON_IMAGE: Final = "docker.io/library/python:3.11-slim-bookworm"
 OPERATOR_IMAGE: Final = f"buildkit-operator.dev/buildkit-operator:{version('buildkit-operator')}"

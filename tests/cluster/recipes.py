@@ -49,6 +49,8 @@ class GoPrograms:
     stamps: Mapping[str, str] = field(default_factory=dict)
     tags: str = ""
     cgo: bool = False
+    # More of them for `go build`.
+    flags: tuple[str, ...] = ()
     # Names by which a multi-call binary, which is the single package then, is called.
     links: tuple[str, ...] = ()
     needs: tuple[toolchain.Package, ...] = ()
@@ -63,7 +65,7 @@ class GoPrograms:
         sources = sorted(
             path for path in (GO_FOLDER / self.module).rglob("*") if path.suffix in {".go", ".mod", ".sum"}
         )
-        recipe = repr((self.packages, self.tags, self.cgo, self.links, sorted(self.stamps.items())))
+        recipe = repr((self.packages, self.tags, self.cgo, self.links, sorted(self.stamps.items()), *self.flags))
         return cache.key(sys.platform, platform.machine(), recipe, *sources)
 
     def prepare(self) -> None:
@@ -81,6 +83,7 @@ class GoPrograms:
                 self.tags,
                 "-ldflags",
                 self._linker_flags(),
+                *self.flags,
                 "-o",
                 f"{folder}/",
             ]

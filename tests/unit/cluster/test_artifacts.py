@@ -168,7 +168,7 @@ def test_a_module_accepts_the_oldest_go_and_the_one_that_is_installed(module: st
     assert needed <= pins.GO_MINIMUM <= tuple(map(int, installed.groups()))
 
 
-@pytest.mark.parametrize("module", ["tools", "crane"])
+@pytest.mark.parametrize("module", ["tools", "crane", "docker"])
 def test_every_dependency_that_is_built_is_a_tool_of_its_module(module: str) -> None:
     tools = [package for (package,) in go_mod_matches(module, r"^(?:tool |\t)(\S+/\S+)$")]
     built = [
@@ -202,6 +202,7 @@ def test_a_key_follows_every_part_of_a_recipe_and_its_sources(tmp_path: Path, mo
         replace(recipe, cgo=True),
         replace(recipe, links=("kubectl",)),
         replace(recipe, stamps={"version": "v1"}),
+        replace(recipe, flags=("-race",)),
     ]
 
     keys = [variant.key() for variant in variants]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster import archive, cluster, current, engine, images, kind, layers, pins, state
+from tests.cluster import archive, artifacts, cluster, current, engine, images, kind, layers, pins, state
 from tests.cluster.docker import Docker, DockerError
 from tests.cluster.host import Process
 from tests.cluster.problems import ClusterError
@@ -174,6 +174,19 @@ class TestDocker:
 
 
 def test_every_published_image_can_be_made_here() -> None:
+    made = {made.image for made in images.MADE.values()}
+
+    # Python's is what the operator's image is built on, in the engine; no pod runs it.
+    assert made - {pins.PYTHON_IMAGE} == set(images.PUBLISHED)
+
+
+@pytest.mark.parametrize("name", images.MADE)
+def test_an_image_is_made_of_what_there_is(name: str) -> None:
+    assert (images.SCRIPTS / f"{name}.sh").is_file()
+    assert artifacts.ARTIFACTS.keys() >= set(images.MADE[name].parts)
+
+
+def test_the_registry_runs_an_image_that_the_node_has() -> None:
     manifest = yaml.safe_load_all((Path(kind.__file__).with_name("registry.yaml")).read_text())
     deployment = next(document for document in manifest if document["kind"] == "Deployment")
 
