@@ -1,0 +1,101 @@
+"""What a pod and its builder look like to the rules and to the splice: each fact as a CEL variable and in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, Final
+
+from buildkit_operator.admission import cel
+from buildkit_operator.api import names
+
+Manifest = dict[str, Any]
+
+CONTAINER_LISTS: Final = ("initContainers", "containers")
+"""The lists of a pod's spec whose containers can use a builder, in the order in which they run."""
+
+_RENDERED: Final = ("initContainers", "volumes", "env", "buildxEnv", "volumeMounts", "containers")
+"""The lists of status.injection; one that is empty is absent."""
+
+VARIABLES: Final = {
+    "injection": "params.status.injection",
+    **{
+        f"our{name[0].upper()}{name[1:]}": cel.expression(
+            "has(variables.injection.$field) ? variables.injection.$field : []", field=name
+        )
+        for name in _RENDERED
+    },
+    "ourLabels": "has(variables.injection.labels) ? variables.injection.labels : {}",
+    "ourNames": "variables.ourInitContainers.map(c, c.name)",
+    **{
+        name: cel.expression("has(object.spec.$field) ? object.spec.$field : []", field=name)
+        for name in (*CONTAINER_LISTS, "volumes")
+    },
+    "already": cel.expression("""
+        has(object.metadata.labels) && '$INJECTED_LABEL' in object.metadata.labels
+        && object.metadata.labels['$INJECTED_LABEL'] == params.metadata.name
+    """),
+    "served": cel.expression("""
+        (variables.initContainers + variables.containers).filter(c, !(c.name in variables.ourNames)
+          && (variables.ourContainers.size() == 0 || c.name in variables.ourContainers))
+    """),
+    "servedNames": "variables.served.map(c, c.name)",
+}
+"""The same facts for the policies. The API server evaluates a variable when it is first asked for, and once."""
+
+
+class Facts:
+    """A pod as it is created and a builder of its namespace, both as the API server has them; neither is changed."""
+
+    def __init__(self, pod: Manifest, builder: Manifest, namespace: str) -> None:
+        """Take the namespace apart from the pod: while that is being created, it need not name its own."""
+        self.pod = pod
+        self.builder = builder
+        self.namespace = namespace
+        self.name: str = builder["metadata"]["name"]
+        self.spec: Manifest = pod["spec"]
+        self.labels: Manifest = pod["metadata"].get("labels") or {}
+        self.annotations: Manifest = pod["metadata"].get("annotations") or {}
+        self.status: Manifest = builder.get("status") or {}
+
+    @property
+    def is_rendered(self) -> bool:
+        """Whether the operator has said what pods of the builder get."""
+        return "injection" in self.status
+
+    @property
+    def injection(self) -> Manifest:
+        """What they get. Raises KeyError where that is not rendered."""
+        rendered: Manifest = self.status["injection"]
+        return rendered
+
+    @property
+    def already(self) -> bool:
+        """Whether the pod says that it has this builder. After other webhooks have run, it may still lack parts."""
+        return bool(self.labels.get(names.INJECTED_LABEL) == self.name)
+
+    def ours(self, field: str) -> list[Any]:
+        """Return a list of status.injection."""
+        return self.injection.get(field) or []
+
+    def listed(self, field: str) -> list[Manifest]:
+        """Return a list of the pod's spec."""
+        return self.spec.get(field) or []
+
+    @cached_property
+    def our_names(self) -> set[str]:
+        """Names of the containers that are injected."""
+        return {container["name"] for container in self.ours("initContainers")}
+
+    @cached_property
+    def served(self) -> list[tuple[str, Manifest]]:
+        """The containers that are to have the builder, each with its path in the pod (RFC 6901)."""
+        return list(self._served())
+
+    def _served(self) -> Iterator[tuple[str, Manifest]]:
+        chosen = self.ours("containers")
+        for field in CONTAINER_LISTS:
+            for position, container in enumerate(self.listed(field)):
+                name = container["name"]
+                if name not in self.our_names and (not chosen or name in chosen):
+                    yield f"/spec/{field}/{position}", container

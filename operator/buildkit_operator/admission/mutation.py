@@ -1,0 +1,124 @@
+"""What splice.py does, as the API server's own policies do it: CEL that makes a JSON Patch."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from buildkit_operator.admission import cel, rules
+from buildkit_operator.admission.facts import CONTAINER_LISTS
+from buildkit_operator.admission.jsonpatch import key
+from buildkit_operator.api import names
+
+
+def splice() -> str:
+    """Return the expression: the patch that adds the builder, or the one that notes on the pod why not."""
+    added = [*map(_containers, CONTAINER_LISTS), _VOLUMES, _HOST_USERS, _LABELS, _ANNOTATIONS, _SIDECAR]
+    return cel.expression("variables.reason != ''\n? $note\n: $added", note=_NOTE, added="\n+ ".join(added))
+
+
+def _extend(path: str, present: str, missing: str, everything: str) -> str:
+    """Return the CEL that appends to a list; what is missing is asked for only where the list is there."""
+    return cel.expression(
+        """
+        (has($present)
+          ? ($missing)
+            .map(item, JSONPatch{op: 'add', path: $path + '/-', value: item})
+          : [JSONPatch{op: 'add', path: $path, value: $everything}])
+        """,
+        present=present,
+        missing=missing,
+        path=path,
+        everything=everything,
+    )
+
+
+_BUILDX: Final = (
+    "variables.ourBuildxEnv.map(e, {'name': string(e.name), 'value': e.value.replace('{container}', c.name)})"
+)
+
+_MISSING_ENV: Final = cel.expression(
+    """
+    variables.ourEnv.filter(e, !c.env.exists(own, own.name == e.name))
+    + (c.env.exists(own, variables.ourBuildxEnv.exists(e, e.name == own.name)) ? []
+      : $buildx)
+    """,
+    buildx=_BUILDX,
+)
+
+_MISSING_MOUNTS: Final = """
+variables.ourVolumeMounts.filter(m, !c.volumeMounts.exists(own, own.name == m.name && own.mountPath == m.mountPath))
+""".strip()
+
+
+def _containers(field: str) -> str:
+    """Return the CEL for the containers in a list of the pod's spec. Their positions are those before the splice."""
+    path = f"'/spec/{field}/' + string(i)"
+    return cel.expression(
+        """
+        variables.$field.transformList(i, c, c.name in variables.servedNames,
+          $env
+          + $mounts
+        ).flatten()
+        """,
+        field=field,
+        env=_extend(f"{path} + '/env'", "c.env", _MISSING_ENV, f"variables.ourEnv\n+ {_BUILDX}"),
+        mounts=_extend(f"{path} + '/volumeMounts'", "c.volumeMounts", _MISSING_MOUNTS, "variables.ourVolumeMounts"),
+    )
+
+
+_VOLUMES: Final = _extend(
+    "'/spec/volumes'",
+    "object.spec.volumes",
+    "variables.ourVolumes.filter(v, !variables.volumes.exists(own, own.name == v.name))",
+    "variables.ourVolumes",
+)
+
+_HOST_USERS: Final = cel.expression("""
+    (has(variables.injection.hostUsers) && !has(object.spec.hostUsers)
+      ? [JSONPatch{op: 'add', path: '/spec/hostUsers', value: variables.injection.hostUsers}]
+      : [])
+""")
+
+_LABELS: Final = cel.expression("""
+    variables.ourLabels.transformList(name, value,
+      !(name in object.metadata.labels) || object.metadata.labels[name] != value,
+      JSONPatch{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey(name), value: value})
+""")
+
+
+def _annotate(name: str, value: str) -> str:
+    """Return the CEL of the operation that sets an annotation."""
+    return cel.expression(
+        """
+        (has(object.metadata.annotations)
+          ? JSONPatch{op: 'add', path: '/metadata/annotations/$key', value: $value}
+          : JSONPatch{op: 'add', path: '/metadata/annotations', value: {'$name': $value}})
+        """,
+        name=name,
+        key=key(name),
+        value=value,
+    )
+
+
+_NOTE: Final = f"[{_annotate(names.NOT_INJECTED_ANNOTATION, rules.refusal())}]"
+
+_ANNOTATIONS: Final = cel.expression(
+    """
+    (has(object.metadata.annotations) && '$CONTAINERS_ANNOTATION' in object.metadata.annotations
+      && object.metadata.annotations['$CONTAINERS_ANNOTATION'] == variables.servedNames.join(',')
+      ? []
+      : [$served])
+    + (has(object.metadata.annotations) && '$NOT_INJECTED_ANNOTATION' in object.metadata.annotations
+      ? [JSONPatch{op: 'remove', path: '/metadata/annotations/$stale'}]
+      : [])
+    """,
+    served=_annotate(names.CONTAINERS_ANNOTATION, "variables.servedNames.join(',')"),
+    stale=key(names.NOT_INJECTED_ANNOTATION),
+)
+
+_SIDECAR: Final = cel.expression("""
+    (has(object.spec.initContainers)
+      ? variables.ourInitContainers.filter(ours, !variables.initContainers.exists(c, c.name == ours.name))
+        .map(ours, JSONPatch{op: 'add', path: '/spec/initContainers/0', value: ours})
+      : [JSONPatch{op: 'add', path: '/spec/initContainers', value: variables.ourInitContainers}])
+""")

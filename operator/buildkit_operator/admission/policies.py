@@ -1,0 +1,190 @@
+"""The admission policies: what the API server itself does for pods, from Kubernetes 1.36 on, without a webhook.
+
+One set serves every builder: a policy takes the builder as its parameter and copies what its status says.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import yaml
+
+from buildkit_operator.admission import cel, facts, mutation, restore, rules
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import Mode
+
+Manifest = dict[str, Any]
+
+_API_VERSION: Final = "admissionregistration.k8s.io/v1"
+_NAME: Final = "buildkit-operator"
+_EXCLUDED_NAMESPACES: Final = ("kube-system", _NAME)
+"""Where no pod is looked at: the cluster's own, and the operator's."""
+
+SIDECAR: Final = "buildkitd"
+"""Name of the injected container."""
+
+
+def manifests() -> list[Manifest]:
+    """Return the policies with their bindings."""
+    return [*_by_label(), *_by_selector(), *_on_update(), *_in_a_sentence()]
+
+
+def render() -> str:
+    """Return them as YAML, the same bytes each time."""
+    header = "# Generated from operator/buildkit_operator/admission by `make generate`; do not edit.\n"
+    return header + yaml.dump_all(manifests(), Dumper=_ReadableDumper, sort_keys=False, width=120)
+
+
+class _ReadableDumper(yaml.SafeDumper):
+    """Writes expressions as they are meant to be read: one of several lines as such a block, and each in full."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  the base class's signature
+        return True
+
+
+def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_ReadableDumper.add_representer(str, _represent)
+
+
+def _by_label() -> list[Manifest]:
+    """Return what serves pods that name their builder. It fails closed: those pods cannot do without."""
+    named = cel.expression("params.metadata.name == object.metadata.labels['$BUILDER_LABEL']")
+    return _mutating(
+        "label",
+        failure="Fail",
+        matches=_pods("CREATE", {"objectSelector": _labelled(names.BUILDER_LABEL)}),
+        conditions={"named": named},
+    )
+
+
+def _by_selector() -> list[Manifest]:
+    """Return what serves pods that builders pick. It fails open: those pods never asked."""
+    opted_in = [{"key": names.INJECTION_LABEL, "operator": "In", "values": ["enabled"]}]
+    unlabelled = {"matchExpressions": [{"key": names.BUILDER_LABEL, "operator": "DoesNotExist"}]}
+    return _mutating(
+        "selector",
+        failure="Ignore",
+        matches=_pods("CREATE", {"objectSelector": unlabelled}, opted_in),
+        conditions={"picked": _PICKED},
+    )
+
+
+_PICKED: Final = cel.expression(
+    """
+    has(params.spec.injection) && has(params.spec.injection.podSelector) && has(object.metadata.labels)
+    && params.spec.injection.podSelector.matchLabels.all(k,
+      k in object.metadata.labels && object.metadata.labels[k] == params.spec.injection.podSelector.matchLabels[k])
+    && params.spec.mode == '$sidecar' && has(params.status.injection)
+    && (!('$INJECTED_LABEL' in object.metadata.labels)
+      || object.metadata.labels['$INJECTED_LABEL'] == params.metadata.name)
+    """,
+    sidecar=Mode.SIDECAR,
+)
+
+
+def _mutating(name: str, failure: str, matches: Manifest, conditions: dict[str, str]) -> list[Manifest]:
+    spec = {
+        "failurePolicy": failure,
+        "reinvocationPolicy": "IfNeeded",
+        "paramKind": {"apiVersion": names.API_VERSION, "kind": names.KIND},
+        "matchConstraints": matches,
+        "matchConditions": _named(conditions),
+        "variables": _named({**facts.VARIABLES, **rules.VARIABLES, "reason": rules.reason()}),
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": mutation.splice()}}],
+    }
+    # An empty selector without a namespace: every builder of the pod's own.
+    builders = {"paramRef": {"selector": {}, "parameterNotFoundAction": "Allow"}}
+    return _bound("MutatingAdmissionPolicy", name, spec, builders)
+
+
+def _on_update() -> list[Manifest]:
+    """Return what puts back the fields that a pod's update has lost. It fails open, as most updates lose none."""
+    spec = {
+        "failurePolicy": "Ignore",
+        "reinvocationPolicy": "Never",
+        "matchConstraints": _pods("UPDATE", {"objectSelector": _labelled(names.INJECTED_LABEL)}),
+        "matchConditions": _named({"lossy": f"!({restore.EVERYTHING_THERE})"}),
+        "variables": _named(restore.VARIABLES),
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": restore.expression()}}],
+    }
+    return _bound("MutatingAdmissionPolicy", "restore", spec, {})
+
+
+def _in_a_sentence() -> list[Manifest]:
+    """Return what refuses a pod that named its builder and got nothing, with the reason that was noted on it.
+
+    It sees the pod as it would be stored, and also one that no builder was looked at for.
+    """
+    values = {"builder": "variables.builder", "namespace": "request.namespace"}
+    spec = {
+        "failurePolicy": "Fail",
+        "matchConstraints": _pods("CREATE", {"objectSelector": _labelled(names.BUILDER_LABEL)}),
+        "variables": _named(
+            {
+                "builder": cel.expression("object.metadata.labels['$BUILDER_LABEL']"),
+                "reason": cel.expression(
+                    """
+                    has(object.metadata.annotations) && '$NOT_INJECTED_ANNOTATION' in object.metadata.annotations
+                    && object.metadata.annotations['$NOT_INJECTED_ANNOTATION'].startsWith($beginning)
+                    ? string(object.metadata.annotations['$NOT_INJECTED_ANNOTATION'])
+                    : ''
+                    """,
+                    beginning=cel.sentence(rules.BEGINNING, values),
+                ),
+            }
+        ),
+        "validations": [
+            {
+                "expression": cel.expression(
+                    """
+                    '$INJECTED_LABEL' in object.metadata.labels
+                    && object.metadata.labels['$INJECTED_LABEL'] == variables.builder
+                    && has(object.spec.initContainers)
+                    && object.spec.initContainers.exists(c, c.name == '$sidecar' && has(c.restartPolicy))
+                    && variables.reason == ''
+                    """,
+                    sidecar=SIDECAR,
+                ),
+                "messageExpression": cel.expression(
+                    "variables.reason != ''\n? variables.reason\n: $none", none=cel.sentence(rules.NO_BUILDER, values)
+                ),
+                "reason": "Invalid",
+            }
+        ],
+    }
+    return _bound("ValidatingAdmissionPolicy", "injected", spec, {"validationActions": ["Deny"]})
+
+
+def _pods(operation: str, selectors: Manifest, namespaces: list[Manifest] | None = None) -> Manifest:
+    excluded = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(_EXCLUDED_NAMESPACES)}
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": [operation], "resources": ["pods"]}
+    return {
+        "namespaceSelector": {"matchExpressions": [*(namespaces or []), excluded]},
+        **selectors,
+        "resourceRules": [{**pods, "scope": "Namespaced"}],
+    }
+
+
+def _labelled(label: str) -> Manifest:
+    return {"matchExpressions": [{"key": label, "operator": "Exists"}]}
+
+
+def _named(expressions: dict[str, str]) -> list[Manifest]:
+    return [{"name": name, "expression": expression} for name, expression in expressions.items()]
+
+
+def _bound(kind: str, name: str, spec: Manifest, binding: Manifest) -> list[Manifest]:
+    """Return a policy and the binding that puts it into force."""
+    metadata = {"name": f"{_NAME}-{name}", "labels": {"app.kubernetes.io/name": _NAME}}
+    return [
+        {"apiVersion": _API_VERSION, "kind": kind, "metadata": metadata, "spec": spec},
+        {
+            "apiVersion": _API_VERSION,
+            "kind": f"{kind}Binding",
+            "metadata": metadata,
+            "spec": {"policyName": metadata["name"], **binding},
+        },
+    ]

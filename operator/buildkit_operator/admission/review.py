@@ -1,0 +1,201 @@
+"""The webhook's answers: an AdmissionReview (admission.k8s.io/v1) in, one out, given a way to look builders up."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from buildkit_operator.admission.facts import Facts, Manifest
+from buildkit_operator.admission.jsonpatch import Patch
+from buildkit_operator.admission.restore import restore
+from buildkit_operator.admission.rules import NO_BUILDER, Refused
+from buildkit_operator.admission.splice import add_builder, note
+from buildkit_operator.admission.warnings import warnings
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import Mode
+
+API_VERSION: Final = "admission.k8s.io/v1"
+KIND: Final = "AdmissionReview"
+
+RETRY_SECONDS: Final = 1
+"""When to ask again, for a builder that the operator is about to look at."""
+
+
+class Webhook(StrEnum):
+    """What is asked for, by the last part of the URL's path."""
+
+    LABEL = "label"
+    """CREATE of pods that name their builder in a label."""
+    SELECTOR = "selector"
+    """CREATE of pods that do not, in namespaces where builders may pick theirs."""
+    RESTORE = "restore"
+    """UPDATE of pods that have a builder."""
+
+
+class Result(StrEnum):
+    """What became of a pod."""
+
+    INJECTED = "injected"
+    UNCHANGED = "unchanged"
+    PASSED_OVER = "passed_over"
+    """Picked by a builder that cannot serve it, admitted as it is, with a note of why."""
+    REFUSED = "refused"
+    RETRY = "retry"
+    """Refused for now."""
+    RESTORED = "restored"
+
+
+class BadReview(ValueError):  # noqa: N818  HTTP's word for such a request
+    """The request is none that the API server sends; the message is for its sender."""
+
+
+class Builders(Protocol):
+    """Where builders are looked up, as the API server has them."""
+
+    def get(self, namespace: str, name: str) -> Manifest | None:
+        """Return a builder, or None where there is none of that name."""
+
+    def list(self, namespace: str) -> Iterable[Manifest]:
+        """Return the builders of a namespace."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The response, and what a log or a counter wants to know of it."""
+
+    review: Manifest
+    """The AdmissionReview to send."""
+    result: Result
+    namespace: str
+    """The pod's."""
+    builder: str = ""
+    """Name of the builder that was asked for or that picked the pod; empty where none did."""
+    message: str = ""
+    """Why the pod got nothing; empty where it did, or where nobody asked."""
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    result: Result
+    builder: str = ""
+    message: str = ""
+    patch: Patch | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def answer(webhook: Webhook, review: Any, builders: Builders) -> Answer:
+    """Return the answer to an AdmissionReview. Raises BadReview for what is none of a pod."""
+    request = _request(review)
+    namespace = request.get("namespace") or ""
+    verdict = _judge(webhook, request, namespace, builders)
+    response = {"apiVersion": API_VERSION, "kind": KIND, "response": _response(request["uid"], verdict)}
+    return Answer(response, verdict.result, namespace, verdict.builder, verdict.message)
+
+
+def _request(review: Any) -> Manifest:
+    if not isinstance(review, dict) or (review.get("apiVersion"), review.get("kind")) != (API_VERSION, KIND):
+        raise BadReview(f"The body must be an {KIND} of {API_VERSION}.")
+    request = review.get("request")
+    if not isinstance(request, dict) or not isinstance(request.get("uid"), str):
+        raise BadReview(f"The {KIND} must have a request with a uid.")
+    kind = request.get("kind")
+    if kind != {"group": "", "version": "v1", "kind": "Pod"}:
+        raise BadReview(f"This webhook is for pods of v1, not for {kind}.")
+    return request
+
+
+def _pod(request: Manifest, field: str) -> Manifest:
+    pod = request.get(field)
+    if not isinstance(pod, dict) or not all(isinstance(pod.get(part), dict) for part in ("metadata", "spec")):
+        raise BadReview(f"The request's {field} must be a pod with metadata and spec.")
+    return pod
+
+
+def _judge(webhook: Webhook, request: Manifest, namespace: str, builders: Builders) -> _Verdict:
+    operation = request.get("operation")
+    pod = _pod(request, "object")
+    if webhook is Webhook.RESTORE and operation == "UPDATE":
+        patch = restore(_pod(request, "oldObject"), pod)
+        return _Verdict(Result.RESTORED if patch else Result.UNCHANGED, patch=patch)
+    if webhook is Webhook.LABEL and operation == "CREATE":
+        return _serve_labelled(pod, namespace, builders)
+    if webhook is Webhook.SELECTOR and operation == "CREATE":
+        return _serve_selected(pod, namespace, builders)
+    return _Verdict(Result.UNCHANGED)
+
+
+def _serve_labelled(pod: Manifest, namespace: str, builders: Builders) -> _Verdict:
+    name = _labels(pod).get(names.BUILDER_LABEL)
+    if name is None:
+        return _Verdict(Result.UNCHANGED)
+    builder = builders.get(namespace, name)
+    if builder is None:
+        return _Verdict(Result.REFUSED, name, NO_BUILDER.format(builder=name, namespace=namespace))
+    try:
+        return _inject(Facts(pod, builder, namespace))
+    except Refused as refused:
+        return _Verdict(Result.REFUSED if refused.is_permanent else Result.RETRY, name, refused.message)
+
+
+def _serve_selected(pod: Manifest, namespace: str, builders: Builders) -> _Verdict:
+    if names.BUILDER_LABEL in _labels(pod):
+        return _Verdict(Result.UNCHANGED)
+    candidates = [builder for builder in builders.list(namespace) if _picks(builder, _labels(pod))]
+    if not candidates:
+        return _Verdict(Result.UNCHANGED)
+    facts = Facts(pod, min(candidates, key=lambda builder: str(builder["metadata"]["name"])), namespace)
+    try:
+        return _inject(facts)
+    except Refused as refused:
+        return _Verdict(Result.PASSED_OVER, facts.name, refused.message, patch=note(facts.annotations, refused.message))
+
+
+def _picks(builder: Manifest, labels: Manifest) -> bool:
+    """Tell whether a builder that can be injected selects pods with these labels, and no other one came first."""
+    selector = (builder["spec"].get("injection") or {}).get("podSelector") or {}
+    wanted = selector.get("matchLabels") or {}
+    name = builder["metadata"]["name"]
+    return (
+        bool(wanted)
+        and wanted.items() <= labels.items()
+        and labels.get(names.INJECTED_LABEL, name) == name
+        and builder["spec"]["mode"] == Mode.SIDECAR
+        and "injection" in (builder.get("status") or {})
+    )
+
+
+def _inject(facts: Facts) -> _Verdict:
+    patch = add_builder(facts)
+    result = Result.INJECTED if patch else Result.UNCHANGED
+    return _Verdict(result, facts.name, patch=patch, warnings=tuple(warnings(facts)))
+
+
+def _labels(pod: Manifest) -> Manifest:
+    return pod["metadata"].get("labels") or {}
+
+
+def _response(uid: str, verdict: _Verdict) -> Manifest:
+    response: Manifest = {"uid": uid, "allowed": verdict.result not in (Result.REFUSED, Result.RETRY)}
+    if verdict.result is Result.REFUSED:
+        response["status"] = {"code": HTTPStatus.UNPROCESSABLE_ENTITY, "reason": "Invalid", "message": verdict.message}
+    if verdict.result is Result.RETRY:
+        response["status"] = {
+            "code": HTTPStatus.TOO_MANY_REQUESTS,
+            "reason": "TooManyRequests",
+            "message": verdict.message,
+            "details": {"retryAfterSeconds": RETRY_SECONDS},
+        }
+    if verdict.patch:
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(_encoded(verdict.patch)).decode()}
+    if verdict.warnings:
+        response["warnings"] = list(verdict.warnings)
+    return response
+
+
+def _encoded(patch: Patch) -> bytes:
+    return json.dumps(patch, separators=(",", ":")).encode()

@@ -1,0 +1,221 @@
+"""Why a pod gets no builder: every reason once, as the sentence that people read and as either engine's condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from buildkit_operator.admission import cel
+from buildkit_operator.admission.facts import CONTAINER_LISTS, Facts
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import Isolation, Mode
+from buildkit_operator.api.conditions import ConditionType
+
+NO_BUILDER: Final = (
+    'there is no BuildKitBuilder "{builder}" in namespace "{namespace}", which the pod asks for with the label '
+    f"{names.BUILDER_LABEL}. Those there are: kubectl get {names.SHORT_NAME} -n {{namespace}}"
+)
+"""For a pod whose builder is not there, so that nothing can be said of it."""
+
+BEGINNING: Final = 'BuildKitBuilder "{builder}" in namespace "{namespace}" cannot serve this pod: '
+_HINT: Final = f" See: kubectl describe {names.SHORT_NAME} {{builder}} -n {{namespace}}"
+_COMMON: Final = {"builder": "params.metadata.name", "namespace": "request.namespace"}
+
+Values = dict[str, str]
+
+
+class Refused(Exception):  # noqa: N818  an answer, not a failure
+    """A pod cannot have the builder."""
+
+    def __init__(self, message: str, *, is_permanent: bool = True) -> None:
+        """Take the sentence for the pod's author, and whether to ask again later is of no use."""
+        super().__init__(message)
+        self.message = message
+        self.is_permanent = is_permanent
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A reason for which a pod gets no builder."""
+
+    sentence: str
+    """What is wrong and what to do, after the words that name the builder. In it stand {placeholders}."""
+    find: Callable[[Facts], Values | None]
+    """Python: return the values of the placeholders where the rule applies, else None."""
+    condition: str
+    """CEL: whether it applies."""
+    values: Values = field(default_factory=dict)
+    """CEL: expressions for the placeholders."""
+    is_permanent: bool = True
+    """Whether the pod will be refused for as long as nobody changes anything."""
+
+
+def check(facts: Facts) -> None:
+    """Raise Refused for the first rule that applies."""
+    for rule in RULES:
+        values = rule.find(facts)
+        if values is not None:
+            template = BEGINNING + rule.sentence
+            message = template.format(builder=facts.name, namespace=facts.namespace, **values)
+            raise Refused(message, is_permanent=rule.is_permanent)
+
+
+def reason() -> str:
+    """Return the CEL of the first rule's sentence without its beginning; of an empty string where none applies."""
+    cases = [f"{rule.condition}\n? {cel.sentence(rule.sentence, _COMMON | rule.values)}" for rule in RULES]
+    return "\n: ".join([*cases, "''"])
+
+
+def refusal() -> str:
+    """Return the CEL of the whole sentence, given that a rule applies."""
+    return f"{cel.sentence(BEGINNING, _COMMON)} + variables.reason"
+
+
+VARIABLES: Final = {
+    "readyMessages": cel.expression("""
+        (has(params.status.conditions) ? params.status.conditions : [])
+          .filter(c, c.type == 'Ready').map(c, c.message)
+    """),
+    "takenContainers": cel.expression("""
+        (variables.initContainers + variables.containers)
+          .filter(c, c.name in variables.ourNames).map(c, c.name)
+    """),
+    "takenVolumes": cel.expression("""
+        variables.volumes.filter(v, variables.ourVolumes.exists(ours, ours.name == v.name)).map(v, v.name)
+    """),
+    "coveredMounts": cel.expression("""
+        variables.served.map(c, has(c.volumeMounts)
+          ? c.volumeMounts.filter(m, variables.ourVolumeMounts.exists(ours,
+              ours.mountPath == m.mountPath && ours.name != m.name)).map(m, [c.name, m.mountPath])
+          : []).flatten()
+    """),
+}
+"""What the conditions below look at: all that a rule finds, of which its sentence tells the first."""
+
+
+def _shared(facts: Facts) -> Values | None:
+    return {} if facts.builder["spec"]["mode"] == Mode.SHARED else None
+
+
+def _unready(facts: Facts) -> Values | None:
+    conditions = facts.status.get("conditions") or ()
+    message = next((c["message"] for c in conditions if c["type"] == ConditionType.READY), None)
+    return None if facts.is_rendered or message is None else {"message": message}
+
+
+def _unseen(facts: Facts) -> Values | None:
+    return None if facts.is_rendered else {}
+
+
+def _sharing(host_field: str) -> Callable[[Facts], Values | None]:
+    return lambda facts: {} if facts.spec.get(host_field) else None
+
+
+def _on_windows(facts: Facts) -> Values | None:
+    system = (facts.spec.get("os") or {}).get("name")
+    selected = (facts.spec.get("nodeSelector") or {}).get("kubernetes.io/os")
+    return {} if "windows" in (system, selected) else None
+
+
+def _against_user_namespace(facts: Facts) -> Values | None:
+    return {} if facts.injection.get("hostUsers") is False and facts.spec.get("hostUsers") is True else None
+
+
+def _for_user_namespace(facts: Facts) -> Values | None:
+    return {} if "hostUsers" not in facts.injection and facts.spec.get("hostUsers") is False else None
+
+
+def _with_our_container(facts: Facts) -> Values | None:
+    found = (c["name"] for listed in CONTAINER_LISTS for c in facts.listed(listed) if c["name"] in facts.our_names)
+    return None if facts.already else _first(found)
+
+
+def _with_our_volume(facts: Facts) -> Values | None:
+    ours = {volume["name"] for volume in facts.ours("volumes")}
+    return None if facts.already else _first(v["name"] for v in facts.listed("volumes") if v["name"] in ours)
+
+
+def _first(found: Iterator[str]) -> Values | None:
+    name = next(found, None)
+    return None if name is None else {"name": name}
+
+
+def _with_covered_mount(facts: Facts) -> Values | None:
+    ours = {mount["mountPath"]: mount["name"] for mount in facts.ours("volumeMounts")}
+    for _, container in facts.served:
+        for mount in container.get("volumeMounts") or ():
+            if ours.get(mount["mountPath"], mount["name"]) != mount["name"]:
+                return {"container": container["name"], "path": mount["mountPath"]}
+    return None
+
+
+RULES: Final = (
+    Rule(
+        f"its mode is {Mode.SHARED}, which is not injected. "
+        f"Mount its Secret {names.connection_secret('{builder}')} and use the BUILDKIT_HOST in it.",
+        _shared,
+        f"params.spec.mode == '{Mode.SHARED}'",
+    ),
+    Rule(
+        f"it is not ready: {{message}}{_HINT}",
+        _unready,
+        "!has(params.status.injection) && variables.readyMessages.size() > 0",
+        {"message": "variables.readyMessages[0]"},
+    ),
+    Rule(
+        f"it is not ready: the operator has not looked at it yet.{_HINT}",
+        _unseen,
+        "!has(params.status.injection)",
+        is_permanent=False,
+    ),
+    *(
+        Rule(
+            f"the pod has {shared}: true, and what a Dockerfile runs would be let into its node's {what} too. "
+            "Remove it.",
+            _sharing(shared),
+            f"has(object.spec.{shared}) && object.spec.{shared}",
+        )
+        for shared, what in {"hostNetwork": "network", "hostPID": "processes", "hostIPC": "IPC"}.items()
+    ),
+    Rule(
+        f"it runs on Windows nodes, where BuildKit cannot. Remove the label {names.BUILDER_LABEL}.",
+        _on_windows,
+        cel.expression("""
+            has(object.spec.os) && object.spec.os.name == 'windows'
+            || has(object.spec.nodeSelector) && 'kubernetes.io/os' in object.spec.nodeSelector
+               && object.spec.nodeSelector['kubernetes.io/os'] == 'windows'
+        """),
+    ),
+    Rule(
+        f"the pod has hostUsers: true, but the builder's isolation is {Isolation.USER_NAMESPACE}. Remove hostUsers, or "
+        f"set isolation to {Isolation.ROOTLESS}.",
+        _against_user_namespace,
+        "has(variables.injection.hostUsers) && has(object.spec.hostUsers) && object.spec.hostUsers",
+    ),
+    Rule(
+        f"the pod has hostUsers: false, under which the builder's isolation {Isolation.ROOTLESS} cannot work. Set the "
+        f"builder's isolation to {Isolation.USER_NAMESPACE}.",
+        _for_user_namespace,
+        "!has(variables.injection.hostUsers) && has(object.spec.hostUsers) && !object.spec.hostUsers",
+    ),
+    Rule(
+        "the pod has a container named {name}, which is the name of the injected one. Rename it.",
+        _with_our_container,
+        "!variables.already && variables.takenContainers.size() > 0",
+        {"name": "variables.takenContainers[0]"},
+    ),
+    Rule(
+        "the pod has a volume named {name}, which is the name of an injected one. Rename it.",
+        _with_our_volume,
+        "!variables.already && variables.takenVolumes.size() > 0",
+        {"name": "variables.takenVolumes[0]"},
+    ),
+    Rule(
+        "its container {container} mounts a volume of its own at {path}, where the builder's goes. Mount it elsewhere.",
+        _with_covered_mount,
+        "variables.coveredMounts.size() > 0",
+        {"container": "variables.coveredMounts[0][0]", "path": "variables.coveredMounts[0][1]"},
+    ),
+)
+"""In the order in which they are asked. From the third on, a rule may rely on a builder that has been rendered."""
