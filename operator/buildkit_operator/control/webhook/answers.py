@@ -1,0 +1,90 @@
+"""From a request to its answer: which webhook is asked, what it says, and what is counted and logged of that."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import traceback
+from http import HTTPStatus
+from typing import Any, Final
+
+from buildkit_operator.admission.review import Answer, BadReview, Builders, Result, Webhook, answer
+from buildkit_operator.control.webhook.http import Reply, Request
+from buildkit_operator.metrics import WebhookMetrics
+
+ERROR: Final = "error"
+"""Result, in metrics, of what was answered with an HTTP status of 400 or more."""
+RESULTS: Final = (*Result, ERROR)
+
+TEXT: Final = "text/plain; charset=utf-8"
+
+_WEBHOOKS: Final = {f"/{webhook}": webhook for webhook in Webhook}
+_WITHOUT: Final = frozenset({Result.REFUSED, Result.RETRY, Result.PASSED_OVER})
+"""Results that leave a pod which asked for a builder, or was picked by one, without it."""
+
+logger = logging.getLogger(__name__)
+
+
+class Answers:
+    """Answers requests by what is known of builders."""
+
+    def __init__(self, builders: Builders, metrics: WebhookMetrics) -> None:
+        """Look builders up in `builders`."""
+        self._builders = builders
+        self._counters = {
+            (webhook, result): metrics.requests_total.labels(webhook, result)
+            for webhook in Webhook
+            for result in RESULTS
+        }
+        self._durations = {webhook: metrics.request_duration_seconds.labels(webhook) for webhook in Webhook}
+
+    def __call__(self, request: Request) -> Reply:
+        """Answer one request."""
+        webhook = _WEBHOOKS.get(request.path)
+        if webhook is None:
+            return Reply(b"There is no such webhook.\n", HTTPStatus.NOT_FOUND, TEXT)
+        started = time.perf_counter()
+        reply, result = self._answer(webhook, request.body)
+        self._durations[webhook].observe(time.perf_counter() - started)
+        self._counters[webhook, result].inc()
+        return reply
+
+    def _answer(self, webhook: Webhook, body: bytes) -> tuple[Reply, str]:
+        try:
+            review = json.loads(body)
+            said = answer(webhook, review, self._builders)
+        except BadReview as bad:
+            return Reply(f"{bad}\n".encode(), HTTPStatus.BAD_REQUEST, TEXT), ERROR
+        except ValueError:
+            return Reply(b"The body must be JSON.\n", HTTPStatus.BAD_REQUEST, TEXT), ERROR
+        except Exception as error:  # noqa: BLE001  one pod's request must not end all others' connections
+            _log_failure(webhook, error)
+            return Reply(b"The webhook failed.\n", HTTPStatus.INTERNAL_SERVER_ERROR, TEXT), ERROR
+        if said.result in _WITHOUT:
+            _log_refusal(webhook, said, review["request"])
+        return Reply(json.dumps(said.review, separators=(",", ":")).encode()), said.result
+
+
+def _log_refusal(webhook: Webhook, said: Answer, request: dict[str, Any]) -> None:
+    metadata = request["object"]["metadata"]
+    logger.info(
+        "A pod did not get its builder: %s",
+        said.message,
+        extra={
+            "webhook": webhook.value,
+            "result": said.result.value,
+            "namespace": said.namespace,
+            "pod": metadata.get("name") or f"{metadata.get('generateName', '')}*",
+            "builder": said.builder,
+            "uid": request["uid"],
+        },
+    )
+
+
+def _log_failure(webhook: Webhook, error: Exception) -> None:
+    """Log where it failed. The error's own text may quote the pod, which is nobody's business."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    logger.error(
+        "A request could not be answered: %s", type(error).__name__, extra={"webhook": webhook.value, "where": where}
+    )
