@@ -11,13 +11,12 @@ import yaml
 
 from buildkit_operator.admission import cel, facts, mutation, restore, rules
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import Mode
 
 Manifest = dict[str, Any]
 
 _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 _NAME: Final = "buildkit-operator"
-_EXCLUDED_NAMESPACES: Final = ("kube-system", _NAME)
+EXCLUDED_NAMESPACES: Final = ("kube-system", _NAME)
 """Where no pod is looked at: the cluster's own, and the operator's."""
 
 SIDECAR: Final = "buildkitd"
@@ -72,17 +71,14 @@ def _by_selector() -> list[Manifest]:
     )
 
 
-_PICKED: Final = cel.expression(
-    """
+_PICKED: Final = cel.expression("""
     has(params.spec.injection) && has(params.spec.injection.podSelector) && has(object.metadata.labels)
     && params.spec.injection.podSelector.matchLabels.all(k,
       k in object.metadata.labels && object.metadata.labels[k] == params.spec.injection.podSelector.matchLabels[k])
-    && params.spec.mode == '$sidecar' && has(params.status.injection)
+    && has(params.status.injection)
     && (!('$INJECTED_LABEL' in object.metadata.labels)
       || object.metadata.labels['$INJECTED_LABEL'] == params.metadata.name)
-    """,
-    sidecar=Mode.SIDECAR,
-)
+""")
 
 
 def _mutating(name: str, failure: str, matches: Manifest, conditions: dict[str, str]) -> list[Manifest]:
@@ -159,7 +155,7 @@ def _in_a_sentence() -> list[Manifest]:
 
 
 def _pods(operation: str, selectors: Manifest, namespaces: list[Manifest] | None = None) -> Manifest:
-    excluded = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(_EXCLUDED_NAMESPACES)}
+    excluded = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(EXCLUDED_NAMESPACES)}
     pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": [operation], "resources": ["pods"]}
     return {
         "namespaceSelector": {"matchExpressions": [*(namespaces or []), excluded]},

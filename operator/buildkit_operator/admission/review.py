@@ -17,7 +17,6 @@ from buildkit_operator.admission.rules import NO_BUILDER, Refused
 from buildkit_operator.admission.splice import add_builder, note
 from buildkit_operator.admission.warnings import warnings
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import Mode
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
@@ -156,7 +155,7 @@ def _serve_selected(pod: Manifest, namespace: str, builders: Builders) -> _Verdi
 
 
 def _picks(builder: Manifest, labels: Manifest) -> bool:
-    """Tell whether a builder that can be injected selects pods with these labels, and no other one came first."""
+    """Tell whether a builder that has been rendered selects pods with these labels, and no other one came first."""
     selector = (builder["spec"].get("injection") or {}).get("podSelector") or {}
     wanted = selector.get("matchLabels") or {}
     name = builder["metadata"]["name"]
@@ -164,7 +163,6 @@ def _picks(builder: Manifest, labels: Manifest) -> bool:
         bool(wanted)
         and wanted.items() <= labels.items()
         and labels.get(names.INJECTED_LABEL, name) == name
-        and builder["spec"]["mode"] == Mode.SIDECAR
         and "injection" in (builder.get("status") or {})
     )
 

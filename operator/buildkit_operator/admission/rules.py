@@ -179,7 +179,7 @@ RULES: Final = (
         for shared, what in {"hostNetwork": "network", "hostPID": "processes", "hostIPC": "IPC"}.items()
     ),
     Rule(
-        f"it runs on Windows nodes, where BuildKit cannot. Remove the label {names.BUILDER_LABEL}.",
+        f"the pod runs on Windows nodes, where BuildKit cannot. Remove the label {names.BUILDER_LABEL}.",
         _on_windows,
         cel.expression("""
             has(object.spec.os) && object.spec.os.name == 'windows'
@@ -212,7 +212,8 @@ RULES: Final = (
         {"name": "variables.takenVolumes[0]"},
     ),
     Rule(
-        "its container {container} mounts a volume of its own at {path}, where the builder's goes. Mount it elsewhere.",
+        "the pod's container {container} mounts a volume of its own at {path}, where the builder's goes. "
+        "Mount it elsewhere.",
         _with_covered_mount,
         "variables.coveredMounts.size() > 0",
         {"container": "variables.coveredMounts[0][0]", "path": "variables.coveredMounts[0][1]"},

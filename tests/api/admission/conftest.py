@@ -1,0 +1,103 @@
+"""Both engines, each on an API server of its own with the same builders."""
+
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from buildkit_operator.admission.policies import EXCLUDED_NAMESPACES
+from buildkit_operator.control.issuer import issue_authority, issue_leaf
+from buildkit_operator.desired.certificates import KeyPair, Usage
+from tests.api.admission.world import Engine, WebhookServer, create_builders, stored_builders
+from tests.api.conftest import CRDS
+from tests.cluster.controlplane import ControlPlane
+
+Manifest = dict[str, Any]
+
+TOP: Final = Path(__file__).parents[3]
+EXCLUDED: Final = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(EXCLUDED_NAMESPACES)}
+
+
+@pytest.fixture(scope="session", params=["policies", "webhook"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Return one engine after the other."""
+    found: Engine = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="session")
+def policies() -> Iterator[Engine]:
+    """Start the engine that the API server brings along."""
+    with ControlPlane() as control_plane:
+        control_plane.apply_crds(CRDS)
+        create_builders(control_plane)
+        control_plane.kubectl("apply", "--server-side", "--validate=strict", f"--filename={TOP / 'deploy/policies'}")
+        engine = Engine("policies", control_plane)
+        engine.wait_until_effective()
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Start the engine that runs beside the API server."""
+    now = datetime.now(UTC)
+    authority = issue_authority("test", timedelta(days=1), now)
+    leaf = issue_leaf(authority, "test", Usage.SERVER, ["localhost"], timedelta(days=1), now)
+    with ControlPlane() as control_plane:
+        control_plane.apply_crds(CRDS)
+        create_builders(control_plane)
+        tls = _server_context(leaf, tmp_path_factory.mktemp("tls"))
+        with WebhookServer(stored_builders(control_plane), tls) as server:
+            control_plane.request(
+                "POST",
+                "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+                _configuration(f"https://localhost:{server.server_port}", authority.certificate),
+            )
+            engine = Engine("webhook", control_plane)
+            engine.wait_until_effective()
+            yield engine
+            server.shutdown()
+
+
+def _server_context(pair: KeyPair, folder: Path) -> ssl.SSLContext:
+    (folder / "tls.pem").write_bytes(pair.key + pair.certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "tls.pem")
+    return context
+
+
+def _configuration(url: str, authority: bytes) -> Manifest:
+    opted_in = {"key": "buildkit-operator.dev/injection", "operator": "In", "values": ["enabled"]}
+    kinds = {
+        "label": ("CREATE", "Fail", [], {"key": "buildkit-operator.dev/builder", "operator": "Exists"}),
+        "selector": (
+            "CREATE",
+            "Ignore",
+            [opted_in],
+            {"key": "buildkit-operator.dev/builder", "operator": "DoesNotExist"},
+        ),
+        "restore": ("UPDATE", "Ignore", [], {"key": "buildkit-operator.dev/injected", "operator": "Exists"}),
+    }
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "buildkit-operator"},
+        "webhooks": [
+            {
+                "name": f"{name}.buildkit-operator.dev",
+                "admissionReviewVersions": ["v1"],
+                "clientConfig": {"url": f"{url}/{name}", "caBundle": b64encode(authority).decode()},
+                "failurePolicy": failure,
+                "sideEffects": "None",
+                "reinvocationPolicy": "IfNeeded",
+                "namespaceSelector": {"matchExpressions": [*namespaces, EXCLUDED]},
+                "objectSelector": {"matchExpressions": [label]},
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": [operation], "resources": ["pods"]}],
+            }
+            for name, (operation, failure, namespaces, label) in kinds.items()
+        ],
+    }

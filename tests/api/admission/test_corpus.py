@@ -1,0 +1,95 @@
+"""What becomes of a pod, for every sort of pod that we know of: the same with either engine, and what the files say."""
+
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.api.admission.world import HERE, Engine, Manifest, Refusal
+
+PODS: Final = sorted(file.stem for file in (HERE / "pods").glob("*.yaml"))
+GOLDEN: Final = HERE / "golden"
+
+NOT_LOOKED_AT: Final = "has not looked at it yet"
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_becomes_the_same_with_either_engine(
+    name: str, *, policies: Engine, webhook: Engine, request: pytest.FixtureRequest
+) -> None:
+    pod = yaml.safe_load((HERE / "pods" / f"{name}.yaml").read_text())
+
+    by_policies, by_webhook = policies.create(pod), webhook.create(pod)
+
+    assert _comparable(by_policies) == _comparable(by_webhook)
+    described = _described(by_policies)
+    if request.config.getoption("--update-golden"):
+        (GOLDEN / f"{name}.yaml").write_text(described)
+    assert described == (GOLDEN / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_refusal_is_ours_and_says_whether_to_try_again(name: str, engine: Engine) -> None:
+    outcome = engine.create(yaml.safe_load((HERE / "pods" / f"{name}.yaml").read_text()))
+
+    if isinstance(outcome, Refusal):
+        assert outcome.sentence.startswith(("BuildKitBuilder ", "there is no BuildKitBuilder "))
+        is_for_now = engine.name == "webhook" and NOT_LOOKED_AT in outcome.sentence
+        assert outcome.code == (429 if is_for_now else 422)
+
+
+def test_there_is_a_golden_file_for_each_pod_and_no_other() -> None:
+    assert sorted(file.stem for file in GOLDEN.glob("*.yaml")) == PODS
+    assert len(PODS) > 60
+
+
+def _comparable(outcome: Manifest | Refusal) -> str | Manifest:
+    """Return everything of a pod but what is different in each of two."""
+    if isinstance(outcome, Refusal):
+        return outcome.sentence
+    its_own = {"uid", "creationTimestamp", "managedFields", "name" if "generateName" in outcome["metadata"] else ""}
+    metadata = {key: value for key, value in outcome["metadata"].items() if key not in its_own}
+    return {**outcome, "metadata": metadata}
+
+
+def _described(outcome: Manifest | Refusal) -> str:
+    """Return what is worth reading of a pod, or the refusal, as YAML."""
+    if isinstance(outcome, Refusal):
+        return f"refused: |-\n  {outcome.sentence}\n"
+    metadata = {key: outcome["metadata"][key] for key in ("labels", "annotations") if key in outcome["metadata"]}
+    described = {"metadata": metadata, "spec": _without_defaults(outcome["spec"])}
+    text: str = yaml.safe_dump(described, sort_keys=False, width=120, default_flow_style=None)
+    return text
+
+
+DEFAULTS: Final[dict[str, list[Any]]] = {
+    "terminationMessagePath": ["/dev/termination-log"],
+    "terminationMessagePolicy": ["File"],
+    "imagePullPolicy": ["Always", "IfNotPresent"],
+    "terminationGracePeriodSeconds": [30],
+    "dnsPolicy": ["ClusterFirst"],
+    "schedulerName": ["default-scheduler"],
+    "priority": [0],
+    "preemptionPolicy": ["PreemptLowerPriority"],
+    "enableServiceLinks": [True],
+    "defaultMode": [420],
+    "apiVersion": ["v1"],
+    "resources": [{}],
+    "securityContext": [{}],
+}
+"""What the API server adds to every pod, engine or not."""
+
+TOLERATED_BY_ALL: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+def _without_defaults(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_defaults(item) for item in value if not _is_tolerated_by_all(item)]
+    if not isinstance(value, dict):
+        return value
+    fields = {key: _without_defaults(field) for key, field in value.items() if field not in DEFAULTS.get(key, ())}
+    return {key: field for key, field in fields.items() if key != "tolerations" or field}
+
+
+def _is_tolerated_by_all(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("key") in TOLERATED_BY_ALL
