@@ -6,23 +6,43 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from buildkit_operator import __version__
+
+if TYPE_CHECKING:
+    from buildkit_operator.settings import CommonSettings
+
+_Settings = TypeVar("_Settings", bound="CommonSettings")
 
 
 def run_operator(_arguments: argparse.Namespace) -> int:
     """Run the operator until it is told to stop."""
-    from buildkit_operator import logs  # noqa: PLC0415  other subcommands start faster without
-    from buildkit_operator.control.operator import run  # noqa: PLC0415
+    from buildkit_operator.control.operator import run  # noqa: PLC0415  other subcommands start faster without
     from buildkit_operator.control.reconcile import make_reconcile  # noqa: PLC0415
+    from buildkit_operator.settings import Settings  # noqa: PLC0415
+
+    return _run_process(Settings, lambda settings: run(settings, make_reconcile))
+
+
+def run_webhook(_arguments: argparse.Namespace) -> int:
+    """Run the admission webhook until it is told to stop."""
+    from buildkit_operator.control.webhook.process import run  # noqa: PLC0415  other subcommands start faster without
+    from buildkit_operator.settings import WebhookSettings  # noqa: PLC0415
+
+    return _run_process(WebhookSettings, run)
+
+
+def _run_process(kind: type[_Settings], run: Callable[[_Settings], Coroutine[None, None, int]]) -> int:
+    from buildkit_operator import logs  # noqa: PLC0415
     from buildkit_operator.kube.auth import ConnectionSettingsError  # noqa: PLC0415
-    from buildkit_operator.settings import Settings, SettingsError  # noqa: PLC0415
+    from buildkit_operator.settings import SettingsError  # noqa: PLC0415
 
     try:
-        settings = Settings.from_environment(os.environ)
+        settings = kind.from_environment(os.environ)
         logs.configure(settings.log_level, settings.log_format)
-        return asyncio.run(run(settings, make_reconcile))
+        return asyncio.run(run(settings))
     except (SettingsError, ConnectionSettingsError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -36,6 +56,14 @@ def print_crds(_arguments: argparse.Namespace) -> int:
     return 0
 
 
+def print_policies(_arguments: argparse.Namespace) -> int:
+    """Print the admission policies."""
+    from buildkit_operator.admission import policies  # noqa: PLC0415
+
+    sys.stdout.write(policies.render())
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     root = argparse.ArgumentParser(prog="buildkit-operator", description="Gives CI jobs a rootless BuildKit.")
@@ -45,8 +73,14 @@ def parser() -> argparse.ArgumentParser:
         "operator", help="keep the cluster's builders as their resources want them (set up by environment variables)"
     )
     operator.set_defaults(run=run_operator)
+    webhook = commands.add_parser(
+        "webhook", help="inject into pods where the API server has no MutatingAdmissionPolicy (before Kubernetes 1.36)"
+    )
+    webhook.set_defaults(run=run_webhook)
     crds = commands.add_parser("crds", help="print the CustomResourceDefinition that this version serves")
     crds.set_defaults(run=print_crds)
+    policies = commands.add_parser("policies", help="print the admission policies that inject from Kubernetes 1.36 on")
+    policies.set_defaults(run=print_policies)
     return root
 
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from buildkit_operator.api.builder import BuildKitBuilder, Isolation
 from buildkit_operator.api.conditions import Reason
 from buildkit_operator.desired.container import CONTAINER
+from buildkit_operator.desired.isolation import ENFORCE_LABEL, Confinement, Level, PodSecurity
 from buildkit_operator.desired.metadata import Manifest
 
 
@@ -41,7 +43,8 @@ _USER_NAMESPACE_REMEDIES: Final = {
     ),
     "/proc/self/exe: operation not permitted": (
         "The node forbids user namespaces to ordinary users: set kernel.unprivileged_userns_clone=1, "
-        "or on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0."
+        "or on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0. Or a seccomp or AppArmor profile forbids them, "
+        "the kubelet's default or the pod's own: with isolation Rootless, set spec.securityProfiles to Unconfined."
     ),
 }
 """What the daemon's log says when it gets no user namespace, and what to do about it."""
@@ -55,13 +58,40 @@ def diagnose(deployment: Manifest, pods: Iterable[Manifest]) -> Finding | None:
     return next((finding for pod in _suspects(pods) for check in _POD_CHECKS if (finding := check(pod))), None)
 
 
+def diagnose_namespace(builder: BuildKitBuilder, enforced: PodSecurity, confinement: Confinement) -> Finding | None:
+    """Return why a namespace with this Pod Security admits no pod of the builder, or None if it does."""
+    if enforced.level <= confinement.needs:
+        return None
+    namespace = builder.metadata.namespace
+    return Finding(
+        Reason.POD_SECURITY_DENIED,
+        f"Namespace {namespace} enforces Pod Security level {enforced.level}, which refuses every pod with this "
+        f"daemon. {_pod_security_remedy(namespace, enforced.level, builder.spec.isolation)}",
+    )
+
+
+def refused_by_pod_security(builder: BuildKitBuilder, said: str) -> Finding:
+    """Return the finding that Pod Security refused a pod of the builder, saying this."""
+    remedy = _pod_security_remedy(builder.metadata.namespace, None, builder.spec.isolation)
+    return Finding(
+        Reason.POD_SECURITY_DENIED, f"Pod Security refuses pods with this daemon: {_sentence(said)} {remedy}"
+    )
+
+
+def _pod_security_remedy(namespace: str, level: Level | None, isolation: Isolation | None) -> str:
+    label = f"kubectl label --overwrite namespace {namespace} {ENFORCE_LABEL}"
+    if level is Level.RESTRICTED or isolation is Isolation.USER_NAMESPACE:
+        return f"BuildKit needs level baseline at least, with spec.isolation UserNamespace: {label}=baseline"
+    return f"Set spec.isolation to UserNamespace, which level baseline admits, or: {label}=privileged"
+
+
 def _suspects(pods: Iterable[Manifest]) -> Iterator[Manifest]:
     """Yield the pods that may be in the way, the newest first: what ails the others is over, or will be with them."""
     replaced = False
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True):
         if _is_ready(pod):
             replaced = True
-        elif "deletionTimestamp" not in pod["metadata"] and not (replaced and _has_ended(pod)):
+        elif "deletionTimestamp" not in pod["metadata"] and not (replaced and has_ended(pod)):
             yield pod
 
 
@@ -71,11 +101,8 @@ def _refused(deployment: Manifest) -> Finding | None:
         return None
     said, namespace = _sentence(condition.get("message")), deployment["metadata"]["namespace"]
     if "violates PodSecurity" in said:
-        return Finding(
-            Reason.POD_SECURITY_DENIED,
-            f"Pod Security refuses the daemon's pods: {said} A rootless daemon needs a namespace of level privileged: "
-            f"kubectl label --overwrite namespace {namespace} pod-security.kubernetes.io/enforce=privileged",
-        )
+        remedy = _pod_security_remedy(namespace, None, None)
+        return Finding(Reason.POD_SECURITY_DENIED, f"Pod Security refuses the daemon's pods: {said} {remedy}")
     return Finding(Reason.PODS_REFUSED, f"The API server refuses the daemon's pods: {said}")
 
 
@@ -90,7 +117,8 @@ def _unschedulable(pod: Manifest) -> Finding | None:
     )
 
 
-def _evicted(pod: Manifest) -> Finding | None:
+def evicted(pod: Manifest) -> Finding | None:
+    """Find that a pod's node got rid of it."""
     status = pod.get("status", {})
     if status.get("reason") != "Evicted":
         return None
@@ -101,7 +129,8 @@ def _evicted(pod: Manifest) -> Finding | None:
     )
 
 
-def _image_pull(pod: Manifest) -> Finding | None:
+def image_pull(pod: Manifest) -> Finding | None:
+    """Find that the daemon's image cannot be had."""
     waiting = _state(pod, "state", "waiting")
     if waiting.get("reason") not in _PULL_FAILURES:
         return None
@@ -112,7 +141,8 @@ def _image_pull(pod: Manifest) -> Finding | None:
     )
 
 
-def _container_config(pod: Manifest) -> Finding | None:
+def container_config(pod: Manifest) -> Finding | None:
+    """Find that the daemon's container cannot be made."""
     waiting = _state(pod, "state", "waiting")
     if waiting.get("reason") not in _CONFIG_FAILURES:
         return None
@@ -122,7 +152,8 @@ def _container_config(pod: Manifest) -> Finding | None:
     )
 
 
-def _crash(pod: Manifest) -> Finding | None:
+def crash(pod: Manifest) -> Finding | None:
+    """Find how the daemon ended, now or the time before."""
     for ended in _endings(pod):
         log = str(ended.get("message", ""))
         if ended.get("reason") == "OOMKilled":
@@ -137,21 +168,23 @@ def _crash(pod: Manifest) -> Finding | None:
                     Reason.USER_NAMESPACE_DENIED,
                     f"The daemon in pod {_name(pod)} may not make a user namespace: {_line_with(sign, log)} {remedy}",
                 )
-        if ended.get("exitCode"):
+        # A sidecar that was given up ends with 0, but leaves the log that started.sh quotes.
+        if ended.get("exitCode") or log:
+            how = f"ended with exit code {ended['exitCode']}" if ended.get("exitCode") else "did not come up"
             return Finding(
                 Reason.CRASH_LOOP,
-                f"The daemon in pod {_name(pod)} ended with exit code {ended['exitCode']}: {_cause(log)} "
-                f"All of it: kubectl logs --previous -n {pod['metadata']['namespace']} {_name(pod)}",
+                f"The daemon in pod {_name(pod)} {how}: {_cause(log)} "
+                f"All of it: kubectl logs --previous -n {pod['metadata']['namespace']} {_name(pod)} -c {CONTAINER}",
             )
     return None
 
 
 _POD_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (
     _unschedulable,
-    _image_pull,
-    _container_config,
-    _crash,
-    _evicted,
+    image_pull,
+    container_config,
+    crash,
+    evicted,
 )
 
 
@@ -163,21 +196,22 @@ def _endings(pod: Manifest) -> Iterator[dict[str, Any]]:
 
 
 def _is_ready(pod: Manifest) -> bool:
-    return bool(_daemon(pod).get("ready"))
+    return bool(daemon_status(pod).get("ready"))
 
 
-def _has_ended(pod: Manifest) -> bool:
+def has_ended(pod: Manifest) -> bool:
     """Tell whether a pod has ended for good; a Deployment leaves such pods, evicted ones for instance, lying about."""
     return pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
 
 
 def _state(pod: Manifest, which: str, state: str) -> dict[str, Any]:
-    return _daemon(pod).get(which, {}).get(state) or {}
+    return daemon_status(pod).get(which, {}).get(state) or {}
 
 
-def _daemon(pod: Manifest) -> dict[str, Any]:
+def daemon_status(pod: Manifest) -> dict[str, Any]:
     """Return what the kubelet says of the daemon's container, nothing before it has looked."""
-    containers: list[dict[str, Any]] = pod.get("status", {}).get("containerStatuses") or []
+    status = pod.get("status", {})
+    containers = (status.get("containerStatuses") or []) + (status.get("initContainerStatuses") or [])
     return next((container for container in containers if container["name"] == CONTAINER), {})
 
 

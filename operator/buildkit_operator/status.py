@@ -7,15 +7,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from buildkit_operator import runners
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode, TLSMode
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
-from buildkit_operator.desired import network
+from buildkit_operator.desired import network, paths
 from buildkit_operator.desired.certificates import Certificates
+from buildkit_operator.desired.isolation import UNMASKED_PROC_MINOR, Confinement
 from buildkit_operator.desired.metadata import Manifest, selector_string
 from buildkit_operator.diagnosis import Finding, diagnose
 
 Status = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a pod fared that the API server was asked to try: whether a runner pod would get its sidecar now."""
+
+    served: bool
+    """Whether it got the sidecar, as far as can be told."""
+    finding: Finding | None = None
+    """Why not; or, beside a sidecar that cannot be told, what was in the way."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,11 @@ class Observed:
     deployment: Manifest | None = None
     pods: Sequence[Manifest] = ()
     certificates: Certificates | None = None
+    injection: Manifest | None = None
+    """What runner pods get, as rendered now; None where it could not be, or is not to be changed."""
+    confinement: Confinement | None = None
+    trial: Trial | None = None
+    """How a trial pod fared; None where none was tried."""
     problem: Problem | None = None
     waiting_for: str | None = None
     """What is in the way and will go by itself, in a sentence."""
@@ -45,12 +62,20 @@ class Verdict:
 
 def status_for(builder: BuildKitBuilder, observed: Observed, previous: Status, now: datetime) -> Status:
     """Return the builder's whole status; `previous` gives the times of conditions that have not changed."""
-    return _status(builder.metadata.generation, judge(builder, observed), _facts(builder, observed), previous, now)
+    facts = _facts_of_shared if builder.spec.mode is Mode.SHARED else _facts_of_sidecar
+    verdict = judge(builder, observed)
+    return _status(builder.metadata.generation, verdict, facts(builder, observed, previous), previous, now)
 
 
 def status_for_unreadable(generation: int, problem: Problem, previous: Status, now: datetime) -> Status:
     """Return the status of a builder whose spec does not fit this version of the operator."""
-    return _status(generation, _stalled(problem), {}, previous, now)
+    kept = {"injection": previous["injection"]} if "injection" in previous else {}
+    return _status(generation, _stalled(problem), kept, previous, now)
+
+
+def differs_in_counts_only(status: Status, previous: Status) -> bool:
+    """Tell whether only the numbers of runner pods have changed, which need not be told at once."""
+    return status != previous and {**status, "pods": None} == {**previous, "pods": None} and "pods" in previous
 
 
 def judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
@@ -58,7 +83,7 @@ def judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     if observed.problem is not None:
         verdict = _stalled(observed.problem)
     elif builder.spec.mode is Mode.SIDECAR:
-        verdict = _stalled(_NO_SIDECAR)
+        verdict = _judge_sidecar(builder, observed)
     else:
         verdict = _judge_shared(builder, observed)
     if builder.spec.suspend:
@@ -67,14 +92,46 @@ def judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     return verdict
 
 
-_NO_SIDECAR = Problem(
-    Reason.SIDECAR_NOT_AVAILABLE,
-    "Mode Sidecar is not available yet: this version of the operator does not inject. Use mode Shared until it does.",
-)
-
-
 def _stalled(problem: Problem) -> Verdict:
     return Verdict(ready=False, reason=problem.reason, message=problem.message, stalled=True)
+
+
+def _judge_sidecar(builder: BuildKitBuilder, observed: Observed) -> Verdict:
+    """Return the verdict on injection: there need be no pod for it to be ready, and one sick pod is not all of them."""
+    if observed.trial is None:
+        message = "What runner pods get is rendered; it is tried out next."
+        return Verdict(ready=False, reason=Reason.PROGRESSING, message=message, reconciling=message)
+    in_the_way = observed.trial.finding
+    if not observed.trial.served and in_the_way is not None:
+        return _failing(in_the_way)
+    finding = runners.diagnose(observed.pods)
+    if finding is not None and not runners.counts(observed.pods)["ready"]:
+        return _failing(finding)
+    name = builder.metadata.name
+    message = f"Pods of this namespace with the label {names.BUILDER_LABEL}={name} get a daemon of their own."
+    remarks = [remark.message for remark in (in_the_way, finding) if remark is not None]
+    message = " ".join([message + _confinement_caveat(observed.confinement), *remarks])
+    return Verdict(ready=True, reason=Reason.AVAILABLE, message=message)
+
+
+def _confinement_caveat(confinement: Confinement | None) -> str:
+    if confinement is None or not confinement.user_namespace or confinement.process_sandbox:
+        return ""
+    return (
+        " Build steps can see the daemon's processes, as the namespace enforces Pod Security by rules older than "
+        f"Kubernetes 1.{UNMASKED_PROC_MINOR}'s: raise pod-security.kubernetes.io/enforce-version to hide them."
+    )
+
+
+def _failing(finding: Finding) -> Verdict:
+    reconciling = None if finding.needs_somebody else finding.message
+    return Verdict(
+        ready=False,
+        reason=finding.reason,
+        message=finding.message,
+        reconciling=reconciling,
+        stalled=finding.needs_somebody,
+    )
 
 
 def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
@@ -90,7 +147,7 @@ def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
         message = "Scaled to zero: no daemon runs until spec.shared.replicas is raised."
         return Verdict(ready=False, reason=Reason.SCALED_TO_ZERO, message=message)
     if counts.settled(wanted):
-        return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"{count}{_caveat(builder)}")
+        return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"{count}{_caveats(builder, observed)}")
     return _unsettled(counts, count, diagnose(deployment, observed.pods))
 
 
@@ -100,22 +157,16 @@ def _unsettled(counts: _Counts, count: str, finding: Finding | None) -> Verdict:
         going_on = f"{count} {finding.message}" if finding else f"{count} {counts.updated} up to date."
         return Verdict(ready=True, reason=Reason.AVAILABLE, message=going_on, reconciling=going_on)
     if finding is not None:
-        reconciling = None if finding.needs_somebody else finding.message
-        return Verdict(
-            ready=False,
-            reason=finding.reason,
-            message=finding.message,
-            reconciling=reconciling,
-            stalled=finding.needs_somebody,
-        )
+        return _failing(finding)
     message = f"{count} Waiting for the daemon to answer."
     return Verdict(ready=False, reason=Reason.PROGRESSING, message=message, reconciling=message)
 
 
-def _caveat(builder: BuildKitBuilder) -> str:
+def _caveats(builder: BuildKitBuilder, observed: Observed) -> str:
+    caveat = _confinement_caveat(observed.confinement)
     if builder.shared.tls.mode is TLSMode.DISABLED:
-        return " TLS is disabled: whoever reaches the port can build, and build steps can drive the daemon."
-    return ""
+        caveat += " TLS is disabled: whoever reaches the port can build, and build steps can drive the daemon."
+    return caveat
 
 
 @dataclass(frozen=True)
@@ -174,10 +225,23 @@ def _condition(kind: ConditionType, status: str, reason: Reason, message: str) -
     return {"type": kind.value, "status": status, "reason": reason.value, "message": message}
 
 
-def _facts(builder: BuildKitBuilder, observed: Observed) -> Status:
-    """Return the fields beside the conditions: what exists and how to reach it."""
+def _facts_of_sidecar(_builder: BuildKitBuilder, observed: Observed, previous: Status) -> Status:
+    """Return what runner pods get and how many have it; what they get stays as it was while it cannot be rendered."""
+    injection = observed.injection or previous.get("injection")
+    if injection is None:
+        return {}
+    return {
+        "endpoint": paths.SOCKET,
+        "image": injection["initContainers"][0]["image"],
+        "pods": runners.counts(observed.pods),
+        "injection": injection,
+    }
+
+
+def _facts_of_shared(builder: BuildKitBuilder, observed: Observed, _previous: Status) -> Status:
+    """Return which objects exist and how to reach the daemon."""
     deployment = observed.deployment
-    if deployment is None or builder.spec.mode is not Mode.SHARED:
+    if deployment is None:
         return {}
     counts = _Counts.of(deployment)
     facts: Status = {

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from tests.api.container import Container
 from tests.cluster.controlplane import PROGRAMS, ControlPlane, program
 
 CRDS: Final = Path(__file__).parents[2] / "crds"
@@ -62,3 +63,10 @@ def start_control_plane() -> Iterator[Callable[..., ControlPlane]]:
             return control_plane
 
         yield start
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Container]:
+    made = Container(tmp_path)
+    yield made
+    made.end()

@@ -3,88 +3,13 @@
 import os
 import signal
 import stat
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Final
 
 import pytest
 
-from buildkit_operator.desired.scripts import SCRIPTS
-
-SECONDS: Final = 10
-"""Nothing here should take that long."""
+from tests.api.container import Container, wait_for
 
 OTEL = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317", "OTEL_SERVICE_NAME": "buildkitd"}
-
-
-class Container:
-    """A directory that looks to the scripts like the container: programs, a volume, and the socket's directory."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.volume = folder / "volume"
-        self.root = self.volume / "root"
-        self.socket = folder / "buildkitd.sock"
-        self.processes: list[subprocess.Popen[str]] = []
-        self.volume.mkdir()
-        (folder / "bin").mkdir()
-        for name, text in SCRIPTS.items():
-            (folder / name).write_text(text)
-
-    def install(self, program: str, body: str) -> None:
-        """Put a shell script in the place of a program; `$HERE` is the container's directory."""
-        path = self.folder / "bin" / program
-        path.write_text(f"#!/bin/sh\nHERE={self.folder}\n{body}\n")
-        path.chmod(0o755)
-
-    def start(self, script: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start a script as the container's first process would be."""
-        process = subprocess.Popen(
-            ["/bin/sh", str(self.folder / script), *arguments],
-            env={
-                "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
-                "BUILDKIT_HOST": f"unix://{self.socket}",
-                **environment,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.processes.append(process)
-        return process
-
-    def end(self) -> None:
-        """Kill what a failed test left running: each script leads a group of its own."""
-        for process in self.processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-
-    def run_daemon(self, **environment: str) -> subprocess.Popen[str]:
-        return self.start("run.sh", "buildkitd.toml", str(self.root), **environment)
-
-    def run(self, script: str, *arguments: str, **environment: str) -> tuple[int, str]:
-        """Run a script to its end and return its exit status and what it printed."""
-        process = self.start(script, *arguments, **environment)
-        output, _ = process.communicate(timeout=SECONDS)
-        return process.returncode, output
-
-
-@pytest.fixture
-def container(tmp_path: Path) -> Iterator[Container]:
-    made = Container(tmp_path)
-    yield made
-    made.end()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 DAEMON_THAT_ENDS_WITH_1_ON_TERM = """
@@ -99,11 +24,11 @@ while :; do sleep 0.02; done
 
 def test_a_stop_ends_with_0_whatever_the_daemon_ends_with(container: Container) -> None:
     container.install("rootlesskit", DAEMON_THAT_ENDS_WITH_1_ON_TERM)
-    process = container.run_daemon()
+    process = container.start_daemon()
     wait_for((container.folder / "started").exists)
 
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=SECONDS)
+    process.communicate(timeout=10)
 
     assert process.returncode == 0
     assert (container.folder / "stopped").exists()
@@ -114,11 +39,11 @@ def test_a_stop_waits_for_a_daemon_that_takes_its_time(container: Container) -> 
         "rootlesskit",
         "trap 'sleep 0.2; touch $HERE/stopped; exit 0' TERM\ntouch $HERE/started\nwhile :; do sleep 0.02; done",
     )
-    process = container.run_daemon()
+    process = container.start_daemon()
     wait_for((container.folder / "started").exists)
 
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=SECONDS)
+    process.communicate(timeout=10)
 
     assert (container.folder / "stopped").exists()
 
@@ -127,32 +52,32 @@ def test_a_stop_waits_for_a_daemon_that_takes_its_time(container: Container) -> 
 def test_a_crash_ends_with_the_daemons_code(container: Container, code: int) -> None:
     container.install("rootlesskit", f"exit {code}")
 
-    assert container.run("run.sh", "buildkitd.toml", str(container.root))[0] == code
+    assert container.run_daemon()[0] == code
 
 
 def test_a_daemon_that_is_killed_counts_as_a_crash(container: Container) -> None:
     container.install("rootlesskit", "kill -KILL $$")
 
-    assert container.run("run.sh", "buildkitd.toml", str(container.root))[0] == 128 + signal.SIGKILL
+    assert container.run_daemon()[0] == 128 + signal.SIGKILL
 
 
 def test_the_daemon_is_given_its_configuration(container: Container) -> None:
     container.install("rootlesskit", 'echo "$@"')
 
-    assert container.run("run.sh", "buildkitd.toml", str(container.root)) == (0, "buildkitd --config buildkitd.toml\n")
+    assert container.run_daemon() == (0, "buildkitd --config buildkitd.toml\n")
 
 
 def test_the_daemons_log_is_the_containers(container: Container) -> None:
     container.install("rootlesskit", "echo out; echo err >&2; exit 3")
 
-    assert container.run("run.sh", "buildkitd.toml", str(container.root)) == (3, "out\nerr\n")
+    assert container.run_daemon() == (3, "out\nerr\n")
 
 
 def test_the_root_is_private_and_without_setgid_in_a_volume_that_has_it(container: Container) -> None:
     container.volume.chmod(0o2775)
     container.install("rootlesskit", "exit 0")
 
-    container.run("run.sh", "buildkitd.toml", str(container.root))
+    container.run_daemon()
 
     assert stat.S_IMODE(container.root.stat().st_mode) == 0o700
     assert container.root.stat().st_gid == os.getgid()
@@ -164,7 +89,7 @@ def test_a_root_from_before_is_kept_and_made_private_again(container: Container)
     container.root.chmod(0o2777)
     container.install("rootlesskit", "exit 0")
 
-    container.run("run.sh", "buildkitd.toml", str(container.root))
+    container.run_daemon()
 
     assert stat.S_IMODE(container.root.stat().st_mode) == 0o700
     assert (container.root / "cache").read_text() == "layers"
@@ -174,7 +99,7 @@ def test_a_socket_of_the_daemon_before_is_gone_when_the_next_starts(container: C
     container.socket.touch()
     container.install("rootlesskit", f"test -e {container.socket} && exit 9; exit 0")
 
-    assert container.run("run.sh", "buildkitd.toml", str(container.root))[0] == 0
+    assert container.run_daemon()[0] == 0
 
 
 # ready.sh
@@ -281,6 +206,6 @@ def test_buildctl_sees_nothing_of_the_daemons_tracing(
 def test_the_daemon_keeps_its_tracing(container: Container) -> None:
     container.install("rootlesskit", "env")
 
-    _, output = container.run("run.sh", "buildkitd.toml", str(container.root), **OTEL)
+    _, output = container.run_daemon(**OTEL)
 
     assert "OTEL_SERVICE_NAME=buildkitd" in output

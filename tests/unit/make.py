@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.desired import needs_certificates
+from buildkit_operator.desired import Platform, children, injection, needs_certificates
 from buildkit_operator.desired.certificates import Certificates, KeyPair
+from buildkit_operator.desired.isolation import PodSecurity, confine
 
 Manifest = dict[str, Any]
 
@@ -39,6 +40,18 @@ def make_builder(name: str = "demo", *, generation: int = 1, **spec: Any) -> Bui
 def fake_certificates(builder: BuildKitBuilder) -> Certificates | None:
     """Return fake certificates for a builder that needs any."""
     return FAKE_CERTIFICATES if needs_certificates(builder) else None
+
+
+def children_of(
+    builder: BuildKitBuilder, certificates: Certificates | None = None, enforced: PodSecurity | None = None
+) -> list[Manifest]:
+    """Return a builder's objects in a namespace that enforces nothing, or this."""
+    return children(builder, Platform(), certificates, confine(builder.spec, enforced or PodSecurity()))
+
+
+def injection_of(builder: BuildKitBuilder, enforced: PodSecurity | None = None) -> Manifest:
+    """Return what a Sidecar builder's runner pods get in a namespace that enforces nothing, or this."""
+    return injection.render(builder, Platform().default_image, confine(builder.spec, enforced or PodSecurity()))
 
 
 def changed(spec: Manifest, path: str, value: Any) -> Manifest:

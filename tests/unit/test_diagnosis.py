@@ -180,7 +180,7 @@ def test_another_crash_gives_the_cause_and_where_to_read_on() -> None:
     assert finding.reason is Reason.CRASH_LOOP
     assert finding.message == (
         "The daemon in pod one ended with exit code 1: buildkitd: failed to read certificate. "
-        "All of it: kubectl logs --previous -n ci one"
+        "All of it: kubectl logs --previous -n ci one -c buildkitd"
     )
     assert not finding.needs_somebody
 

@@ -6,15 +6,14 @@ from typing import Any
 import pytest
 
 from buildkit_operator.control.diff import is_applied, is_within, stamped
-from buildkit_operator.desired import Platform, children
-from tests.unit.make import Manifest, changed, fake_certificates, make_builder
+from tests.unit.make import Manifest, changed, children_of, fake_certificates, make_builder
 
 
 def deployment() -> Manifest:
     builder = make_builder(
         env=[{"name": "A", "value": "1"}, {"name": "B", "value": ""}], resources={"limits": {"memory": "1.5Gi"}}
     )
-    return children(builder, Platform(), fake_certificates(builder))[-1]
+    return children_of(builder, fake_certificates(builder))[-1]
 
 
 def as_stored(manifest: Manifest) -> Manifest:

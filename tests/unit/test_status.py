@@ -132,12 +132,6 @@ def test_a_problem_stalls_whatever_the_daemons_do() -> None:
     assert verdict.message == "spec.daemon.toml has the key x."
 
 
-def test_a_sidecar_is_not_available_yet() -> None:
-    verdict = judge(make_builder(mode="Sidecar"), Observed())
-
-    assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.SIDECAR_NOT_AVAILABLE, True)
-
-
 def test_a_suspended_builder_says_how_it_is_doing() -> None:
     verdict = judge(make_builder(suspend=True), Observed(make_deployment(total=1, ready=1)))
 

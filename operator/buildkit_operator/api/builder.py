@@ -136,8 +136,8 @@ class EnvVar(Model):
             pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$",
             json_schema_extra=rules(
                 rule(
-                    "!(self in ['BUILDKIT_HOST', 'HOME', 'USER', 'XDG_RUNTIME_DIR', 'TMPDIR'])",
-                    "BUILDKIT_HOST, HOME, USER, XDG_RUNTIME_DIR and TMPDIR are set by the operator",
+                    "!(self in ['BUILDKIT_HOST', 'BUILDX_CONTAINERS', 'HOME', 'USER', 'XDG_RUNTIME_DIR', 'TMPDIR'])",
+                    "BUILDKIT_HOST, BUILDX_CONTAINERS, HOME, USER, XDG_RUNTIME_DIR, TMPDIR are set by the operator",
                 )
             ),
         ),

@@ -25,9 +25,11 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     INVALID_TOML = "InvalidToml"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  no password
-    SIDECAR_NOT_AVAILABLE = "SidecarNotAvailable"
+    CLAIM_NOT_FOUND = "ClaimNotFound"
     NAME_CONFLICT = "NameConflict"
     REJECTED = "Rejected"
+    # no pod gets the sidecar
+    INJECTION_NOT_SERVED = "InjectionNotServed"
     # pods cannot be made or cannot start
     POD_SECURITY_DENIED = "PodSecurityDenied"
     PODS_REFUSED = "PodsRefused"

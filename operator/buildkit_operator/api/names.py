@@ -37,6 +37,9 @@ CONTAINERS_ANNOTATION: Final = f"{GROUP}/containers"
 NOT_INJECTED_ANNOTATION: Final = f"{GROUP}/not-injected"
 """On a runner pod: why it got nothing, in a sentence."""
 
+ENGINE_SIGNS: Final = ("Policy 'buildkit-operator", "policy 'buildkit-operator", f'.{GROUP}" denied', f'.{GROUP}":')
+"""How the API server names our admission policies and webhooks when one of them refuses a pod or cannot be asked."""
+
 APPLIED_HASH: Final = f"{GROUP}/applied-hash"
 """Annotation on a child: digest of what was last applied, so that an unchanged child needs no write."""
 

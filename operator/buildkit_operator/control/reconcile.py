@@ -6,13 +6,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from pydantic import ValidationError
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.builder import BuildKitBuilder, Isolation, Mode
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
 from buildkit_operator.control import certificates as keeper
 from buildkit_operator.control.cache import owned_by
@@ -20,23 +21,39 @@ from buildkit_operator.control.census import Census
 from buildkit_operator.control.context import Context, Key, Reconcile
 from buildkit_operator.control.diff import is_applied, stamped
 from buildkit_operator.control.kinds import BUILDERS
+from buildkit_operator.control.pacer import Pacer
 from buildkit_operator.control.secrets import Secrets
-from buildkit_operator.desired import Platform, children, needs_certificates
+from buildkit_operator.control.surroundings import Surroundings
+from buildkit_operator.control.trials import Trials
+from buildkit_operator.desired import Platform, children, injection, needs_certificates
 from buildkit_operator.desired.certificates import Certificates, Lifetimes
 from buildkit_operator.desired.container import (
     DEFAULT_IMAGE,
     REGISTRY_AUTHORITY_KEY,
     registry_authority_secrets,
 )
+from buildkit_operator.desired.isolation import PodSecurity, confine
+from buildkit_operator.diagnosis import diagnose_namespace
 from buildkit_operator.kube import errors
-from buildkit_operator.kube.resources import DEPLOYMENT, POD, SECRET, Manifest, Resource
-from buildkit_operator.status import Observed, Status, status_for, status_for_unreadable
+from buildkit_operator.kube.resources import DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, POD, SECRET, Manifest, Resource
+from buildkit_operator.runners import is_runner
+from buildkit_operator.status import (
+    Observed,
+    Status,
+    Trial,
+    differs_in_counts_only,
+    status_for,
+    status_for_unreadable,
+)
 
 RECHECK_SECONDS: Final = 10.0
 """How soon a builder with a problem is looked at again: what mends it may be an object that is not watched."""
 
 LEFTOVER_SECONDS: Final = 1.0
 """How soon after an object of a deleted builder was in the way."""
+
+COUNT_SECONDS: Final = 5.0
+"""How often numbers of runner pods alone are written anew: a busy CI starts and ends several pods a second."""
 
 Clock = Callable[[], datetime]
 
@@ -64,6 +81,9 @@ class BuilderReconcile:
         self._secrets = Secrets(context.client, time.monotonic, settings.resync_seconds)
         self._platform = Platform(settings.buildkit_image or DEFAULT_IMAGE, settings.cluster_domain)
         self._lifetimes = Lifetimes()
+        self._surroundings = Surroundings(context.client, time.monotonic, settings.resync_seconds)
+        self._trials = Trials(context.client, time.monotonic, settings.resync_seconds, self._platform.default_image)
+        self._counted = Pacer(COUNT_SECONDS, time.monotonic)
 
     async def __call__(self, key: Key) -> float | None:
         """Reconcile one builder and return the seconds until it wants to be looked at again, if it does.
@@ -72,21 +92,32 @@ class BuilderReconcile:
         """
         resource = self._context.cache.get(BUILDERS.primary, *key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
+            self._trials.forget(*key)
+            self._counted.forget(key)
             return None
+        previous: Status = resource.get("status", {})
         try:
             builder = BuildKitBuilder.model_validate(resource)
         except ValidationError as error:
             await self._refuse(resource, error)
             return None
-        observed = await (self._look(builder) if builder.spec.suspend else self._bring_about(builder))
-        await self._report(resource, status_for(builder, observed, resource.get("status", {}), self._clock()))
-        return next_look(builder, observed, self._clock())
+        if builder.spec.suspend:
+            observed = await self._look(builder, previous)
+        else:
+            observed = await self._bring_about(builder, previous)
+        status = status_for(builder, observed, previous, self._clock())
+        if differs_in_counts_only(status, previous) and (pause := self._counted.pause(key)):
+            return pause
+        await self._report(resource, status)
+        return next_look(builder, observed, self._clock(), self._trials.pause(builder))
 
-    async def _bring_about(self, builder: BuildKitBuilder) -> Observed:
+    async def _bring_about(self, builder: BuildKitBuilder, previous: Status) -> Observed:
         """Make the builder's objects what they should be; a problem leaves them as they are."""
         certificates = await self._certificates(builder)
+        enforced = await self._enforced(builder)
+        confinement = confine(builder.spec, enforced)
         try:
-            wanted = children(builder, self._platform, certificates)
+            wanted = children(builder, self._platform, certificates, confinement)
             await self._check_references(builder)
             await self._apply_all(builder, wanted)
             await self._prune(builder, wanted)
@@ -95,11 +126,32 @@ class BuilderReconcile:
         except Problem as problem:
             # Certificates that were made just now may not have been stored.
             return self._observed(builder, await self._stored_certificates(builder), problem)
-        return self._observed(builder, certificates, None)
+        observed = replace(self._observed(builder, certificates, None), confinement=confinement)
+        if builder.spec.mode is Mode.SHARED:
+            return observed
+        rendered = injection.render(builder, self._platform.default_image, confinement)
+        refused = diagnose_namespace(builder, enforced, confinement)
+        trial = Trial(served=False, finding=refused) if refused else await self._trial(builder, rendered, previous)
+        return replace(observed, injection=rendered, trial=trial)
 
-    async def _look(self, builder: BuildKitBuilder) -> Observed:
+    async def _look(self, builder: BuildKitBuilder, previous: Status) -> Observed:
         """See how a suspended builder is doing and change nothing."""
-        return self._observed(builder, await self._stored_certificates(builder), None)
+        observed = self._observed(builder, await self._stored_certificates(builder), None)
+        if builder.spec.mode is Mode.SHARED or "injection" not in previous:
+            return observed
+        return replace(observed, trial=await self._trial(builder, previous["injection"], previous))
+
+    async def _trial(self, builder: BuildKitBuilder, rendered: Manifest, previous: Status) -> Trial | None:
+        """Try a runner pod, once the engine can know what it gets."""
+        if previous.get("injection") != rendered:
+            return None
+        return await self._trials.of(builder, rendered, served_before=_ready(previous).get("status") == "True")
+
+    async def _enforced(self, builder: BuildKitBuilder) -> PodSecurity:
+        """Return what Pod Security enforces, where that makes a difference to what is made or said."""
+        if builder.spec.mode is Mode.SHARED and builder.spec.isolation is Isolation.ROOTLESS:
+            return PodSecurity()
+        return await self._surroundings.pod_security(builder.metadata.namespace)
 
     def _observed(
         self, builder: BuildKitBuilder, certificates: Certificates | None, problem: Problem | None
@@ -108,7 +160,9 @@ class BuilderReconcile:
         deployment = self._context.cache.get(DEPLOYMENT, key[0], names.daemon(key[1]))
         if deployment is not None and not owned_by(deployment, builder.metadata.uid):
             deployment = None
-        return Observed(deployment, self._context.cache.children(key, POD), certificates, problem)
+        is_shared = builder.spec.mode is Mode.SHARED
+        pods = [pod for pod in self._context.cache.children(key, POD) if is_runner(pod) is not is_shared]
+        return Observed(deployment, pods, certificates, problem=problem)
 
     async def _certificates(self, builder: BuildKitBuilder) -> Certificates | None:
         if not needs_certificates(builder):
@@ -131,6 +185,18 @@ class BuilderReconcile:
                 Reason.SECRET_NOT_FOUND,
                 f"Secret {name}, which spec.daemon.registries names as caSecretName, {lack}. "
                 f"Create it with the registry's certificate authorities, PEM, under the key {REGISTRY_AUTHORITY_KEY}.",
+            )
+
+        if builder.injection.local_cache is not None:
+            await self._check_claim(builder, builder.injection.local_cache.claim_name)
+
+    async def _check_claim(self, builder: BuildKitBuilder, name: str) -> None:
+        namespace = builder.metadata.namespace
+        if await self._context.client.get(PERSISTENT_VOLUME_CLAIM, namespace, name, metadata_only=True) is None:
+            raise Problem(
+                Reason.CLAIM_NOT_FOUND,
+                f"PersistentVolumeClaim {name}, which spec.injection.localCache names, is missing in namespace "
+                f"{namespace}, and no pod with it could start. Create it, ReadWriteMany if jobs run on several nodes.",
             )
 
     async def _apply_all(self, builder: BuildKitBuilder, wanted: Sequence[Manifest]) -> None:
@@ -243,7 +309,9 @@ class BuilderReconcile:
         )
 
 
-def next_look(builder: BuildKitBuilder, observed: Observed, now: datetime) -> float | None:
+def next_look(
+    builder: BuildKitBuilder, observed: Observed, now: datetime, until_trial: float | None = None
+) -> float | None:
     """Return the seconds after which a builder is to be looked at without an event, or None for never."""
     if builder.spec.suspend:
         return None  # nothing would be done, not even about a certificate that is due
@@ -253,7 +321,18 @@ def next_look(builder: BuildKitBuilder, observed: Observed, now: datetime) -> fl
         return RECHECK_SECONDS
     if observed.certificates is not None:
         return max(0.0, (observed.certificates.renewal - now).total_seconds())
+    if builder.spec.mode is Mode.SIDECAR:
+        return _until_sidecar_is_served(observed.trial, until_trial)
     return None
+
+
+def _until_sidecar_is_served(trial: Trial | None, until_trial: float | None) -> float | None:
+    if trial is not None and trial.served:
+        return None
+    if until_trial is not None:
+        return until_trial
+    # What is rendered was written just now and is to be tried; or the namespace is in the way, which is not watched.
+    return 0.0 if trial is None else RECHECK_SECONDS
 
 
 _CALM: Final = frozenset({Reason.PROGRESSING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})

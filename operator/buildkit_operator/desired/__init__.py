@@ -8,6 +8,7 @@ from buildkit_operator.api.builder import BuildKitBuilder, Mode, TLSMode
 from buildkit_operator.desired import buildkitd_toml, network, workload
 from buildkit_operator.desired.certificates import Certificates, secrets
 from buildkit_operator.desired.container import DEFAULT_IMAGE
+from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest
 
 
@@ -24,15 +25,17 @@ def needs_certificates(builder: BuildKitBuilder) -> bool:
     return builder.spec.mode is Mode.SHARED and builder.shared.tls.mode is TLSMode.SELF_SIGNED
 
 
-def children(builder: BuildKitBuilder, platform: Platform, certificates: Certificates | None) -> list[Manifest]:
-    """Return the objects that should exist for a builder, the workload that needs all the others last.
+def children(
+    builder: BuildKitBuilder, platform: Platform, certificates: Certificates | None, confinement: Confinement
+) -> list[Manifest]:
+    """Return the objects that should exist for a builder, what needs all the others last.
 
     Raises Problem when the spec asks for something that cannot be.
     """
-    if builder.spec.mode is not Mode.SHARED:
-        return []
-    toml = buildkitd_toml.render(builder)
-    config = workload.config_map(builder, toml)
+    toml = buildkitd_toml.render(builder, process_sandbox=confinement.process_sandbox)
+    config = workload.config_map(builder, toml, confinement)
+    if builder.spec.mode is Mode.SIDECAR:
+        return [config]
     read_at_start = [config["data"], _public(certificates)]
     return [
         workload.service_account(builder),
@@ -40,7 +43,7 @@ def children(builder: BuildKitBuilder, platform: Platform, certificates: Certifi
         config,
         network.service(builder),
         workload.disruption_budget(builder),
-        workload.deployment(builder, platform.default_image, read_at_start),
+        workload.deployment(builder, platform.default_image, confinement, read_at_start),
     ]
 
 

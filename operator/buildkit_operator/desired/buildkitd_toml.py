@@ -17,20 +17,22 @@ from buildkit_operator.desired import paths
 Config = dict[str, Any]
 
 
-def render(builder: BuildKitBuilder) -> str:
+def render(builder: BuildKitBuilder, *, process_sandbox: bool) -> str:
     """Return buildkitd.toml for a builder.
 
     Raises Problem when the raw part is no TOML, or has a key that buildkitd would pass over or that is not the user's.
     """
     try:
-        return tomli_w.dumps(_merge(_from_fields(builder), _from_user(builder.spec.daemon.toml or "")))
+        return tomli_w.dumps(
+            _merge(_from_fields(builder, process_sandbox=process_sandbox), _from_user(builder.spec.daemon.toml or ""))
+        )
     except RecursionError:
         raise Problem(Reason.INVALID_TOML, "spec.daemon.toml is nested too deeply.") from None
 
 
-def _from_fields(builder: BuildKitBuilder) -> Config:
+def _from_fields(builder: BuildKitBuilder, *, process_sandbox: bool) -> Config:
     daemon = builder.spec.daemon
-    oci: Config = {"enabled": True, "noProcessSandbox": True, "gc": True}
+    oci: Config = {"enabled": True, "noProcessSandbox": not process_sandbox, "gc": True}
     if daemon.max_parallelism is not None:
         oci["max-parallelism"] = daemon.max_parallelism
     oci["gcpolicy"] = _garbage_collection(daemon.garbage_collection, builder.spec.cache.size)

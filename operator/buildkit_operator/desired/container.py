@@ -8,14 +8,21 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, EnvVar, Mode, Resources, TLSMode
 from buildkit_operator.desired import paths
+from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest
 
 DEFAULT_IMAGE: Final = "docker.io/moby/buildkit:v0.34.2-rootless"
 """The release that the operator is tested with."""
 
 CONTAINER: Final = "buildkitd"
+CONFIG_VOLUME: Final = "buildkit-config"
+SOCKET_VOLUME: Final = "buildkit-socket"
+STATE_VOLUME: Final = "buildkit-state"
 UID: Final = 1000
 """User and group of the daemon in BuildKit's rootless images."""
+
+SUBORDINATE_IDS_KEY: Final = "subordinate-ids"
+"""Where the daemon's ConfigMap has what is mounted as /etc/subuid and /etc/subgid."""
 
 REGISTRY_AUTHORITY_KEY: Final = "ca.crt"
 """Where a Secret that a registry's caSecretName names has its certificate authorities."""
@@ -32,45 +39,49 @@ class DaemonContainer:
     volumes: list[Manifest]
 
 
-def daemon_container(builder: BuildKitBuilder, default_image: str) -> DaemonContainer:
+def daemon_container(builder: BuildKitBuilder, default_image: str, confinement: Confinement) -> DaemonContainer:
     """Return the daemon's container and its volumes.
 
     It is never privileged, and never says allowPrivilegeEscalation: false, under which newuidmap fails and the daemon
     cannot start (moby/buildkit#1671).
     """
-    mounted = _volumes(builder)
     spec = builder.spec
+    mounted = _volumes(builder, confinement)
+    is_shared = spec.mode is Mode.SHARED
     container: Manifest = {
         "name": CONTAINER,
         "image": spec.image or default_image,
         "imagePullPolicy": spec.image_pull_policy.value,
-        "command": _script("run.sh", paths.TOML, paths.ROOT),
-        "env": [{"name": "BUILDKIT_HOST", "value": paths.SOCKET}, *(_env(variable) for variable in spec.env)],
+        "command": script("run.sh", "once" if is_shared else "always", paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY),
+        "env": [
+            {"name": "BUILDKIT_HOST", "value": paths.SOCKET},
+            *_served_containers(builder),
+            *(_env(variable) for variable in spec.env),
+        ],
         "resources": _resources(spec.resources),
         "securityContext": {
             "runAsUser": UID,
             "runAsGroup": UID,
             "runAsNonRoot": True,
-            "seccompProfile": {"type": "Unconfined"},
-            "appArmorProfile": {"type": "Unconfined"},
+            **confinement.security_context,
         },
         # The last lines of its log say why a daemon could not start, without a right to read logs.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": volume["name"], "mountPath": path, **more} for volume, path, more in mounted],
     }
-    if spec.mode is Mode.SHARED:
+    if is_shared:
         container |= _serving(builder)
-    return DaemonContainer(container, [volume for volume, _, _ in mounted])
+    return DaemonContainer(container, list({volume["name"]: volume for volume, _, _ in mounted}.values()))
 
 
 def _serving(builder: BuildKitBuilder) -> Manifest:
     """Return what a daemon needs that others connect to: its port, probes and a stop that waits for builds."""
-    ready = {"exec": {"command": _script("ready.sh")}}
+    ready = {"exec": {"command": script("ready.sh")}}
     return {
         "ports": [{"name": "buildkit", "containerPort": builder.shared.port, "protocol": "TCP"}],
         # The script itself waits, so the pod is ready when the daemon is and not at the next round of a probe.
         "startupProbe": {
-            "exec": {"command": _script("ready.sh", str(START_SECONDS))},
+            "exec": {"command": script("ready.sh", str(START_SECONDS))},
             "timeoutSeconds": START_SECONDS + 10,
             "failureThreshold": 1,
             "periodSeconds": 1,
@@ -78,12 +89,21 @@ def _serving(builder: BuildKitBuilder) -> Manifest:
         # No liveness probe: garbage collection blocks the daemon (moby/buildkit#3871), and a restart loses builds.
         "readinessProbe": {**ready, "timeoutSeconds": 30, "periodSeconds": 10, "failureThreshold": 3},
         "lifecycle": {
-            "preStop": {"exec": {"command": _script("drain.sh", str(builder.shared.drain_timeout_seconds))}},
+            "preStop": {"exec": {"command": script("drain.sh", str(builder.shared.drain_timeout_seconds))}},
         },
     }
 
 
-def _script(name: str, *arguments: str) -> list[str]:
+def _served_containers(builder: BuildKitBuilder) -> list[Manifest]:
+    """Return the variable that tells run.sh which of the job's containers want to use buildx: the engine noted it."""
+    if builder.spec.mode is Mode.SHARED or not builder.injection.buildx:
+        return []
+    field = {"fieldPath": f"metadata.annotations['{names.CONTAINERS_ANNOTATION}']"}
+    return [{"name": "BUILDX_CONTAINERS", "valueFrom": {"fieldRef": field}}]
+
+
+def script(name: str, *arguments: str) -> list[str]:
+    """Return the command that runs one of our scripts."""
     return ["/bin/sh", f"{paths.CONFIG_DIRECTORY}/{name}", *arguments]
 
 
@@ -97,15 +117,22 @@ def _resources(resources: Resources) -> Manifest:
     return resources.model_dump(by_alias=True, exclude_none=True)
 
 
-def _volumes(builder: BuildKitBuilder) -> list[tuple[Manifest, str, Manifest]]:
+def _volumes(builder: BuildKitBuilder, confinement: Confinement) -> list[tuple[Manifest, str, Manifest]]:
     """Return each volume with the path it is mounted at and what else its mount says."""
     read_only: Manifest = {"readOnly": True}
     name = builder.metadata.name
+    config: Manifest = {"name": CONFIG_VOLUME, "configMap": {"name": names.daemon(name)}}
     volumes: list[tuple[Manifest, str, Manifest]] = [
-        ({"name": "buildkit-config", "configMap": {"name": names.daemon(name)}}, paths.CONFIG_DIRECTORY, read_only),
-        ({"name": "buildkit-socket", "emptyDir": {}}, paths.SOCKET_DIRECTORY, {}),
-        ({"name": "buildkit-state", "emptyDir": {"sizeLimit": builder.spec.cache.size}}, paths.STATE_DIRECTORY, {}),
+        (config, paths.CONFIG_DIRECTORY, read_only),
+        ({"name": SOCKET_VOLUME, "emptyDir": {}}, paths.SOCKET_DIRECTORY, {}),
+        ({"name": STATE_VOLUME, "emptyDir": {"sizeLimit": builder.spec.cache.size}}, paths.STATE_DIRECTORY, {}),
     ]
+    if confinement.user_namespace:
+        ids = read_only | {"subPath": SUBORDINATE_IDS_KEY}
+        volumes += [(config, "/etc/subuid", ids), (config, "/etc/subgid", ids)]
+    if builder.spec.mode is Mode.SIDECAR:
+        # In the way of the job's own token, which the API server would mount here too.
+        volumes.append(({"name": "buildkit-no-token", "emptyDir": {}}, paths.TOKEN_DIRECTORY, read_only))
     if builder.spec.mode is Mode.SHARED and builder.shared.tls.mode is not TLSMode.DISABLED:
         secret = {"name": "buildkit-tls", "secret": {"secretName": names.server_secret(name)}}
         volumes.append((secret, paths.CERTIFICATE_DIRECTORY, read_only))

@@ -16,6 +16,15 @@ STATE_DIRECTORY: Final = "/home/user/.local/share/buildkit"
 ROOT: Final = f"{STATE_DIRECTORY}/root"
 """The daemon's root, a private directory in the volume: see run.sh."""
 
+NOTES_DIRECTORY: Final = "/tmp"  # noqa: S108  of a container whose only user is the daemon's
+"""Where run.sh tells started.sh how the daemon is doing; in no volume, so that a new container begins anew."""
+
+TERMINATION_LOG: Final = "/dev/termination-log"
+"""The kubelet's default for what a container wants to have said at its end."""
+
+TOKEN_DIRECTORY: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  a path
+"""Where the API server mounts a ServiceAccount's token, unless something is mounted there."""
+
 SOCKET_DIRECTORY: Final = "/run/buildkit"
 """Not the default under /run/user/1000: buildkitd closes that directory to every other uid."""
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, PodOverlay
-from buildkit_operator.desired.container import daemon_container
+from buildkit_operator.desired.container import SUBORDINATE_IDS_KEY, daemon_container
+from buildkit_operator.desired.isolation import SUBORDINATE_IDS, Confinement
 from buildkit_operator.desired.metadata import Manifest, child, digest, labels, selector
 from buildkit_operator.desired.scripts import SCRIPTS
 
@@ -14,9 +15,11 @@ STOP_SECONDS: Final = 30
 """How long a drained daemon may take to end, in seconds."""
 
 
-def config_map(builder: BuildKitBuilder, toml: str) -> Manifest:
+def config_map(builder: BuildKitBuilder, toml: str, confinement: Confinement) -> Manifest:
     """Return the ConfigMap with the daemon's configuration and scripts."""
     data = {"buildkitd.toml": toml, **SCRIPTS}
+    if confinement.user_namespace:
+        data[SUBORDINATE_IDS_KEY] = SUBORDINATE_IDS
     return child(builder, "v1", "ConfigMap", names.daemon(builder.metadata.name), data=data)
 
 
@@ -37,7 +40,9 @@ def disruption_budget(builder: BuildKitBuilder) -> Manifest:
     )
 
 
-def deployment(builder: BuildKitBuilder, default_image: str, start_inputs: object) -> Manifest:
+def deployment(
+    builder: BuildKitBuilder, default_image: str, confinement: Confinement, start_inputs: object
+) -> Manifest:
     """Return the Deployment. A change of start_inputs, what the daemon reads only at its start, rolls it."""
     return child(
         builder,
@@ -50,13 +55,13 @@ def deployment(builder: BuildKitBuilder, default_image: str, start_inputs: objec
             "selector": {"matchLabels": selector(builder)},
             # A new daemon is up before an old one is told to stop.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": _pod_template(builder, default_image, digest(start_inputs)),
+            "template": _pod_template(builder, default_image, confinement, digest(start_inputs)),
         },
     )
 
 
-def _pod_template(builder: BuildKitBuilder, default_image: str, config_hash: str) -> Manifest:
-    daemon = daemon_container(builder, default_image)
+def _pod_template(builder: BuildKitBuilder, default_image: str, confinement: Confinement, config_hash: str) -> Manifest:
+    daemon = daemon_container(builder, default_image, confinement)
     overlay = builder.shared.pod
     spec: Manifest = {
         "serviceAccountName": overlay.service_account_name or names.daemon(builder.metadata.name),
@@ -67,6 +72,8 @@ def _pod_template(builder: BuildKitBuilder, default_image: str, config_hash: str
         "volumes": daemon.volumes,
         **_scheduling(builder, overlay),
     }
+    if confinement.user_namespace:
+        spec["hostUsers"] = False
     if builder.spec.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": secret.name} for secret in builder.spec.image_pull_secrets]
     return {

@@ -24,6 +24,8 @@ _METADATA_LIST: Final = {"Accept": "application/json;as=PartialObjectMetadataLis
 _APPLY: Final = {"Accept": "application/json", "Content-Type": "application/apply-patch+yaml"}
 _NO_VERSION: Final = "1"
 """A resourceVersion that no object has: etcd's first revision is older than every object."""
+_VERSION: Final = Resource("", "", "version", "Info")
+"""No resource: it stands for the request in messages."""
 _SEND: Final = {"Accept": "application/json", "Content-Type": "application/json"}
 
 
@@ -46,9 +48,9 @@ class Client:
         return self._resources[manifest["apiVersion"], manifest["kind"]]
 
     async def get(
-        self, resource: Resource, namespace: str, name: str, *, metadata_only: bool = False
+        self, resource: Resource, namespace: str | None, name: str, *, metadata_only: bool = False
     ) -> Manifest | None:
-        """Read one object; None where there is none."""
+        """Read one object; None where there is none. A kind without namespaces is asked for in none."""
         headers = _METADATA if metadata_only else _JSON
         try:
             return await self._request("GET", resource, resource.path(namespace, name), headers=headers)
@@ -121,6 +123,17 @@ class Client:
         path = resource.path(manifest["metadata"]["namespace"])
         return await self._request("POST", resource, path, query=self._write_query, headers=_SEND, body=manifest)
 
+    async def try_to_create(self, manifest: Manifest) -> Manifest:
+        """Return an object as it would be created, with every default and admission policy applied; nothing is."""
+        resource = self.resource_of(manifest)
+        path, query = resource.path(manifest["metadata"]["namespace"]), {**self._write_query, "dryRun": "All"}
+        return await self._request("POST", resource, path, query=query, headers=_SEND, body=manifest)
+
+    async def server_minor(self) -> int:
+        """Return the server's version of Kubernetes 1: 37 for v1.37.2."""
+        answer = await self._request("GET", _VERSION, "/version", headers=_JSON)
+        return int("".join(filter(str.isdigit, answer["minor"])))
+
     async def replace(self, manifest: Manifest) -> Manifest:
         """Replace an object. Raises Conflict where its resourceVersion is not the manifest's any more."""
         resource, path = self._address(manifest)
@@ -162,7 +175,7 @@ class Client:
 
     def _address(self, manifest: Manifest, subresource: str | None = None) -> tuple[Resource, str]:
         resource, metadata = self.resource_of(manifest), manifest["metadata"]
-        return resource, resource.path(metadata["namespace"], metadata["name"], subresource)
+        return resource, resource.path(metadata.get("namespace"), metadata["name"], subresource)
 
     async def _request(
         self,

@@ -11,7 +11,7 @@ Manifest: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A namespaced kind of the API, and the name its addresses are built with."""
+    """A kind of the API, and the name its addresses are built with."""
 
     group: str
     """API group; empty for the core group."""
@@ -30,7 +30,10 @@ class Resource:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """Address below the server's root: of all namespaces, of one, of one object, or of its subresource."""
+        """Address below the server's root: of all namespaces, of one, of one object, or of its subresource.
+
+        An object without a namespace is one of a kind that has none.
+        """
         parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
         if namespace is not None:
             parts += ["namespaces", namespace]
@@ -43,6 +46,8 @@ CONFIG_MAP: Final = Resource("", "v1", "configmaps", "ConfigMap")
 DEPLOYMENT: Final = Resource("apps", "v1", "deployments", "Deployment")
 EVENT: Final = Resource("events.k8s.io", "v1", "events", "Event")
 LEASE: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+NAMESPACE: Final = Resource("", "v1", "namespaces", "Namespace")
+PERSISTENT_VOLUME_CLAIM: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 POD: Final = Resource("", "v1", "pods", "Pod")
 POD_DISRUPTION_BUDGET: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 SECRET: Final = Resource("", "v1", "secrets", "Secret")
@@ -54,6 +59,8 @@ BUILT_IN: Final = (
     DEPLOYMENT,
     EVENT,
     LEASE,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_DISRUPTION_BUDGET,
     SECRET,

@@ -103,6 +103,8 @@ def test_the_key_of_a_list_is_required_in_its_items(path: str) -> None:
         (".spec.shared.port", 1234),
         (".spec.shared.tls.mode", "SelfSigned"),
         (".spec.shared.drainTimeoutSeconds", 900),
+        (".spec.injection.buildx", True),
+        (".spec.injection.localCache.mountPath", "/mnt/buildkit-cache"),
         (".status", {"observedGeneration": -1}),
     ],
 )
@@ -114,7 +116,8 @@ def test_defaults_stand_in_the_schema(path: str, default: Any) -> None:
     "path", [path for path, node in SPEC.items() if any("default" in c for c in node.get("properties", {}).values())]
 )
 def test_the_defaults_of_a_block_apply_when_it_is_left_out(path: str) -> None:
-    optional = {".spec.shared"} | {path for path in SPEC if path.endswith(("[]", "KeyRef"))}
+    of_one_mode = {".spec.shared", ".spec.injection", ".spec.injection.localCache"}
+    optional = of_one_mode | {path for path in SPEC if path.endswith(("[]", "KeyRef"))}
 
     assert path in optional or ALL[path].get("default") == {}
 
@@ -153,5 +156,6 @@ def test_columns_show_the_state_without_asking_for_more() -> None:
         ("Age", 0),
         ("Image", 1),
         ("Replicas", 1),
+        ("Pods", 1),
         ("Message", 1),
     ]

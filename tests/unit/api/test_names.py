@@ -5,8 +5,7 @@ import re
 import pytest
 
 from buildkit_operator.api import names
-from buildkit_operator.desired import Platform, children
-from tests.unit.make import fake_certificates, make_builder
+from tests.unit.make import children_of, fake_certificates, make_builder
 
 LONGEST = "a" * names.MAX_NAME_LENGTH
 LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -16,7 +15,7 @@ LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 def test_each_child_of_the_longest_and_the_shortest_name_has_a_dns_label_for_a_name(name: str) -> None:
     builder = make_builder(name)
 
-    for child in children(builder, Platform(), fake_certificates(builder)):
+    for child in children_of(builder, fake_certificates(builder)):
         made = child["metadata"]["name"]
         assert LABEL.fullmatch(made)
         assert len(made) <= 63
@@ -24,7 +23,7 @@ def test_each_child_of_the_longest_and_the_shortest_name_has_a_dns_label_for_a_n
 
 def test_no_two_children_share_a_name_and_a_kind() -> None:
     builder = make_builder()
-    made = [(child["kind"], child["metadata"]["name"]) for child in children(builder, Platform(), None)]
+    made = [(child["kind"], child["metadata"]["name"]) for child in children_of(builder)]
 
     assert len(made) == len(set(made))
 
@@ -32,13 +31,13 @@ def test_no_two_children_share_a_name_and_a_kind() -> None:
 def test_label_values_of_the_longest_name_fit() -> None:
     builder = make_builder(LONGEST)
 
-    for child in children(builder, Platform(), None):
+    for child in children_of(builder):
         assert all(len(value) <= 63 for value in child["metadata"]["labels"].values())
 
 
 @pytest.mark.parametrize("suffix", ["-buildkitd", "-buildkitd-ca", "-buildkitd-tls", "-connection"])
 def test_builders_whose_names_extend_one_another_can_share_a_name_of_no_child(suffix: str) -> None:
-    of_one = {child["metadata"]["name"] for child in children(make_builder("demo"), Platform(), None)}
-    of_other = {child["metadata"]["name"] for child in children(make_builder(f"demo{suffix}"), Platform(), None)}
+    of_one = {child["metadata"]["name"] for child in children_of(make_builder("demo"))}
+    of_other = {child["metadata"]["name"] for child in children_of(make_builder(f"demo{suffix}"))}
 
     assert not of_one & of_other

@@ -12,17 +12,18 @@ import yaml
 from pydantic import BaseModel
 
 from buildkit_operator.api.builder import BuilderSpec
-from buildkit_operator.desired import Platform, children
 from buildkit_operator.status import Observed, judge
-from tests.unit.make import Manifest, changed, fake_certificates, make_builder
+from tests.unit.make import Manifest, changed, children_of, fake_certificates, injection_of, make_builder
 
-EVERYTHING: Manifest = yaml.safe_load(
-    (Path(__file__).parents[1] / "golden" / "everything" / "builder.yaml").read_text()
-)
+GOLDEN = Path(__file__).parents[1] / "golden"
+SHARED: Manifest = yaml.safe_load((GOLDEN / "everything" / "builder.yaml").read_text())
+SIDECAR: Manifest = yaml.safe_load((GOLDEN / "sidecar-everything" / "builder.yaml").read_text())
 
 CHANGES: dict[str, Any] = {
     "mode": "Sidecar",
     "suspend": True,
+    "isolation": "UserNamespace",
+    "securityProfiles": "NodeDefault",
     "image": "example.com/other:1",
     "imagePullPolicy": "Never",
     "imagePullSecrets.0.name": "another",
@@ -74,23 +75,39 @@ CHANGES: dict[str, Any] = {
     "shared.pod.serviceAccountName": "other",
 }
 
-ONLY_IN_CERTIFICATES = {"shared.tls.dnsNames"}
-"""Tested in test_certificates.py, where certificates are made."""
+INJECTION_CHANGES: dict[str, Any] = {
+    "injection.containers": ["other"],
+    "injection.buildx": False,
+    "injection.localCache.claimName": "other",
+    "injection.localCache.mountPath": "/other",
+}
+
+ELSEWHERE = {
+    "shared.tls.dnsNames",  # test_certificates.py, where certificates are made
+    "injection.podSelector.matchLabels",  # read by the admission engines: tests of admission
+}
 
 
 def outcome(spec: Manifest) -> object:
     builder = make_builder(**spec)
-    manifests = children(builder, Platform(), fake_certificates(builder))
+    manifests = children_of(builder, fake_certificates(builder))
     return manifests, judge(builder, Observed())
 
 
 @pytest.mark.parametrize("path", CHANGES)
 def test_a_field_changes_the_outcome(path: str) -> None:
-    assert outcome(changed(EVERYTHING, path, CHANGES[path])) != outcome(EVERYTHING)
+    assert outcome(changed(SHARED, path, CHANGES[path])) != outcome(SHARED)
+
+
+@pytest.mark.parametrize("path", INJECTION_CHANGES)
+def test_a_field_changes_what_is_injected(path: str) -> None:
+    assert injection_of(make_builder(**changed(SIDECAR, path, INJECTION_CHANGES[path]))) != injection_of(
+        make_builder(**SIDECAR)
+    )
 
 
 def test_all_fields_are_in_the_table() -> None:
-    tested = {re.sub(r"\.\d+\.", ".", path) for path in CHANGES} | ONLY_IN_CERTIFICATES
+    tested = {re.sub(r"\.\d+\.", ".", path) for path in (*CHANGES, *INJECTION_CHANGES)} | ELSEWHERE
 
     assert set(leaves(BuilderSpec)) == tested
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from buildkit_operator.desired import Platform, children
-from tests.unit.make import fake_certificates, make_builder
+from tests.unit.make import Manifest, children_of, fake_certificates, injection_of, make_builder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASES = sorted(folder.name for folder in GOLDEN.iterdir())
@@ -31,7 +30,17 @@ def test_a_builder_has_exactly_these_objects(case: str, *, request: pytest.Fixtu
     builder = make_builder(**yaml.safe_load((GOLDEN / case / "builder.yaml").read_text()))
     golden = GOLDEN / case / "children.yaml"
 
-    manifests = children(builder, Platform(), fake_certificates(builder))
+    compare(children_of(builder, fake_certificates(builder)), golden, request)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("sidecar")])
+def test_a_runner_pod_gets_exactly_this(case: str, *, request: pytest.FixtureRequest) -> None:
+    builder = make_builder(**yaml.safe_load((GOLDEN / case / "builder.yaml").read_text()))
+
+    compare([injection_of(builder)], GOLDEN / case / "injection.yaml", request)
+
+
+def compare(manifests: list[Manifest], golden: Path, request: pytest.FixtureRequest) -> None:
     text = yaml.dump_all(manifests, Dumper=Dumper, sort_keys=False, width=120)
 
     if request.config.getoption("--update-golden"):
@@ -40,4 +49,12 @@ def test_a_builder_has_exactly_these_objects(case: str, *, request: pytest.Fixtu
 
 
 def test_there_are_cases() -> None:
-    assert {"minimal", "everything", "without-tls", "registries", "sidecar"} <= set(CASES)
+    assert {
+        "minimal",
+        "everything",
+        "without-tls",
+        "registries",
+        "sidecar",
+        "sidecar-everything",
+        "user-namespace",
+    } <= set(CASES)

@@ -1,0 +1,62 @@
+"""What a builder's namespace and cluster ask of its pods: read by name, remembered for a short while."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from buildkit_operator.desired.isolation import PodSecurity
+from buildkit_operator.kube import errors
+from buildkit_operator.kube.client import Client
+from buildkit_operator.kube.resources import NAMESPACE
+
+MEMORY: Final = 8.0
+"""In seconds, for a namespace's labels: shorter than the pause between two looks at a builder with a problem."""
+
+logger = logging.getLogger(__name__)
+
+
+class Surroundings:
+    """Reads namespaces and the cluster's version."""
+
+    def __init__(self, client: Client, clock: Callable[[], float], resync_seconds: float) -> None:
+        """Read through `client`; `clock` gives seconds and never goes back. The version is asked anew each resync."""
+        self._client = client
+        self._clock = clock
+        self._resync_seconds = resync_seconds
+        self._read: dict[str, tuple[float, PodSecurity]] = {}
+        self._minor = 0
+        self._minor_until = 0.0
+
+    async def pod_security(self, namespace: str) -> PodSecurity:
+        """Return what a namespace enforces: nothing where its labels may not be read. Raises kube.errors.ApiError."""
+        now = self._clock()
+        self._forget_old(now)
+        if namespace not in self._read:
+            labels = await self._labels(namespace)
+            self._read[namespace] = (now + MEMORY, PodSecurity.of(labels, await self._server_minor(now)))
+        return self._read[namespace][1]
+
+    async def _labels(self, namespace: str) -> dict[str, str]:
+        try:
+            live = await self._client.get(NAMESPACE, None, namespace, metadata_only=True)
+        except errors.Forbidden as error:
+            logger.warning("Pod Security of namespace %s cannot be told: %s", namespace, error)
+            return {}
+        labels: dict[str, str] = ((live or {}).get("metadata") or {}).get("labels") or {}
+        return labels
+
+    async def _server_minor(self, now: float) -> int:
+        if now >= self._minor_until:
+            self._minor = await self._client.server_minor()
+            self._minor_until = now + self._resync_seconds
+        return self._minor
+
+    def _forget_old(self, now: float) -> None:
+        """Drop what is too old; entries stand in the order in which they were read."""
+        while self._read:
+            oldest = next(iter(self._read))
+            if self._read[oldest][0] > now:
+                return
+            del self._read[oldest]

@@ -1,0 +1,74 @@
+"""What a runner pod of a Sidecar builder gets: rendered into the status, from where either engine copies it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.desired import paths
+from buildkit_operator.desired.container import SOCKET_VOLUME, daemon_container, script
+from buildkit_operator.desired.isolation import Confinement
+from buildkit_operator.desired.metadata import Manifest
+
+START_SECONDS: Final = 60
+"""How long the sidecar's daemon may take until it can be used, in seconds; the job waits."""
+
+LOCAL_CACHE_VOLUME: Final = "buildkit-local-cache"
+BUILDX_BUILDER: Final = "buildkit"
+
+
+def render(builder: BuildKitBuilder, default_image: str, confinement: Confinement) -> Manifest:
+    """Return status.injection. What is empty is left out, as the API server's expressions ask with has()."""
+    daemon = daemon_container(builder, default_image, confinement)
+    rendered: Manifest = {
+        "initContainers": [_sidecar(daemon.container)],
+        "volumes": [*daemon.volumes, *_job_volumes(builder)],
+        "env": [{"name": "BUILDKIT_HOST", "value": paths.SOCKET}],
+        "buildxEnv": _buildx(builder),
+        "volumeMounts": _job_mounts(builder),
+        "containers": builder.injection.containers,
+        "labels": {names.INJECTED_LABEL: builder.metadata.name, names.OWNER_LABEL: builder.metadata.name},
+    }
+    if confinement.user_namespace:
+        rendered["hostUsers"] = False
+    return {name: value for name, value in rendered.items() if value not in ([], {})}
+
+
+def _sidecar(container: Manifest) -> Manifest:
+    """Return the daemon's container as a native sidecar (KEP-753): up before the job begins, gone after it ends.
+
+    A hook gates the job's start, as probes are too slow for it: the earliest one costs a second. There is no preStop
+    hook, as that runs when the pod's end begins, and the job may still be building.
+    """
+    gate = script("started.sh", str(START_SECONDS), paths.NOTES_DIRECTORY, paths.TERMINATION_LOG)
+    return {
+        **container,
+        "restartPolicy": "Always",
+        "lifecycle": {"postStart": {"exec": {"command": gate}}},
+    }
+
+
+def _buildx(builder: BuildKitBuilder) -> list[Manifest]:
+    """Return the variables by which buildx, and the docker CLI with it, finds the builder that run.sh describes."""
+    if not builder.injection.buildx:
+        return []
+    return [
+        {"name": "BUILDX_BUILDER", "value": BUILDX_BUILDER},
+        {"name": "BUILDX_CONFIG", "value": f"{paths.SOCKET_DIRECTORY}/buildx/{{container}}"},
+    ]
+
+
+def _job_volumes(builder: BuildKitBuilder) -> list[Manifest]:
+    cache = builder.injection.local_cache
+    if cache is None:
+        return []
+    return [{"name": LOCAL_CACHE_VOLUME, "persistentVolumeClaim": {"claimName": cache.claim_name}}]
+
+
+def _job_mounts(builder: BuildKitBuilder) -> list[Manifest]:
+    mounts: list[Manifest] = [{"name": SOCKET_VOLUME, "mountPath": paths.SOCKET_DIRECTORY}]
+    cache = builder.injection.local_cache
+    if cache is not None:
+        mounts.append({"name": LOCAL_CACHE_VOLUME, "mountPath": cache.mount_path})
+    return mounts
