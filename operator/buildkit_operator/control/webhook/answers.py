@@ -56,7 +56,7 @@ class Answers:
             said = answer(webhook, review, self._builders)
         except BadReview as bad:
             return Reply(f"{bad}\n".encode(), HTTPStatus.BAD_REQUEST, TEXT), ERROR
-        except ValueError:
+        except (ValueError, RecursionError):
             return Reply(b"The body must be JSON.\n", HTTPStatus.BAD_REQUEST, TEXT), ERROR
         except Exception as error:  # noqa: BLE001  one pod's request must not end all others' connections
             _log_failure(webhook, error)

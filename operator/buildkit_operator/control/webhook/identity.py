@@ -13,7 +13,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from buildkit_operator.control.issuer import issue_authority, issue_leaf
+from buildkit_operator.control.issuer import CLOCK_SKEW, issue_authority, issue_leaf
 from buildkit_operator.desired.certificates import (
     KeyPair,
     Lifetimes,
@@ -111,8 +111,10 @@ def current(
 
 
 def _authorities(newest: KeyPair, trusted: tuple[bytes, ...], lifetimes: Lifetimes, now: datetime) -> tuple[bytes, ...]:
-    alone = newest.parsed().not_valid_before_utc + lifetimes.leaf < now
-    before = [] if alone else [pem for pem in trusted if x509.load_pem_x509_certificate(pem).not_valid_after_utc > now]
+    made = newest.parsed().not_valid_before_utc + CLOCK_SKEW
+    if made + lifetimes.leaf < now:
+        return (newest.certificate,)
+    before = [pem for pem in trusted if x509.load_pem_x509_certificate(pem).not_valid_after_utc > now]
     return tuple(dict.fromkeys((newest.certificate, *before)))
 
 
