@@ -34,12 +34,19 @@ def install() -> Kubectl:
         _fill_registry(up.docker, up.bin / "crane", kubectl)
     with step("Installing the operator", "The operator runs"):
         kubectl("apply", "--server-side", "--force-conflicts", "--filename=crds", "--filename=deploy/manifests")
+        kubectl("apply", "--server-side", "--force-conflicts", f"--filename={_engine(kubectl)}")
         operator = kubectl.within(OPERATOR)
         operator("set", "image", f"deployment/{OPERATOR}", f"operator={image}")
         # The tag is the same for each build of one version, so a new build needs new pods.
         operator("rollout", "restart", f"deployment/{OPERATOR}")
         operator("rollout", "status", f"deployment/{OPERATOR}", "--timeout=120s", timeout=130)
     return kubectl
+
+
+def _engine(kubectl: Kubectl) -> str:
+    """Return what injects: admission policies, or before Kubernetes 1.36, which has them, the webhook."""
+    served = kubectl("api-resources", "--api-group=admissionregistration.k8s.io", "--output=name")
+    return "deploy/policies" if "mutatingadmissionpolicies" in served else "deploy/webhook"
 
 
 def _image_to_pull() -> str:
@@ -58,6 +65,7 @@ def _image_to_pull() -> str:
 def uninstall(kubectl: Kubectl) -> None:
     """Remove the operator with its resources, and by that every builder, from a cluster that stays."""
     with step("Removing the operator", "Removed the operator"):
+        kubectl("delete", "--ignore-not-found", f"--filename={_engine(kubectl)}", timeout=60)
         kubectl("delete", "--ignore-not-found", "--filename=deploy/manifests", "--filename=crds", timeout=180)
 
 
