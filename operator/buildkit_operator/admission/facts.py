@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, Final
 
 from buildkit_operator.admission import cel
-from buildkit_operator.api import names
 
 Manifest = dict[str, Any]
 
@@ -31,10 +30,6 @@ VARIABLES: Final = {
         name: cel.expression("has(object.spec.$field) ? object.spec.$field : []", field=name)
         for name in (*CONTAINER_LISTS, "volumes")
     },
-    "already": cel.expression("""
-        has(object.metadata.labels) && '$INJECTED_LABEL' in object.metadata.labels
-        && object.metadata.labels['$INJECTED_LABEL'] == params.metadata.name
-    """),
     "served": cel.expression("""
         (variables.initContainers + variables.containers).filter(c, !(c.name in variables.ourNames)
           && (variables.ourContainers.size() == 0 || c.name in variables.ourContainers))
@@ -68,11 +63,6 @@ class Facts:
         """What they get. Raises KeyError where that is not rendered."""
         rendered: Manifest = self.status["injection"]
         return rendered
-
-    @property
-    def already(self) -> bool:
-        """Whether the pod says that it has this builder. After other webhooks have run, it may still lack parts."""
-        return bool(self.labels.get(names.INJECTED_LABEL) == self.name)
 
     def ours(self, field: str) -> list[Any]:
         """Return a list of status.injection."""

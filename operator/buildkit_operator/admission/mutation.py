@@ -66,12 +66,7 @@ def _containers(field: str) -> str:
     )
 
 
-_VOLUMES: Final = _extend(
-    "'/spec/volumes'",
-    "object.spec.volumes",
-    "variables.ourVolumes.filter(v, !variables.volumes.exists(own, own.name == v.name))",
-    "variables.ourVolumes",
-)
+_VOLUMES: Final = _extend("'/spec/volumes'", "object.spec.volumes", "variables.ourVolumes", "variables.ourVolumes")
 
 _HOST_USERS: Final = cel.expression("""
     (has(variables.injection.hostUsers) && !has(object.spec.hostUsers)
@@ -118,7 +113,6 @@ _ANNOTATIONS: Final = cel.expression(
 
 _SIDECAR: Final = cel.expression("""
     (has(object.spec.initContainers)
-      ? variables.ourInitContainers.filter(ours, !variables.initContainers.exists(c, c.name == ours.name))
-        .map(ours, JSONPatch{op: 'add', path: '/spec/initContainers/0', value: ours})
+      ? variables.ourInitContainers.map(ours, JSONPatch{op: 'add', path: '/spec/initContainers/0', value: ours})
       : [JSONPatch{op: 'add', path: '/spec/initContainers', value: variables.ourInitContainers}])
 """)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from buildkit_operator.admission import cel, facts, mutation, restore, rules
+from buildkit_operator.admission import cel, facts, injected, mutation, restore, rules
 from buildkit_operator.api import names
 
 Manifest = dict[str, Any]
@@ -18,9 +18,6 @@ _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 _NAME: Final = "buildkit-operator"
 EXCLUDED_NAMESPACES: Final = ("kube-system", _NAME)
 """Where no pod is looked at: the cluster's own, and the operator's."""
-
-SIDECAR: Final = "buildkitd"
-"""Name of the injected container."""
 
 
 def manifests() -> list[Manifest]:
@@ -54,40 +51,42 @@ def _by_label() -> list[Manifest]:
     return _mutating(
         "label",
         failure="Fail",
-        matches=_pods("CREATE", {"objectSelector": _labelled(names.BUILDER_LABEL)}),
-        conditions={"named": named},
+        matches=_pods("CREATE", {names.BUILDER_LABEL: "Exists", names.INJECTED_LABEL: "DoesNotExist"}),
+        condition={"named": named},
     )
 
 
 def _by_selector() -> list[Manifest]:
     """Return what serves pods that builders pick. It fails open: those pods never asked."""
     opted_in = [{"key": names.INJECTION_LABEL, "operator": "In", "values": ["enabled"]}]
-    unlabelled = {"matchExpressions": [{"key": names.BUILDER_LABEL, "operator": "DoesNotExist"}]}
     return _mutating(
         "selector",
         failure="Ignore",
-        matches=_pods("CREATE", {"objectSelector": unlabelled}, opted_in),
-        conditions={"picked": _PICKED},
+        matches=_pods("CREATE", {names.BUILDER_LABEL: "DoesNotExist", names.INJECTED_LABEL: "DoesNotExist"}, opted_in),
+        condition={"picked": _PICKED},
     )
 
 
-_PICKED: Final = cel.expression("""
+_PICKED: Final = cel.expression(
+    """
     has(params.spec.injection) && has(params.spec.injection.podSelector) && has(object.metadata.labels)
     && params.spec.injection.podSelector.matchLabels.all(k,
       k in object.metadata.labels && object.metadata.labels[k] == params.spec.injection.podSelector.matchLabels[k])
-    && has(params.status.injection)
-    && (!('$INJECTED_LABEL' in object.metadata.labels)
-      || object.metadata.labels['$INJECTED_LABEL'] == params.metadata.name)
-""")
+    && has(params.status.injection) && !($marked)
+    """,
+    marked=injected.IS_MARKED,
+)
+"""Whether a builder picks the pod, and none has come first."""
 
 
-def _mutating(name: str, failure: str, matches: Manifest, conditions: dict[str, str]) -> list[Manifest]:
+def _mutating(name: str, failure: str, matches: Manifest, condition: dict[str, str]) -> list[Manifest]:
     spec = {
         "failurePolicy": failure,
-        "reinvocationPolicy": "IfNeeded",
+        # What webhooks add later are their own helpers, no jobs; and with a marked pod nothing is done a second time.
+        "reinvocationPolicy": "Never",
         "paramKind": {"apiVersion": names.API_VERSION, "kind": names.KIND},
         "matchConstraints": matches,
-        "matchConditions": _named(conditions),
+        "matchConditions": _named(condition),
         "variables": _named({**facts.VARIABLES, **rules.VARIABLES, "reason": rules.reason()}),
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": mutation.splice()}}],
     }
@@ -101,7 +100,7 @@ def _on_update() -> list[Manifest]:
     spec = {
         "failurePolicy": "Ignore",
         "reinvocationPolicy": "Never",
-        "matchConstraints": _pods("UPDATE", {"objectSelector": _labelled(names.INJECTED_LABEL)}),
+        "matchConstraints": _pods("UPDATE", {names.INJECTED_LABEL: "Exists"}),
         "matchConditions": _named({"lossy": f"!({restore.EVERYTHING_THERE})"}),
         "variables": _named(restore.VARIABLES),
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": restore.expression()}}],
@@ -117,7 +116,7 @@ def _in_a_sentence() -> list[Manifest]:
     values = {"builder": "variables.builder", "namespace": "request.namespace"}
     spec = {
         "failurePolicy": "Fail",
-        "matchConstraints": _pods("CREATE", {"objectSelector": _labelled(names.BUILDER_LABEL)}),
+        "matchConstraints": _pods("CREATE", {names.BUILDER_LABEL: "Exists"}),
         "variables": _named(
             {
                 "builder": cel.expression("object.metadata.labels['$BUILDER_LABEL']"),
@@ -134,18 +133,16 @@ def _in_a_sentence() -> list[Manifest]:
         ),
         "validations": [
             {
-                "expression": cel.expression(
-                    """
-                    '$INJECTED_LABEL' in object.metadata.labels
-                    && object.metadata.labels['$INJECTED_LABEL'] == variables.builder
-                    && has(object.spec.initContainers)
-                    && object.spec.initContainers.exists(c, c.name == '$sidecar' && has(c.restartPolicy))
-                    && variables.reason == ''
-                    """,
-                    sidecar=SIDECAR,
-                ),
+                "expression": injected.HAS_BUILDER,
                 "messageExpression": cel.expression(
-                    "variables.reason != ''\n? variables.reason\n: $none", none=cel.sentence(rules.NO_BUILDER, values)
+                    """
+                    variables.reason != '' ? variables.reason
+                    : $marked ? $marked_only
+                    : $none
+                    """,
+                    marked=injected.IS_MARKED,
+                    marked_only=cel.sentence(injected.NOT_INJECTED, values),
+                    none=cel.sentence(rules.NO_BUILDER, values),
                 ),
                 "reason": "Invalid",
             }
@@ -154,18 +151,15 @@ def _in_a_sentence() -> list[Manifest]:
     return _bound("ValidatingAdmissionPolicy", "injected", spec, {"validationActions": ["Deny"]})
 
 
-def _pods(operation: str, selectors: Manifest, namespaces: list[Manifest] | None = None) -> Manifest:
+def _pods(operation: str, labels: dict[str, str], namespaces: list[Manifest] | None = None) -> Manifest:
+    """Return which requests a policy is for: those for pods with, or without, these labels."""
     excluded = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(EXCLUDED_NAMESPACES)}
     pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": [operation], "resources": ["pods"]}
     return {
         "namespaceSelector": {"matchExpressions": [*(namespaces or []), excluded]},
-        **selectors,
+        "objectSelector": {"matchExpressions": [{"key": key, "operator": has} for key, has in labels.items()]},
         "resourceRules": [{**pods, "scope": "Namespaced"}],
     }
-
-
-def _labelled(label: str) -> Manifest:
-    return {"matchExpressions": [{"key": label, "operator": "Exists"}]}
 
 
 def _named(expressions: dict[str, str]) -> list[Manifest]:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from buildkit_operator.admission.facts import Facts, Manifest
+from buildkit_operator.admission.injected import NOT_INJECTED, has_builder, is_marked
 from buildkit_operator.admission.jsonpatch import Patch
 from buildkit_operator.admission.restore import restore
 from buildkit_operator.admission.rules import NO_BUILDER, Refused
@@ -130,8 +131,10 @@ def _judge(webhook: Webhook, request: Manifest, namespace: str, builders: Builde
 
 def _serve_labelled(pod: Manifest, namespace: str, builders: Builders) -> _Verdict:
     name = _labels(pod).get(names.BUILDER_LABEL)
-    if name is None:
+    if name is None or has_builder(pod, name):
         return _Verdict(Result.UNCHANGED)
+    if is_marked(pod):
+        return _Verdict(Result.REFUSED, name, NOT_INJECTED.format(builder=name))
     builder = builders.get(namespace, name)
     if builder is None:
         return _Verdict(Result.REFUSED, name, NO_BUILDER.format(builder=name, namespace=namespace))
@@ -142,7 +145,7 @@ def _serve_labelled(pod: Manifest, namespace: str, builders: Builders) -> _Verdi
 
 
 def _serve_selected(pod: Manifest, namespace: str, builders: Builders) -> _Verdict:
-    if names.BUILDER_LABEL in _labels(pod):
+    if names.BUILDER_LABEL in _labels(pod) or is_marked(pod):
         return _Verdict(Result.UNCHANGED)
     candidates = [builder for builder in builders.list(namespace) if _picks(builder, _labels(pod))]
     if not candidates:
@@ -155,22 +158,14 @@ def _serve_selected(pod: Manifest, namespace: str, builders: Builders) -> _Verdi
 
 
 def _picks(builder: Manifest, labels: Manifest) -> bool:
-    """Tell whether a builder that has been rendered selects pods with these labels, and no other one came first."""
+    """Tell whether a builder selects pods with these labels and has been rendered."""
     selector = (builder["spec"].get("injection") or {}).get("podSelector") or {}
     wanted = selector.get("matchLabels") or {}
-    name = builder["metadata"]["name"]
-    return (
-        bool(wanted)
-        and wanted.items() <= labels.items()
-        and labels.get(names.INJECTED_LABEL, name) == name
-        and "injection" in (builder.get("status") or {})
-    )
+    return bool(wanted) and wanted.items() <= labels.items() and "injection" in (builder.get("status") or {})
 
 
 def _inject(facts: Facts) -> _Verdict:
-    patch = add_builder(facts)
-    result = Result.INJECTED if patch else Result.UNCHANGED
-    return _Verdict(result, facts.name, patch=patch, warnings=tuple(warnings(facts)))
+    return _Verdict(Result.INJECTED, facts.name, patch=add_builder(facts), warnings=tuple(warnings(facts)))
 
 
 def _labels(pod: Manifest) -> Manifest:

@@ -128,12 +128,12 @@ def _for_user_namespace(facts: Facts) -> Values | None:
 
 def _with_our_container(facts: Facts) -> Values | None:
     found = (c["name"] for listed in CONTAINER_LISTS for c in facts.listed(listed) if c["name"] in facts.our_names)
-    return None if facts.already else _first(found)
+    return _first(found)
 
 
 def _with_our_volume(facts: Facts) -> Values | None:
     ours = {volume["name"] for volume in facts.ours("volumes")}
-    return None if facts.already else _first(v["name"] for v in facts.listed("volumes") if v["name"] in ours)
+    return _first(v["name"] for v in facts.listed("volumes") if v["name"] in ours)
 
 
 def _first(found: Iterator[str]) -> Values | None:
@@ -202,13 +202,13 @@ RULES: Final = (
     Rule(
         "the pod has a container named {name}, which is the name of the injected one. Rename it.",
         _with_our_container,
-        "!variables.already && variables.takenContainers.size() > 0",
+        "variables.takenContainers.size() > 0",
         {"name": "variables.takenContainers[0]"},
     ),
     Rule(
         "the pod has a volume named {name}, which is the name of an injected one. Rename it.",
         _with_our_volume,
-        "!variables.already && variables.takenVolumes.size() > 0",
+        "variables.takenVolumes.size() > 0",
         {"name": "variables.takenVolumes[0]"},
     ),
     Rule(

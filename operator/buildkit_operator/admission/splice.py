@@ -13,7 +13,7 @@ ANNOTATIONS = "/metadata/annotations"
 
 
 def add_builder(facts: Facts) -> Patch:
-    """Return what gives the pod its builder; nothing where it has all of it. Raises Refused.
+    """Return what gives the builder to a pod that has none. Raises Refused.
 
     Nothing that others wrote is moved or replaced.
     """
@@ -47,25 +47,17 @@ def _variables(facts: Facts, container: str, taken: set[str]) -> list[Manifest]:
 
 
 def _pod(facts: Facts) -> Iterator[Operation]:
-    volumes = facts.listed("volumes")
-    yield from extend("/spec/volumes", volumes, _absent(facts.ours("volumes"), volumes))
+    yield from extend("/spec/volumes", facts.listed("volumes"), facts.ours("volumes"))
     if "hostUsers" in facts.injection and "hostUsers" not in facts.spec:
         yield add("/spec/hostUsers", facts.injection["hostUsers"])
 
 
 def _sidecar(facts: Facts) -> Iterator[Operation]:
-    containers = facts.listed("initContainers")
-    missing = _absent(facts.ours("initContainers"), containers)
-    if containers:
-        yield from (add("/spec/initContainers/0", container) for container in missing)
+    sidecars = facts.ours("initContainers")
+    if facts.listed("initContainers"):
+        yield from (add("/spec/initContainers/0", sidecar) for sidecar in sidecars)
     else:
-        yield from extend("/spec/initContainers", containers, missing)
-
-
-def _absent(ours: list[Manifest], present: list[Manifest]) -> list[Manifest]:
-    """Return those of our containers or volumes of whose name none is present."""
-    names_present = {item["name"] for item in present}
-    return [item for item in ours if item["name"] not in names_present]
+        yield add("/spec/initContainers", sidecars)
 
 
 def _metadata(facts: Facts) -> Iterator[Operation]:
