@@ -35,9 +35,13 @@ class Lifecycle:
     def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Start a part that the process cannot do without."""
         task = asyncio.create_task(work, name=name)
+        self.guard(task)
+        return task
+
+    def guard(self, task: asyncio.Task[None]) -> None:
+        """Take a task for such a part."""
         self._tasks.append(task)
         task.add_done_callback(self._ended)
-        return task
 
     @property
     def watches_ended(self) -> bool:
