@@ -116,17 +116,21 @@ def _pod(request: Manifest, field: str) -> Manifest:
     return pod
 
 
+_OPERATIONS: Final = {Webhook.LABEL: "CREATE", Webhook.SELECTOR: "CREATE", Webhook.RESTORE: "UPDATE"}
+
+
 def _judge(webhook: Webhook, request: Manifest, namespace: str, builders: Builders) -> _Verdict:
-    operation = request.get("operation")
+    if request.get("operation") != _OPERATIONS[webhook]:
+        return _Verdict(Result.UNCHANGED)
     pod = _pod(request, "object")
-    if webhook is Webhook.RESTORE and operation == "UPDATE":
-        patch = restore(_pod(request, "oldObject"), pod)
-        return _Verdict(Result.RESTORED if patch else Result.UNCHANGED, patch=patch)
-    if webhook is Webhook.LABEL and operation == "CREATE":
-        return _serve_labelled(pod, namespace, builders)
-    if webhook is Webhook.SELECTOR and operation == "CREATE":
-        return _serve_selected(pod, namespace, builders)
-    return _Verdict(Result.UNCHANGED)
+    match webhook:
+        case Webhook.LABEL:
+            return _serve_labelled(pod, namespace, builders)
+        case Webhook.SELECTOR:
+            return _serve_selected(pod, namespace, builders)
+        case Webhook.RESTORE:
+            patch = restore(_pod(request, "oldObject"), pod)
+            return _Verdict(Result.RESTORED if patch else Result.UNCHANGED, patch=patch)
 
 
 def _serve_labelled(pod: Manifest, namespace: str, builders: Builders) -> _Verdict:

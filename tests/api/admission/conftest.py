@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 
-from buildkit_operator.admission.policies import EXCLUDED_NAMESPACES
 from buildkit_operator.control.issuer import issue_authority, issue_leaf
 from buildkit_operator.desired.certificates import KeyPair, Usage
 from tests.api.admission.world import Engine, WebhookServer, create_builders, stored_builders
@@ -19,7 +19,6 @@ from tests.cluster.controlplane import ControlPlane
 Manifest = dict[str, Any]
 
 TOP: Final = Path(__file__).parents[3]
-EXCLUDED: Final = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(EXCLUDED_NAMESPACES)}
 
 
 @pytest.fixture(scope="session", params=["policies", "webhook"])
@@ -71,33 +70,9 @@ def _server_context(pair: KeyPair, folder: Path) -> ssl.SSLContext:
 
 
 def _configuration(url: str, authority: bytes) -> Manifest:
-    opted_in = {"key": "buildkit-operator.dev/injection", "operator": "In", "values": ["enabled"]}
-    kinds = {
-        "label": ("CREATE", "Fail", [], {"key": "buildkit-operator.dev/builder", "operator": "Exists"}),
-        "selector": (
-            "CREATE",
-            "Ignore",
-            [opted_in],
-            {"key": "buildkit-operator.dev/builder", "operator": "DoesNotExist"},
-        ),
-        "restore": ("UPDATE", "Ignore", [], {"key": "buildkit-operator.dev/injected", "operator": "Exists"}),
-    }
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": "buildkit-operator"},
-        "webhooks": [
-            {
-                "name": f"{name}.buildkit-operator.dev",
-                "admissionReviewVersions": ["v1"],
-                "clientConfig": {"url": f"{url}/{name}", "caBundle": b64encode(authority).decode()},
-                "failurePolicy": failure,
-                "sideEffects": "None",
-                "reinvocationPolicy": "IfNeeded",
-                "namespaceSelector": {"matchExpressions": [*namespaces, EXCLUDED]},
-                "objectSelector": {"matchExpressions": [label]},
-                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": [operation], "resources": ["pods"]}],
-            }
-            for name, (operation, failure, namespaces, label) in kinds.items()
-        ],
-    }
+    """Return the configuration that is installed, for a webhook that is no Service."""
+    configuration: Manifest = yaml.safe_load((TOP / "deploy/webhook/30-configuration.yaml").read_text())
+    for webhook in configuration["webhooks"]:
+        path = webhook["clientConfig"]["service"]["path"]
+        webhook["clientConfig"] = {"url": f"{url}{path}", "caBundle": b64encode(authority).decode()}
+    return configuration

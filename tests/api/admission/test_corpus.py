@@ -1,10 +1,12 @@
 """What becomes of a pod, for every sort of pod that we know of: the same with either engine, and what the files say."""
 
+import re
 from typing import Any, Final
 
 import pytest
 import yaml
 
+from buildkit_operator.admission.rules import RULES, Rule
 from tests.api.admission.world import HERE, Engine, Manifest, Refusal
 
 PODS: Final = sorted(file.stem for file in (HERE / "pods").glob("*.yaml"))
@@ -36,6 +38,13 @@ def test_a_pod_becomes_the_same_with_either_engine(
 def test_there_is_a_golden_file_for_each_pod_and_no_other() -> None:
     assert sorted(file.stem for file in GOLDEN.glob("*.yaml")) == PODS
     assert len(PODS) > 60
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.sentence)
+def test_each_rule_refuses_one_of_the_pods(rule: Rule) -> None:
+    words = re.compile(".*".join(re.escape(part) for part in re.split(r"\{\w+\}", rule.sentence)))
+
+    assert any(words.search(file.read_text()) for file in GOLDEN.glob("*.yaml"))
 
 
 def _comparable(outcome: Manifest | Refusal) -> str | Manifest:
