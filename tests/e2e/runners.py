@@ -27,7 +27,7 @@ def sidecar(name: str = "demo", **spec: Any) -> Manifest:
 
 def step(script: str, name: str = "job", image: str = pins.BUILDKIT_IMAGE, **more: Any) -> Manifest:
     """Return a container that runs a script in a directory with the workspace's files, which it may write."""
-    prepare = "cd $(mktemp -d); cp -L /workspace/* .; "
+    prepare = "cd $(TMPDIR=/tmp mktemp -d); cp -L /workspace/* .; "
     mounts = [{"name": "workspace", "mountPath": "/workspace"}]
     return {
         "name": name,
