@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from buildkit_operator.admission.rules import RULES, Rule
-from tests.api.admission.world import HERE, Engine, Manifest, Refusal
+from tests.api.admission.world import HERE, Engine, Manifest, Refusal, comparable
 
 PODS: Final = sorted(file.stem for file in (HERE / "pods").glob("*.yaml"))
 GOLDEN: Final = HERE / "golden"
@@ -24,7 +24,7 @@ def test_a_pod_becomes_the_same_with_either_engine(
 
     by_policies, by_webhook = policies.create(pod), webhook.create(pod)
 
-    assert _comparable(by_policies) == _comparable(by_webhook)
+    assert comparable(by_policies) == comparable(by_webhook)
     described = _described(by_policies)
     if request.config.getoption("--update-golden"):
         (GOLDEN / f"{name}.yaml").write_text(described)
@@ -45,15 +45,6 @@ def test_each_rule_refuses_one_of_the_pods(rule: Rule) -> None:
     words = re.compile(".*".join(re.escape(part) for part in re.split(r"\{\w+\}", rule.sentence)))
 
     assert any(words.search(file.read_text()) for file in GOLDEN.glob("*.yaml"))
-
-
-def _comparable(outcome: Manifest | Refusal) -> str | Manifest:
-    """Return everything of a pod but what is different in each of two."""
-    if isinstance(outcome, Refusal):
-        return outcome.sentence
-    its_own = {"uid", "creationTimestamp", "managedFields", "name" if "generateName" in outcome["metadata"] else ""}
-    metadata = {key: value for key, value in outcome["metadata"].items() if key not in its_own}
-    return {**outcome, "metadata": metadata}
 
 
 def _described(outcome: Manifest | Refusal) -> str:

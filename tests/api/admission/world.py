@@ -16,13 +16,29 @@ from urllib.parse import urlencode
 import yaml
 
 from buildkit_operator.admission.review import Builders, Webhook, answer
+from buildkit_operator.desired import injection
+from buildkit_operator.desired.container import DEFAULT_IMAGE
+from buildkit_operator.desired.isolation import PodSecurity, confine
 from tests.cluster.controlplane import ControlPlane
 from tests.kubectl import wait_for
+from tests.unit.make import make_builder
 
 Manifest = dict[str, Any]
 
 HERE: Final = Path(__file__).parent
 NAMESPACES: Final = {"ci": {}, "open": {"buildkit-operator.dev/injection": "enabled"}}
+RENDERED: Final[dict[str, Manifest]] = {
+    "rendered-rootless": {
+        "resources": {"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"ephemeral-storage": 10737418240}},
+        "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+        "daemon": {"registries": [{"host": "registry.example.com", "caSecretName": "ca"}]},
+        "injection": {"localCache": {"claimName": "cache"}, "buildx": False},
+    },
+    "rendered-node-default": {"securityProfiles": "NodeDefault", "cache": {"size": "1.5Ti"}},
+    "rendered-user-namespace": {"isolation": "UserNamespace", "injection": {"containers": ["job"]}},
+}
+"""Specs of builders that are rendered by the operator's own function."""
+
 _BUILDERS_API: Final = "/apis/buildkit-operator.dev/v1alpha1/namespaces/{namespace}/buildkitbuilders"
 
 
@@ -65,6 +81,15 @@ class Engine:
         return "there is no" not in outcome.sentence if isinstance(outcome, Refusal) else _is_marked(outcome)
 
 
+def comparable(outcome: Manifest | Refusal) -> str | Manifest:
+    """Return everything of a pod but what is different in each of two."""
+    if isinstance(outcome, Refusal):
+        return outcome.sentence
+    its_own = {"uid", "creationTimestamp", "managedFields", "name" if "generateName" in outcome["metadata"] else ""}
+    metadata = {key: value for key, value in outcome["metadata"].items() if key not in its_own}
+    return {**outcome, "metadata": metadata}
+
+
 def _probe(namespace: str, labels: dict[str, str]) -> Manifest:
     return {
         "metadata": {"name": "probe", "namespace": namespace, "labels": labels},
@@ -81,9 +106,18 @@ def _sentence(message: str) -> str:
 
 
 def read_builders() -> list[Manifest]:
-    """Return the builders of builders.yaml."""
-    builders: list[Manifest] = yaml.safe_load((HERE / "builders.yaml").read_text())["builders"]
-    return builders
+    """Return the builders of builders.yaml, and those with what the operator really renders."""
+    written: list[Manifest] = yaml.safe_load((HERE / "builders.yaml").read_text())["builders"]
+    rendered = [
+        {"namespace": "ci", "name": name, "spec": spec, "injection": render(name)} for name, spec in RENDERED.items()
+    ]
+    return [*written, *rendered]
+
+
+def render(name: str) -> Manifest:
+    """Return the status.injection that the operator gives to one of RENDERED."""
+    builder = make_builder(name, mode="Sidecar", **RENDERED[name])
+    return injection.render(builder, DEFAULT_IMAGE, confine(builder.spec, PodSecurity()))
 
 
 def create_builders(control_plane: ControlPlane) -> None:
