@@ -13,18 +13,7 @@ from cryptography import x509
 from tests.api.engine.process import OperatorProcess
 from tests.cluster.processes import Process, free_port
 
-COMMAND: Final = (
-    "-c",
-    """
-import asyncio, os, sys
-from buildkit_operator import logs
-from buildkit_operator.control.webhook.process import run
-from buildkit_operator.settings import WebhookSettings
-settings = WebhookSettings.from_environment(os.environ)
-logs.configure(settings.log_level, settings.log_format)
-sys.exit(asyncio.run(run(settings)))
-""",
-)
+COMMAND: Final = ("-m", "buildkit_operator", "webhook")
 
 
 class WebhookProcess(OperatorProcess):

@@ -9,6 +9,8 @@ import traceback
 from http import HTTPStatus
 from typing import Any, Final
 
+from pydantic_core import to_json
+
 from buildkit_operator.admission.review import Answer, BadReview, Builders, Result, Webhook, answer
 from buildkit_operator.control.webhook.http import Reply, Request
 from buildkit_operator.metrics import WebhookMetrics
@@ -54,6 +56,7 @@ class Answers:
         try:
             review = json.loads(body)
             said = answer(webhook, review, self._builders)
+            encoded = to_json(said.review)  # in half the time that json.dumps takes
         except BadReview as bad:
             return Reply(f"{bad}\n".encode(), HTTPStatus.BAD_REQUEST, TEXT), ERROR
         except (ValueError, RecursionError):
@@ -63,7 +66,7 @@ class Answers:
             return Reply(b"The webhook failed.\n", HTTPStatus.INTERNAL_SERVER_ERROR, TEXT), ERROR
         if said.result in _WITHOUT:
             _log_refusal(webhook, said, review["request"])
-        return Reply(json.dumps(said.review, separators=(",", ":")).encode()), said.result
+        return Reply(encoded), said.result
 
 
 def _log_refusal(webhook: Webhook, said: Answer, request: dict[str, Any]) -> None:
