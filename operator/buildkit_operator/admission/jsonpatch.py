@@ -21,11 +21,8 @@ def extend(path: str, present: list[Any], items: list[Any]) -> Patch:
 
 
 def set_entries(path: str, present: dict[str, str], entries: dict[str, str]) -> Patch:
-    """Return what gives the map at a path, which is absent where nothing is present, entries that it does not have."""
-    missing = {key: value for key, value in entries.items() if present.get(key) != value}
-    if not missing:
-        return []
-    return [add(f"{path}/{key(name)}", value) for name, value in missing.items()] if present else [add(path, missing)]
+    """Return what sets entries of the map at a path, which is absent where nothing is present."""
+    return [add(f"{path}/{key(name)}", value) for name, value in entries.items()] if present else [add(path, entries)]
 
 
 def remove_entry(path: str, name: str) -> Operation:

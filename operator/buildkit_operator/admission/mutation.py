@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from buildkit_operator.admission import cel, rules
+from buildkit_operator.admission import cel
 from buildkit_operator.admission.facts import CONTAINER_LISTS
 from buildkit_operator.admission.jsonpatch import key
 from buildkit_operator.api import names
@@ -13,7 +13,7 @@ from buildkit_operator.api import names
 def splice() -> str:
     """Return the expression: the patch that adds the builder, or the one that notes on the pod why not."""
     added = [*map(_containers, CONTAINER_LISTS), _VOLUMES, _HOST_USERS, _LABELS, _ANNOTATIONS, _SIDECAR]
-    return cel.expression("variables.reason != ''\n? $note\n: $added", note=_NOTE, added="\n+ ".join(added))
+    return cel.expression("variables.refusal != ''\n? $note\n: $added", note=_NOTE, added="\n+ ".join(added))
 
 
 def _extend(path: str, present: str, missing: str, everything: str) -> str:
@@ -21,9 +21,11 @@ def _extend(path: str, present: str, missing: str, everything: str) -> str:
     return cel.expression(
         """
         (has($present)
-          ? ($missing)
-            .map(item, JSONPatch{op: 'add', path: $path + '/-', value: item})
-          : [JSONPatch{op: 'add', path: $path, value: $everything}])
+          ? (
+              $missing
+            ).map(item, JSONPatch{op: 'add', path: $path + '/-', value: item})
+          : [JSONPatch{op: 'add', path: $path,
+              value: $everything}])
         """,
         present=present,
         missing=missing,
@@ -61,7 +63,7 @@ def _containers(field: str) -> str:
         ).flatten()
         """,
         field=field,
-        env=_extend(f"{path} + '/env'", "c.env", _MISSING_ENV, f"variables.ourEnv\n+ {_BUILDX}"),
+        env=_extend(f"{path} + '/env'", "c.env", _MISSING_ENV, f"variables.ourEnv + {_BUILDX}"),
         mounts=_extend(f"{path} + '/volumeMounts'", "c.volumeMounts", _MISSING_MOUNTS, "variables.ourVolumeMounts"),
     )
 
@@ -76,18 +78,17 @@ _HOST_USERS: Final = cel.expression("""
 
 _LABELS: Final = cel.expression("""
     variables.ourLabels.transformList(name, value,
-      !(name in object.metadata.labels) || object.metadata.labels[name] != value,
       JSONPatch{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey(name), value: value})
 """)
 
 
 def _annotate(name: str, value: str) -> str:
-    """Return the CEL of the operation that sets an annotation."""
+    """Return the CEL that sets an annotation."""
     return cel.expression(
         """
-        (has(object.metadata.annotations)
+        [has(object.metadata.annotations)
           ? JSONPatch{op: 'add', path: '/metadata/annotations/$key', value: $value}
-          : JSONPatch{op: 'add', path: '/metadata/annotations', value: {'$name': $value}})
+          : JSONPatch{op: 'add', path: '/metadata/annotations', value: {'$name': $value}}]
         """,
         name=name,
         key=key(name),
@@ -95,14 +96,11 @@ def _annotate(name: str, value: str) -> str:
     )
 
 
-_NOTE: Final = f"[{_annotate(names.NOT_INJECTED_ANNOTATION, rules.refusal())}]"
+_NOTE: Final = _annotate(names.NOT_INJECTED_ANNOTATION, "variables.refusal")
 
 _ANNOTATIONS: Final = cel.expression(
     """
-    (has(object.metadata.annotations) && '$CONTAINERS_ANNOTATION' in object.metadata.annotations
-      && object.metadata.annotations['$CONTAINERS_ANNOTATION'] == variables.servedNames.join(',')
-      ? []
-      : [$served])
+    $served
     + (has(object.metadata.annotations) && '$NOT_INJECTED_ANNOTATION' in object.metadata.annotations
       ? [JSONPatch{op: 'remove', path: '/metadata/annotations/$stale'}]
       : [])

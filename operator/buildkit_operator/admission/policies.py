@@ -10,9 +10,8 @@ from typing import Any, Final
 import yaml
 
 from buildkit_operator.admission import cel, facts, injected, mutation, restore, rules
+from buildkit_operator.admission.facts import Manifest
 from buildkit_operator.api import names
-
-Manifest = dict[str, Any]
 
 _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 _NAME: Final = "buildkit-operator"
@@ -87,7 +86,7 @@ def _mutating(name: str, failure: str, matches: Manifest, condition: dict[str, s
         "paramKind": {"apiVersion": names.API_VERSION, "kind": names.KIND},
         "matchConstraints": matches,
         "matchConditions": _named(condition),
-        "variables": _named({**facts.VARIABLES, **rules.VARIABLES, "reason": rules.reason()}),
+        "variables": _named(facts.VARIABLES | rules.VARIABLES),
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": mutation.splice()}}],
     }
     # An empty selector without a namespace: every builder of the pod's own.

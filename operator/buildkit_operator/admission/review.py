@@ -22,6 +22,8 @@ from buildkit_operator.api import names
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
 
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+
 RETRY_SECONDS: Final = 1
 """When to ask again, for a builder that the operator is about to look at."""
 
@@ -188,11 +190,7 @@ def _response(uid: str, verdict: _Verdict) -> Manifest:
             "details": {"retryAfterSeconds": RETRY_SECONDS},
         }
     if verdict.patch:
-        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(_encoded(verdict.patch)).decode()}
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(_JSON.encode(verdict.patch).encode()).decode()}
     if verdict.warnings:
         response["warnings"] = list(verdict.warnings)
     return response
-
-
-def _encoded(patch: Patch) -> bytes:
-    return json.dumps(patch, separators=(",", ":")).encode()

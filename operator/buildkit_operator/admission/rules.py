@@ -61,18 +61,7 @@ def check(facts: Facts) -> None:
             raise Refused(message, is_permanent=rule.is_permanent)
 
 
-def reason() -> str:
-    """Return the CEL of the first rule's sentence without its beginning; of an empty string where none applies."""
-    cases = [f"{rule.condition}\n? {cel.sentence(rule.sentence, _COMMON | rule.values)}" for rule in RULES]
-    return "\n: ".join([*cases, "''"])
-
-
-def refusal() -> str:
-    """Return the CEL of the whole sentence, given that a rule applies."""
-    return f"{cel.sentence(BEGINNING, _COMMON)} + variables.reason"
-
-
-VARIABLES: Final = {
+_FOUND: Final = {
     "readyMessages": cel.expression("""
         (has(params.status.conditions) ? params.status.conditions : [])
           .filter(c, c.type == 'Ready').map(c, c.message)
@@ -91,7 +80,7 @@ VARIABLES: Final = {
           : []).flatten()
     """),
 }
-"""What the conditions below look at: all that a rule finds, of which its sentence tells the first."""
+"""CEL: what the rules look for; of what one finds, its sentence tells the first."""
 
 
 def _shared(facts: Facts) -> Values | None:
@@ -220,3 +209,17 @@ RULES: Final = (
     ),
 )
 """In the order in which they are asked. From the third on, a rule may rely on a builder that has been rendered."""
+
+
+def _first_reason() -> str:
+    """Return the CEL of the first sentence that applies, without its beginning; of an empty string where none does."""
+    cases = [f"{rule.condition}\n? {cel.sentence(rule.sentence, _COMMON | rule.values)}" for rule in RULES]
+    return "\n: ".join([*cases, "''"])
+
+
+VARIABLES: Final = {
+    **_FOUND,
+    "reason": _first_reason(),
+    "refusal": f"variables.reason == '' ? ''\n: {cel.sentence(BEGINNING, _COMMON)} + variables.reason",
+}
+"""The same as check, for the policies: `refusal` is the sentence that a pod is refused with, or an empty string."""
