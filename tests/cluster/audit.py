@@ -36,8 +36,8 @@ class Request:
 
     @property
     def writes(self) -> bool:
-        """Return whether the request could change what is stored."""
-        return self.verb in WRITE_VERBS
+        """Return whether the request could change what is stored; a dry run cannot."""
+        return self.verb in WRITE_VERBS and "dryRun=All" not in self.uri
 
 
 def read(log: Path, offset: int) -> list[Request]:

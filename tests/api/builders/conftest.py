@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.api.builders.process import BuilderOperator
 from tests.api.builders.world import Builders
 from tests.cluster.controlplane import ControlPlane
+
+POLICIES: Final = Path(__file__).parents[3] / "deploy" / "policies"
 
 StartOperator = Callable[..., BuilderOperator]
 
@@ -34,6 +37,16 @@ def operator(
 def builders(control_plane: ControlPlane, operator: BuilderOperator, namespace: str) -> Builders:  # noqa: ARG001  it serves
     """Return a namespace of the shared API server that the shared operator serves."""
     return Builders(control_plane, namespace)
+
+
+@pytest.fixture(scope="session")
+def policies(control_plane: ControlPlane, crds: None) -> None:  # noqa: ARG001  their parameters are of this kind
+    """Let the shared API server inject."""
+    apply_policies(control_plane)
+
+
+def apply_policies(control_plane: ControlPlane) -> None:
+    control_plane.kubectl("apply", "--server-side", f"--filename={POLICIES}")
 
 
 @pytest.fixture
