@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from pydantic import ValidationError
@@ -24,7 +25,7 @@ from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.control.pacer import Pacer
 from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.control.surroundings import Surroundings
-from buildkit_operator.control.trials import Trials
+from buildkit_operator.control.trials import Trials, attempt
 from buildkit_operator.desired import Platform, children, injection, needs_certificates
 from buildkit_operator.desired.certificates import Certificates, Lifetimes
 from buildkit_operator.desired.container import (
@@ -82,7 +83,8 @@ class BuilderReconcile:
         self._platform = Platform(settings.buildkit_image or DEFAULT_IMAGE, settings.cluster_domain)
         self._lifetimes = Lifetimes()
         self._surroundings = Surroundings(context.client, time.monotonic, settings.resync_seconds)
-        self._trials = Trials(context.client, time.monotonic, settings.resync_seconds, self._platform.default_image)
+        trial = partial(attempt, context.client, self._platform.default_image)
+        self._trials = Trials(trial, time.monotonic, settings.resync_seconds)
         self._counted = Pacer(COUNT_SECONDS, time.monotonic)
 
     async def __call__(self, key: Key) -> float | None:

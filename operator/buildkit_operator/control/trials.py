@@ -6,7 +6,7 @@ injects, and makes nothing. So the operator needs no right on admission objects,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,19 +40,20 @@ class _Record:
 class Trials:
     """Tries runner pods, as seldom as the answer allows."""
 
-    def __init__(self, client: Client, clock: Callable[[], float], resync_seconds: float, default_image: str) -> None:
-        """Try through `client`; `clock` gives seconds and never goes back. A success is believed until the resync."""
-        self._client = client
+    def __init__(
+        self, attempt: Callable[[BuildKitBuilder], Awaitable[Trial]], clock: Callable[[], float], resync_seconds: float
+    ) -> None:
+        """Try by `attempt`; `clock` gives seconds and never goes back. A success is believed until the resync."""
+        self._attempt = attempt
         self._clock = clock
         self._resync_seconds = resync_seconds
-        self._default_image = default_image
         self._records: dict[tuple[str, str], _Record] = {}
 
     async def of(self, builder: BuildKitBuilder, injection: Manifest, *, served_before: bool) -> Trial | None:
         """Return how a runner pod fares with this injection; None when that is to be seen in a moment, see pause.
 
         With `served_before` a builder that was never tried by this process counts as served until the next resync, so
-        that a restart asks nothing. Raises kube.errors.Unavailable when the API server does not answer.
+        that a restart asks nothing. Raises what an attempt raises.
         """
         wanted, now = digest([builder.metadata.uid, injection]), self._clock()
         record = self._records.get(_key(builder))
@@ -75,7 +76,7 @@ class Trials:
         self._records.pop((namespace, name), None)
 
     async def _try(self, builder: BuildKitBuilder, record: _Record) -> None:
-        trial = await self._outcome(builder)
+        trial = await self._attempt(builder)
         if trial.served:
             record.failures, record.trial = 0, trial
             record.due = self._clock() + jittered(self._resync_seconds)
@@ -86,20 +87,27 @@ class Trials:
         if patient or (trial.finding is not None and trial.finding.needs_somebody):
             record.trial = trial
 
-    async def _outcome(self, builder: BuildKitBuilder) -> Trial:
-        try:
-            pod = await self._client.try_to_create(trial_pod(builder, self._default_image))
-        except (errors.Forbidden, errors.Invalid, errors.Unavailable) as error:
-            return _refused(builder, error)
-        if is_injected(pod, builder):
-            return Trial(served=True)
-        return _not_served(
-            "A pod with the label of this builder gets no daemon: neither the admission policies (Kubernetes 1.36 and "
-            "later: kubectl apply -f deploy/policies) nor the webhook (kubectl apply -f deploy/webhook) are installed."
-        )
+
+async def attempt(client: Client, default_image: str, builder: BuildKitBuilder) -> Trial:
+    """Have the API server try a runner pod of a builder. Raises kube.errors.Unavailable when it does not answer."""
+    try:
+        pod = await client.try_to_create(trial_pod(builder, default_image))
+    except (errors.Forbidden, errors.Invalid, errors.Unavailable) as error:
+        return refused(builder, error)
+    return admitted(builder, pod)
 
 
-def _refused(builder: BuildKitBuilder, error: errors.ApiError) -> Trial:
+def admitted(builder: BuildKitBuilder, pod: Manifest) -> Trial:
+    """Tell what an admitted pod means: whether it got the sidecar."""
+    if is_injected(pod, builder):
+        return Trial(served=True)
+    return _not_served(
+        "A pod with the label of this builder gets no daemon: neither the admission policies (Kubernetes 1.36 and "
+        "later: kubectl apply -f deploy/policies) nor the webhook (kubectl apply -f deploy/webhook) are installed."
+    )
+
+
+def refused(builder: BuildKitBuilder, error: errors.ApiError) -> Trial:
     """Tell what a refused trial means. Raises the error when it tells nothing of the builder."""
     said = str(error)
     if "violates PodSecurity" in said:

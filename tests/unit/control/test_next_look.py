@@ -6,7 +6,8 @@ from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.control.certificates import Found, completed
 from buildkit_operator.control.reconcile import LEFTOVER_SECONDS, RECHECK_SECONDS, next_look
 from buildkit_operator.desired.certificates import Lifetimes
-from buildkit_operator.status import Observed
+from buildkit_operator.diagnosis import Finding
+from buildkit_operator.status import Observed, Trial
 from tests.unit.make import NOW, make_builder
 
 CERTIFICATES = completed(make_builder(), Found(None, None, None), "cluster.local", Lifetimes(), NOW)
@@ -36,3 +37,23 @@ def test_soon_with_a_problem_or_a_leftover() -> None:
 
 def test_never_without_certificates() -> None:
     assert next_look(make_builder(), Observed(), NOW) is None
+
+
+SIDECAR = make_builder(mode="Sidecar")
+REFUSED = Trial(served=False, finding=Finding(Reason.POD_SECURITY_DENIED, "Refused."))
+
+
+def test_at_once_after_what_pods_get_was_written() -> None:
+    assert next_look(SIDECAR, Observed(), NOW) == 0
+
+
+def test_when_the_next_trial_is_due() -> None:
+    assert next_look(SIDECAR, Observed(), NOW, 0.4) == 0.4
+
+
+def test_soon_when_the_namespace_is_in_the_way() -> None:
+    assert next_look(SIDECAR, Observed(trial=REFUSED), NOW) == RECHECK_SECONDS
+
+
+def test_at_the_next_resync_only_once_a_sidecar_is_served() -> None:
+    assert next_look(SIDECAR, Observed(trial=Trial(served=True)), NOW) is None
