@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from buildkit_operator.api.builder import BuildKitBuilder, Isolation
+from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import Reason
 from buildkit_operator.desired.container import CONTAINER
-from buildkit_operator.desired.isolation import ENFORCE_LABEL, Confinement, Level, PodSecurity
+from buildkit_operator.desired.isolation import (
+    ENFORCE_LABEL,
+    ENFORCE_VERSION_LABEL,
+    Level,
+    PodSecurity,
+    strictest_level,
+)
 from buildkit_operator.desired.metadata import Manifest
 
 
@@ -42,46 +49,58 @@ _USER_NAMESPACE_REMEDIES: Final = {
         "The node allows no user namespaces: set its sysctl user.max_user_namespaces above 0."
     ),
     "/proc/self/exe: operation not permitted": (
-        "The node forbids user namespaces to ordinary users: set kernel.unprivileged_userns_clone=1, "
-        "or on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0. Or a seccomp or AppArmor profile forbids them, "
-        "the kubelet's default or the pod's own: with isolation Rootless, set spec.securityProfiles to Unconfined."
+        "A seccomp profile forbids it. If the pod's securityContext.seccompProfile does, set that on its other "
+        "containers instead; if the kubelet's seccompDefault does, only isolation Rootless with spec.securityProfiles "
+        "Unconfined goes without. Or the node forbids user namespaces to ordinary users: set "
+        "kernel.unprivileged_userns_clone=1, or on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0."
+    ),
+    # moby/buildkit#2441: the container engine's AppArmor profile lets nobody mount.
+    "failed to share mount point: /: permission denied": (
+        "The node's AppArmor profile for containers forbids mounts: only isolation Rootless with "
+        "spec.securityProfiles Unconfined goes without."
     ),
 }
 """What the daemon's log says when it gets no user namespace, and what to do about it."""
 
 
-def diagnose(deployment: Manifest, pods: Iterable[Manifest]) -> Finding | None:
+def diagnose(builder: BuildKitBuilder, deployment: Manifest, pods: Iterable[Manifest]) -> Finding | None:
     """Return the first thing that keeps daemons from running: pods cannot be made, or something is wrong with one."""
-    refused = _refused(deployment)
+    refused = _refused(builder, deployment)
     if refused is not None:
         return refused
     return next((finding for pod in _suspects(pods) for check in _POD_CHECKS if (finding := check(pod))), None)
 
 
-def diagnose_namespace(builder: BuildKitBuilder, enforced: PodSecurity, confinement: Confinement) -> Finding | None:
+def diagnose_namespace(builder: BuildKitBuilder, enforced: PodSecurity) -> Finding | None:
     """Return why a namespace with this Pod Security admits no pod of the builder, or None if it does."""
-    if enforced.level <= confinement.needs:
+    if enforced.level <= strictest_level(builder.spec):
         return None
-    namespace = builder.metadata.namespace
     return Finding(
         Reason.POD_SECURITY_DENIED,
-        f"Namespace {namespace} enforces Pod Security level {enforced.level}, which refuses every pod with this "
-        f"daemon. {_pod_security_remedy(namespace, enforced.level, builder.spec.isolation)}",
+        f"Namespace {builder.metadata.namespace} enforces Pod Security level {enforced.level}, which refuses every pod "
+        f"with this daemon. {_pod_security_remedy(builder, enforced.level)}",
     )
 
 
-def refused_by_pod_security(builder: BuildKitBuilder, said: str) -> Finding:
-    """Return the finding that Pod Security refused a pod of the builder, saying this."""
-    remedy = _pod_security_remedy(builder.metadata.namespace, None, builder.spec.isolation)
+def refused_by_pod_security(builder: BuildKitBuilder, said: str) -> Finding | None:
+    """Return the finding that Pod Security refused a pod of the builder, or None if what was said is something else."""
+    violated = re.search(r'violates PodSecurity "(baseline|restricted):', said)
+    if violated is None:
+        return None
+    remedy = _pod_security_remedy(builder, Level[violated[1].upper()])
     return Finding(
         Reason.POD_SECURITY_DENIED, f"Pod Security refuses pods with this daemon: {_sentence(said)} {remedy}"
     )
 
 
-def _pod_security_remedy(namespace: str, level: Level | None, isolation: Isolation | None) -> str:
-    label = f"kubectl label --overwrite namespace {namespace} {ENFORCE_LABEL}"
-    if level is Level.RESTRICTED or isolation is Isolation.USER_NAMESPACE:
-        return f"BuildKit needs level baseline at least, with spec.isolation UserNamespace: {label}=baseline"
+def _pod_security_remedy(builder: BuildKitBuilder, refusing: Level) -> str:
+    label = f"kubectl label --overwrite namespace {builder.metadata.namespace} {ENFORCE_LABEL}"
+    if strictest_level(builder.spec) is Level.BASELINE:
+        # Where the label is there already, or a default of the cluster's stands in for it, its version is too old.
+        version = f" {ENFORCE_VERSION_LABEL}=latest" if refusing is Level.BASELINE else ""
+        return f"Level baseline admits them: {label}=baseline{version}"
+    if refusing is Level.RESTRICTED:
+        return f"Set spec.isolation to UserNamespace and: {label}=baseline. Or keep it and: {label}=privileged"
     return f"Set spec.isolation to UserNamespace, which level baseline admits, or: {label}=privileged"
 
 
@@ -95,15 +114,13 @@ def _suspects(pods: Iterable[Manifest]) -> Iterator[Manifest]:
             yield pod
 
 
-def _refused(deployment: Manifest) -> Finding | None:
+def _refused(builder: BuildKitBuilder, deployment: Manifest) -> Finding | None:
     condition = _condition(deployment, "ReplicaFailure")
     if condition.get("status") != "True":
         return None
-    said, namespace = _sentence(condition.get("message")), deployment["metadata"]["namespace"]
-    if "violates PodSecurity" in said:
-        remedy = _pod_security_remedy(namespace, None, None)
-        return Finding(Reason.POD_SECURITY_DENIED, f"Pod Security refuses the daemon's pods: {said} {remedy}")
-    return Finding(Reason.PODS_REFUSED, f"The API server refuses the daemon's pods: {said}")
+    said = _sentence(condition.get("message"))
+    refused = refused_by_pod_security(builder, said)
+    return refused or Finding(Reason.PODS_REFUSED, f"The API server refuses the daemon's pods: {said}")
 
 
 def _unschedulable(pod: Manifest) -> Finding | None:

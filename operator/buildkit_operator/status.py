@@ -148,7 +148,7 @@ def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
         return Verdict(ready=False, reason=Reason.SCALED_TO_ZERO, message=message)
     if counts.settled(wanted):
         return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"{count}{_caveats(builder, observed)}")
-    return _unsettled(counts, count, diagnose(deployment, observed.pods))
+    return _unsettled(counts, count, diagnose(builder, deployment, observed.pods))
 
 
 def _unsettled(counts: _Counts, count: str, finding: Finding | None) -> Verdict:

@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.conditions import Reason
-from buildkit_operator.diagnosis import Finding, diagnose
-from tests.unit.make import Manifest, container_status, make_deployment, make_pod
+from buildkit_operator.desired.isolation import Level, PodSecurity
+from buildkit_operator.diagnosis import Finding, diagnose, diagnose_namespace
+from tests.unit.make import Manifest, container_status, make_builder, make_deployment, make_pod
+
+LABEL = "kubectl label --overwrite namespace ci pod-security.kubernetes.io/enforce"
 
 
 def waiting(reason: str, message: str | None = None) -> list[Manifest]:
@@ -25,7 +28,7 @@ def crashing(**how: Any) -> list[Manifest]:
 
 
 def diagnosis_of(*pods: Manifest) -> Finding:
-    finding = diagnose(make_deployment(), pods)
+    finding = diagnose(make_builder(), make_deployment(), pods)
     assert finding is not None
     return finding
 
@@ -40,6 +43,7 @@ def replica_failure(message: str) -> Manifest:
 
 def test_pod_security_is_named_with_the_label_that_helps() -> None:
     finding = diagnose(
+        make_builder(),
         replica_failure(
             'pods "demo-buildkitd-7c9d-" is forbidden: violates PodSecurity "baseline:latest": seccompProfile '
             '(container "buildkitd" must not set securityContext.seccompProfile.type to "Unconfined")'
@@ -57,7 +61,7 @@ def test_pod_security_is_named_with_the_label_that_helps() -> None:
 
 
 def test_another_refusal_of_pods_is_repeated() -> None:
-    finding = diagnose(replica_failure('pods "demo" is forbidden: exceeded quota: small'), [])
+    finding = diagnose(make_builder(), replica_failure('pods "demo" is forbidden: exceeded quota: small'), [])
 
     assert finding == Finding(
         Reason.PODS_REFUSED,
@@ -68,14 +72,83 @@ def test_another_refusal_of_pods_is_repeated() -> None:
 def test_a_refusal_that_is_over_is_not_mentioned() -> None:
     over = {"type": "ReplicaFailure", "status": "False", "message": "exceeded quota"}
 
-    assert diagnose(make_deployment(conditions=[over]), []) is None
+    assert diagnose(make_builder(), make_deployment(conditions=[over]), []) is None
 
 
 def test_a_refusal_goes_before_what_ails_the_pods_that_exist() -> None:
-    finding = diagnose(replica_failure("exceeded quota"), [make_pod(containerStatuses=waiting("ErrImagePull"))])
+    finding = diagnose(
+        make_builder(), replica_failure("exceeded quota"), [make_pod(containerStatuses=waiting("ErrImagePull"))]
+    )
 
     assert finding is not None
     assert finding.reason is Reason.PODS_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("violated", "spec", "remedy"),
+    [
+        (
+            "restricted:latest",
+            {},
+            "Set spec.isolation to UserNamespace and: LABEL=baseline. Or keep it and: LABEL=privileged",
+        ),
+        ("restricted:latest", {"isolation": "UserNamespace"}, "Level baseline admits them: LABEL=baseline"),
+        ("restricted:latest", {"securityProfiles": "NodeDefault"}, "Level baseline admits them: LABEL=baseline"),
+        (
+            "baseline:v1.34",
+            {"isolation": "UserNamespace"},
+            f"Level baseline admits them: {LABEL}=baseline pod-security.kubernetes.io/enforce-version=latest",
+        ),
+    ],
+)
+def test_the_remedy_for_pod_security_is_one_for_this_daemon(violated: str, spec: Manifest, remedy: str) -> None:
+    refusal = replica_failure(f'pods "demo" is forbidden: violates PodSecurity "{violated}": procMount')
+    finding = diagnose(make_builder(**spec), refusal, [])
+
+    assert finding is not None
+    assert finding.message.endswith(remedy)
+
+
+# Namespaces that admit no pod
+
+
+@pytest.mark.parametrize("spec", [{}, {"isolation": "UserNamespace"}, {"securityProfiles": "NodeDefault"}])
+def test_a_namespace_that_enforces_nothing_is_in_nobodys_way(spec: Manifest) -> None:
+    assert diagnose_namespace(make_builder(**spec), PodSecurity(Level.PRIVILEGED)) is None
+
+
+@pytest.mark.parametrize("spec", [{"isolation": "UserNamespace"}, {"securityProfiles": "NodeDefault"}])
+@pytest.mark.parametrize("minor", [34, 37])
+def test_baseline_is_in_the_way_of_neither_user_namespaces_nor_the_nodes_profiles(spec: Manifest, minor: int) -> None:
+    assert diagnose_namespace(make_builder(**spec), PodSecurity(Level.BASELINE, minor)) is None
+
+
+def test_baseline_is_in_the_way_of_an_unconfined_daemon() -> None:
+    finding = diagnose_namespace(make_builder(), PodSecurity(Level.BASELINE))
+
+    assert finding == Finding(
+        Reason.POD_SECURITY_DENIED,
+        "Namespace ci enforces Pod Security level baseline, which refuses every pod with this daemon. "
+        f"Set spec.isolation to UserNamespace, which level baseline admits, or: {LABEL}=privileged",
+    )
+    assert finding.needs_somebody
+
+
+@pytest.mark.parametrize(
+    ("spec", "remedy"),
+    [
+        ({}, f"Set spec.isolation to UserNamespace and: {LABEL}=baseline. Or keep it and: {LABEL}=privileged"),
+        ({"isolation": "UserNamespace"}, f"Level baseline admits them: {LABEL}=baseline"),
+        ({"securityProfiles": "NodeDefault"}, f"Level baseline admits them: {LABEL}=baseline"),
+    ],
+)
+def test_restricted_is_in_the_way_of_every_daemon(spec: Manifest, remedy: str) -> None:
+    finding = diagnose_namespace(make_builder(**spec), PodSecurity(Level.RESTRICTED))
+
+    assert finding == Finding(
+        Reason.POD_SECURITY_DENIED,
+        f"Namespace ci enforces Pod Security level restricted, which refuses every pod with this daemon. {remedy}",
+    )
 
 
 # Pods that cannot start
@@ -100,7 +173,7 @@ def test_an_unschedulable_pod_is_named_with_the_schedulers_words() -> None:
 def test_a_pod_that_waits_for_a_scheduling_gate_is_not_unschedulable() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
 
-    assert diagnose(make_deployment(), [make_pod(conditions=[condition])]) is None
+    assert diagnose(make_builder(), make_deployment(), [make_pod(conditions=[condition])]) is None
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"])
@@ -132,14 +205,14 @@ def test_a_message_of_several_lines_becomes_one_and_its_absence_is_said() -> Non
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
 def test_a_pod_that_is_on_its_way_is_left_alone(reason: str) -> None:
-    assert diagnose(make_deployment(), [make_pod(containerStatuses=waiting(reason))]) is None
+    assert diagnose(make_builder(), make_deployment(), [make_pod(containerStatuses=waiting(reason))]) is None
 
 
 def test_a_pod_that_nobody_has_looked_at_is_left_alone() -> None:
     pod = make_pod()
     del pod["status"]
 
-    assert diagnose(make_deployment(), [pod]) is None
+    assert diagnose(make_builder(), make_deployment(), [pod]) is None
 
 
 # Daemons that crash
@@ -160,6 +233,11 @@ def test_a_pod_that_nobody_has_looked_at_is_left_alone() -> None:
             "[rootlesskit:parent] error: failed to start the child: fork/exec /proc/self/exe: operation not permitted",
             "kernel.apparmor_restrict_unprivileged_userns=0",
         ),
+        (
+            "[rootlesskit:parent] error: failed to start the child: fork/exec /proc/self/exe: operation not permitted",
+            "If the pod's securityContext.seccompProfile does",
+        ),
+        ("[rootlesskit:child ] error: failed to share mount point: /: permission denied", "AppArmor"),
     ],
 )
 def test_a_refused_user_namespace_is_named_with_the_line_and_the_remedy(line: str, remedy: str) -> None:
@@ -207,7 +285,7 @@ def test_a_daemon_that_ran_out_of_memory_is_told_so() -> None:
 def test_a_daemon_that_ended_well_is_no_crash() -> None:
     pod = make_pod(containerStatuses=container_status(state=ended(exit_code=0, reason="Completed")))
 
-    assert diagnose(make_deployment(), [pod]) is None
+    assert diagnose(make_builder(), make_deployment(), [pod]) is None
 
 
 def test_an_evicted_pod_is_told_with_the_kubelets_words() -> None:
@@ -222,7 +300,7 @@ def test_an_evicted_pod_is_told_with_the_kubelets_words() -> None:
 def test_a_container_that_others_added_is_not_the_daemon() -> None:
     other = [{**status, "name": "proxy"} for status in waiting("ErrImagePull")]
 
-    assert diagnose(make_deployment(), [make_pod(containerStatuses=other)]) is None
+    assert diagnose(make_builder(), make_deployment(), [make_pod(containerStatuses=other)]) is None
 
 
 # Which pod
@@ -240,14 +318,14 @@ def test_a_pod_that_is_being_deleted_is_not_blamed() -> None:
     pod = make_pod(containerStatuses=waiting("ErrImagePull"))
     pod["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
 
-    assert diagnose(make_deployment(), [pod]) is None
+    assert diagnose(make_builder(), make_deployment(), [pod]) is None
 
 
 def test_a_daemon_that_is_well_again_is_not_blamed_for_its_last_end() -> None:
     (status,) = crashing(exit_code=137, reason="OOMKilled")
     pod = make_pod(phase="Running", containerStatuses=[{**status, "state": {"running": {}}, "ready": True}])
 
-    assert diagnose(make_deployment(), [pod]) is None
+    assert diagnose(make_builder(), make_deployment(), [pod]) is None
 
 
 def test_an_evicted_pod_that_was_replaced_long_ago_is_history() -> None:
@@ -256,7 +334,7 @@ def test_an_evicted_pod_that_was_replaced_long_ago_is_history() -> None:
     ready["status"]["containerStatuses"][0]["ready"] = True
     starting = make_pod("starting", created="2026-11-24T10:00:00Z")
 
-    assert diagnose(make_deployment(), [gone, ready, starting]) is None
+    assert diagnose(make_builder(), make_deployment(), [gone, ready, starting]) is None
     assert diagnosis_of(gone, starting).reason is Reason.EVICTED
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from buildkit_operator.api.conditions import Problem, Reason
-from buildkit_operator.desired.isolation import Confinement, Level
+from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.diagnosis import Finding
 from buildkit_operator.status import (
     Observed,
@@ -76,10 +76,10 @@ def test_daemons_that_all_fail_make_it_unready_and_one_among_others_does_not() -
 
 
 def test_a_sandbox_that_could_not_be_had_is_told() -> None:
-    without = Confinement(needs=Level.BASELINE, user_namespace=True)
+    without = Confinement(user_namespace=True)
 
     assert "Build steps can see the daemon's processes" in verdict(confinement=without).message
-    sandboxed = Confinement(needs=Level.BASELINE, user_namespace=True, process_sandbox=True)
+    sandboxed = Confinement(user_namespace=True, process_sandbox=True)
     assert verdict(confinement=sandboxed).message == SENTENCE
 
 

@@ -132,7 +132,7 @@ class BuilderReconcile:
         if builder.spec.mode is Mode.SHARED:
             return observed
         rendered = injection.render(builder, self._platform.default_image, confinement)
-        refused = diagnose_namespace(builder, enforced, confinement)
+        refused = diagnose_namespace(builder, enforced)
         trial = Trial(served=False, finding=refused) if refused else await self._trial(builder, rendered, previous)
         return replace(observed, injection=rendered, trial=trial)
 

@@ -110,8 +110,8 @@ def admitted(builder: BuildKitBuilder, pod: Manifest) -> Trial:
 def refused(builder: BuildKitBuilder, error: errors.ApiError) -> Trial:
     """Tell what a refused trial means. Raises the error when it tells nothing of the builder."""
     said = str(error)
-    if "violates PodSecurity" in said:
-        return Trial(served=False, finding=refused_by_pod_security(builder, said))
+    if refused := refused_by_pod_security(builder, said):
+        return Trial(served=False, finding=refused)
     if "cannot create resource" in said:
         # No right to try; that says nothing of those who make runner pods.
         return Trial(served=True)

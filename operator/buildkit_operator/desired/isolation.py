@@ -57,8 +57,6 @@ class PodSecurity:
 class Confinement:
     """How the daemon's container is set up for an isolation."""
 
-    needs: Level
-    """Strictest level that admits it."""
     security_context: Manifest = field(default_factory=dict)
     """Part of the container's."""
     process_sandbox: bool = False
@@ -67,21 +65,24 @@ class Confinement:
     """Whether the pod runs in a user namespace."""
 
 
+def strictest_level(spec: BuilderSpec) -> Level:
+    """Return the strictest Pod Security level that admits pods with the daemon that a builder asks for."""
+    if spec.isolation is Isolation.USER_NAMESPACE or spec.security_profiles is SecurityProfiles.NODE_DEFAULT:
+        return Level.BASELINE
+    return Level.PRIVILEGED
+
+
 def confine(spec: BuilderSpec, enforced: PodSecurity) -> Confinement:
     """Return the set-up for what a builder asks for, in a namespace that enforces this."""
     if spec.isolation is Isolation.USER_NAMESPACE:
         # runc mounts a /proc for each sandboxed step, which the kernel forbids where a part of the outer one is masked.
         unmasked = enforced.level is Level.PRIVILEGED or enforced.minor >= UNMASKED_PROC_MINOR
         return Confinement(
-            needs=Level.BASELINE,
             security_context={"procMount": "Unmasked"} if unmasked else {},
             process_sandbox=unmasked,
             user_namespace=True,
         )
     if spec.security_profiles is SecurityProfiles.NODE_DEFAULT:
-        return Confinement(needs=Level.BASELINE)
+        return Confinement()
     unconfined = {"type": "Unconfined"}
-    return Confinement(
-        needs=Level.PRIVILEGED,
-        security_context={"seccompProfile": unconfined, "appArmorProfile": unconfined},
-    )
+    return Confinement(security_context={"seccompProfile": unconfined, "appArmorProfile": unconfined})
