@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 from hypothesis import settings
 
-
 # A slow machine is no failure.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

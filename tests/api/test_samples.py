@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.controlplane import ControlPlane
 
 TOP = Path(__file__).parents[2]
-FILES = sorted((TOP / "tests/demo").glob("*.yaml"))
+FILES = sorted([*(TOP / "tests/demo").glob("*.yaml"), *(TOP / "deploy/samples").glob("*.yaml")])
 
 
 @pytest.mark.usefixtures("crds")

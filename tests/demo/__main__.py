@@ -1,4 +1,4 @@
-"""The first ten minutes with the operator, as commands that people could type: a cluster, a builder, real builds.
+"""The first ten minutes with the operator, as commands that people could type: a cluster, both modes, real builds.
 
 Leaves the cluster up, so that everything can be looked at; run again, it starts from what is there.
 """
@@ -24,10 +24,10 @@ HERE: Final = Path(__file__).parent
 TOP: Final = HERE.parents[1]
 NAMESPACE: Final = "demo"
 REMOVAL_FROM_USERS: Final = (
-    f"kubectl delete namespace {NAMESPACE} && kubectl delete -f deploy/manifests -f crds && "
+    f"kubectl delete namespace {NAMESPACE} && kubectl delete -f deploy/policies -f deploy/manifests -f crds && "
     "CLUSTER=current make cluster-down"
 )
-TAGS: Final = ("org/example-image", "buildkit-operator")
+TAGS: Final = ("org/example-image", "org/sidecar-image", "buildkit-operator")
 
 
 def main() -> int:
@@ -44,34 +44,43 @@ def demonstrate() -> None:
     """Show one command after the other. Raises what the cluster, kubectl or a build have to say."""
     kubectl = installation.install()
     team = kubectl.create_namespace(NAMESPACE)
+    _provide_source(team)
+    again = "The same build again: its steps come from the cache"
     timings = {
-        "builder applied → ready": _make_builder(team),
-        "first build, two tags pushed": _build(team, "The first build: every step runs"),
-        "same build again": _build(team, "The same build again: its steps come from the cache"),
+        "shared builder applied → ready": _make_builder(team, "demo", "builder.yaml"),
+        "first build, two tags pushed": _build(team, "build", "The first build: every step runs"),
+        "same build again": _build(team, "build", again),
         "the operator's own image": _build_operator_image(team),
+        "sidecar builder applied → ready": _make_builder(team, "sidecar", "sidecar.yaml"),
+        "docker build with a sidecar": _build(
+            team, "sidecar-build", "docker build, with a daemon in the job's own pod"
+        ),
     }
     _show(team, timings)
 
 
-def _make_builder(team: Kubectl) -> float:
-    team("delete", "bkb", "demo", "--ignore-not-found", "--wait")
-    with timed("Making a builder", "kubectl apply -f tests/demo/builder.yaml") as seconds:
-        team("apply", "--server-side", f"--filename={HERE / 'builder.yaml'}")
-        team("wait", "--for=condition=Ready", "bkb/demo", "--timeout=120s", timeout=130)
-    return seconds()
-
-
-def _build(team: Kubectl, title: str) -> float:
+def _provide_source(team: Kubectl) -> None:
     files = [f"--from-file={file}" for file in sorted((HERE / "example").iterdir()) if file.is_file()]
     source = team("create", "configmap", "example", *files, "--dry-run=client", "--output=yaml")
     team("apply", "--server-side", "--filename=-", text=source)
-    team("delete", "job", "build", "--ignore-not-found", "--wait")
-    with timed(title, "kubectl apply -f tests/demo/build.yaml") as seconds:
-        team("apply", "--server-side", f"--filename={HERE / 'build.yaml'}")
-        wait_for("the build has ended", lambda: _ended(team), 300)
-    log = team("logs", "job/build")
+
+
+def _make_builder(team: Kubectl, name: str, file: str) -> float:
+    team("delete", "bkb", name, "--ignore-not-found", "--wait")
+    with timed(f"Making the builder {name}", f"kubectl apply -f tests/demo/{file}") as seconds:
+        team("apply", "--server-side", f"--filename={HERE / file}")
+        team("wait", "--for=condition=Ready", f"bkb/{name}", "--timeout=120s", timeout=130)
+    return seconds()
+
+
+def _build(team: Kubectl, job: str, title: str) -> float:
+    team("delete", "job", job, "--ignore-not-found", "--wait")
+    with timed(title, f"kubectl apply -f tests/demo/{job}.yaml") as seconds:
+        team("apply", "--server-side", f"--filename={HERE / job}.yaml")
+        wait_for("the build has ended", lambda: _ended(team, job), 300)
+    log = team("logs", f"job/{job}", "--container=build")
     _print_steps(log)
-    if _ended(team) == "failed":
+    if _ended(team, job) == "failed":
         raise BuildError(f"The build failed:\n{log}")
     return seconds()
 
@@ -102,8 +111,8 @@ def _build_operator_image(team: Kubectl) -> float:
     return seconds()
 
 
-def _ended(team: Kubectl) -> str | None:
-    status = team.get("job", "build")["status"]
+def _ended(team: Kubectl, job: str) -> str | None:
+    status = team.get("job", job)["status"]
     return "succeeded" if status.get("succeeded") else "failed" if status.get("failed") else None
 
 
@@ -129,6 +138,7 @@ def _show(team: Kubectl, timings: dict[str, float]) -> None:
 The cluster stays up. Look around:
   export KUBECONFIG={team.kubeconfig} PATH={team.program.parent}:$PATH
   kubectl describe bkb demo -n {NAMESPACE}
+  kubectl get pods -n {NAMESPACE} -l buildkit-operator.dev/injected=sidecar
   kubectl explain bkb.spec
   kubectl logs -n buildkit-operator deploy/buildkit-operator
 Remove it:

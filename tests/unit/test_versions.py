@@ -22,6 +22,13 @@ def test_samples_and_the_demo_use_the_default_image() -> None:
     assert images == {DEFAULT_IMAGE}
 
 
+def test_samples_and_the_demo_use_the_docker_client_that_is_tested() -> None:
+    files = [*(TOP / "deploy/samples").glob("*.yaml"), *(TOP / "tests/demo").glob("*.yaml")]
+    images = {image for file in files for image in re.findall(r"image: (\S*library/docker:\S*)", file.read_text())}
+
+    assert images == {pins.DOCKER_IMAGE}
+
+
 def test_the_installed_operator_is_of_this_version() -> None:
     deployment = yaml.safe_load((TOP / "deploy/manifests/20-operator.yaml").read_text())
 
