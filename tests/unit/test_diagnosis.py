@@ -87,13 +87,9 @@ def test_a_refusal_goes_before_what_ails_the_pods_that_exist() -> None:
 @pytest.mark.parametrize(
     ("violated", "spec", "remedy"),
     [
-        (
-            "restricted:latest",
-            {},
-            "Set spec.isolation to UserNamespace and: LABEL=baseline. Or keep it and: LABEL=privileged",
-        ),
-        ("restricted:latest", {"isolation": "UserNamespace"}, "Level baseline admits them: LABEL=baseline"),
-        ("restricted:latest", {"securityProfiles": "NodeDefault"}, "Level baseline admits them: LABEL=baseline"),
+        ("restricted:latest", {}, f"Or keep it and: {LABEL}=privileged"),
+        ("restricted:latest", {"isolation": "UserNamespace"}, f"Level baseline admits them: {LABEL}=baseline"),
+        ("restricted:latest", {"securityProfiles": "NodeDefault"}, f"Level baseline admits them: {LABEL}=baseline"),
         (
             "baseline:v1.34",
             {"isolation": "UserNamespace"},
