@@ -75,6 +75,16 @@ def test_a_stop_ends_with_0_at_once_and_does_not_wait_for_the_daemon(container: 
     assert process.wait(timeout=1) == 0
 
 
+def test_a_stop_before_the_first_daemon_ends_with_0_too(container: Container) -> None:
+    container.install("chgrp", "touch $HERE/preparing; sleep 0.5")
+    process = container.start_daemon("always")
+    wait_for((container.folder / "preparing").exists)
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=1) == 0
+
+
 def test_a_stop_between_two_daemons_ends_with_0_too(container: Container) -> None:
     container.install("rootlesskit", "echo start >> $HERE/starts; exit 1")
     process = container.start_daemon("always")

@@ -15,12 +15,7 @@ root=$3
 socket=${BUILDKIT_HOST#unix://}
 notes=$4
 
-# The root is a directory of its own in the volume. A pod's fsGroup makes the volume's top setgid, and what is made
-# beneath would carry that into every image built.
-mkdir -p "$root"
-chgrp "$(id -g)" "$root"
-chmod g-s,u=rwx,go= "$root"
-
+# First of all: the kernel keeps a signal that it has no handler for from a container's first process.
 daemon=
 stopping=
 stop() {
@@ -31,6 +26,12 @@ stop() {
   [ "$restart" = once ] || exit 0
 }
 trap stop TERM
+
+# The root is a directory of its own in the volume. A pod's fsGroup makes the volume's top setgid, and what is made
+# beneath would carry that into every image built.
+mkdir -p "$root"
+chgrp "$(id -g)" "$root"
+chmod g-s,u=rwx,go= "$root"
 
 # Passes the daemon's log on and keeps the beginning, which started.sh quotes when the daemon does not come up.
 pass_on() {
