@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import Reason
-from buildkit_operator.desired.container import CONTAINER
 from buildkit_operator.desired.isolation import (
     ENFORCE_LABEL,
     ENFORCE_VERSION_LABEL,
@@ -191,7 +191,7 @@ def crash(pod: Manifest) -> Finding | None:
             return Finding(
                 Reason.CRASH_LOOP,
                 f"The daemon in pod {_name(pod)} {how}: {_cause(log)} "
-                f"All of it: kubectl logs --previous -n {pod['metadata']['namespace']} {_name(pod)} -c {CONTAINER}",
+                f"All of it: kubectl logs --previous -n {pod['metadata']['namespace']} {_name(pod)} -c {names.DAEMON}",
             )
     return None
 
@@ -229,7 +229,7 @@ def daemon_status(pod: Manifest) -> dict[str, Any]:
     """Return what the kubelet says of the daemon's container, nothing before it has looked."""
     status = pod.get("status", {})
     containers = (status.get("containerStatuses") or []) + (status.get("initContainerStatuses") or [])
-    return next((container for container in containers if container["name"] == CONTAINER), {})
+    return next((container for container in containers if container["name"] == names.DAEMON), {})
 
 
 def _condition(manifest: Manifest, kind: str) -> dict[str, Any]:

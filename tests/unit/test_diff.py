@@ -32,6 +32,13 @@ def as_stored(manifest: Manifest) -> Manifest:
     return live
 
 
+def test_several_mounts_of_one_volume_are_told_apart() -> None:
+    builder = make_builder(isolation="UserNamespace")
+    wanted = stamped(children_of(builder, fake_certificates(builder))[-1])
+
+    assert is_applied(wanted, copy.deepcopy(wanted))
+
+
 def test_what_was_applied_needs_no_write() -> None:
     wanted = stamped(deployment())
 

@@ -8,9 +8,6 @@ from buildkit_operator.admission import cel
 from buildkit_operator.admission.facts import Manifest
 from buildkit_operator.api import names
 
-SIDECAR: Final = "buildkitd"
-"""Name of the injected container."""
-
 NOT_INJECTED: Final = (
     f"the pod is labelled {names.INJECTED_LABEL} already, but does not have BuildKitBuilder "
     '"{builder}". Remove that label, and what another builder may have added to the pod.'
@@ -31,7 +28,7 @@ def has_builder(pod: Manifest, builder: str) -> bool:
     """Tell whether the pod has what the marker stands for."""
     labels = pod["metadata"].get("labels") or {}
     return labels.get(names.INJECTED_LABEL) == builder and any(
-        container["name"] == SIDECAR and "restartPolicy" in container
+        container["name"] == names.DAEMON and "restartPolicy" in container
         for container in pod["spec"].get("initContainers") or ()
     )
 
@@ -46,6 +43,6 @@ HAS_BUILDER: Final = cel.expression(
     && object.spec.initContainers.exists(c, c.name == '$sidecar' && has(c.restartPolicy))
     """,
     marked=IS_MARKED,
-    sidecar=SIDECAR,
+    sidecar=names.DAEMON,
 )
 """CEL of the same as has_builder, likewise."""

@@ -19,6 +19,9 @@ FIELD_MANAGER: Final = "buildkit-operator"
 CONTROLLER: Final = f"{GROUP}/builder-controller"
 """The component that events are reported by."""
 
+DAEMON: Final = "buildkitd"
+"""Name of the daemon's container, shared or injected."""
+
 OWNER_LABEL: Final = f"{GROUP}/owner"
 """On every child, and on every pod with a daemon, shared or injected: the name of the builder it belongs to."""
 

@@ -65,6 +65,9 @@ class InjectedMount(Model):
 class RenderedInjection(Model):
     """What a runner pod of the builder gets, exactly; for the admission policies or the webhook, which add it."""
 
+    # One owner for all of it: the API server copies a builder, with who owns what, for each pod of its namespace.
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
     init_containers: list[InjectedObject] = Field(default=[], json_schema_extra=ATOMIC)
     """The daemon's container, which goes before the pod's own init containers."""
     volumes: list[InjectedObject] = Field(default=[], json_schema_extra=ATOMIC)

@@ -7,8 +7,11 @@ from typing import Any, Final
 from buildkit_operator.api import names, quantity
 from buildkit_operator.desired.metadata import Manifest, digest
 
-_LIST_KEYS: Final = ("name", "uid", "containerPort", "port", "type")
-"""What tells the items of a list apart where the server merges lists; it may add items of its own to those."""
+_LIST_KEYS: Final = ("mountPath", "name", "uid", "containerPort", "port", "type")
+"""What tells the items of a list apart where the server merges lists; it may add items of its own to those.
+
+The first that all items have: mounts have names too, and several of one volume.
+"""
 
 _AMOUNTS: Final = frozenset({"requests", "limits", "sizeLimit"})
 """Fields of a pod that hold quantities."""

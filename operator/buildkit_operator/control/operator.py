@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from buildkit_operator import __version__
 from buildkit_operator.api import names
@@ -16,6 +14,7 @@ from buildkit_operator.control.context import Context, Key, MakeReconcile
 from buildkit_operator.control.fenced import FencedClient
 from buildkit_operator.control.kinds import BUILDERS, Kinds
 from buildkit_operator.control.leadership import Alone, Leadership, LeaseElection
+from buildkit_operator.control.lifecycle import Lifecycle
 from buildkit_operator.control.queue import WorkQueue
 from buildkit_operator.control.recorder import Recorder
 from buildkit_operator.control.resync import Resync
@@ -31,7 +30,6 @@ from buildkit_operator.settings import Settings
 DRAIN_SECONDS: Final = 2.5
 FLUSH_SECONDS: Final = 0.5
 RELEASE_SECONDS: Final = 0.5
-UNWATCH_SECONDS: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +44,7 @@ class Operator:
 
     def __init__(self, settings: Settings, connection: Connection, kinds: Kinds, make_reconcile: MakeReconcile) -> None:
         """Wire the parts together; nothing runs yet."""
+        self._lifecycle = Lifecycle()
         namespaces = settings.watch_namespaces
         self._metrics = Metrics()
         self._connection = connection
@@ -79,50 +78,32 @@ class Operator:
         context = Context(self._writer, self._cache, self._recorder, settings, self._metrics)
         self._workers = Workers(self._queue, make_reconcile(context), self._leadership, self._metrics, settings.workers)
         self._server = Server(settings.http_port, self._metrics, self._ailment, self._unready)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._stop = asyncio.Event()
-        self._unwatch = asyncio.Event()
-        self._watches_ending = asyncio.Event()
-        self._exit_status = 0
 
     async def run(self) -> int:
         """Run until a signal, or the unexpected end of a part; give the process's exit status."""
-        self._handle_signals()
+        self._lifecycle.handle_signals()
         port = await self._server.start()
         logger.info("Version %s started; health and metrics on port %d.", __version__, port)
-        elector = self._spawn(self._leadership.run(), "leadership")
-        self._spawn(self._recorder.run(), "events")
-        working = self._spawn(self._work(), "watches")
-        await self._stop.wait()
-        await self._shut_down(elector, working)
+        elector = self._lifecycle.spawn(self._leadership.run(), "leadership")
+        self._lifecycle.spawn(self._recorder.run(), "events")
+        self._lifecycle.spawn(self._work(), "watches")
+        await self._lifecycle.stop.wait()
+        await self._shut_down(elector)
         logger.info("Stopped.")
-        return self._exit_status
+        return self._lifecycle.exit_status
 
     async def _work(self) -> None:
         """Fill the cache, start working, and watch until told to stop."""
         await self._resync.fill()
         logger.info("The cache is filled: %d builders.", len(self._cache.primary_keys()))
-        # kopf cancels, when it ends, every task that is younger than itself: it comes last.
         for task in self._workers.start():
-            self._guard(task)
-        self._spawn(self._resync.run(), "resync")
-        ready = asyncio.Event()
-        retaking = asyncio.create_task(self._retake_signals(ready), name="signals")
-        try:
-            await self._watches.run(ready, self._unwatch, self._watches_ending)
-        finally:
-            retaking.cancel()
+            self._lifecycle.guard(task)
+        self._lifecycle.spawn(self._resync.run(), "resync")
+        await self._lifecycle.watch(self._watches)
 
-    async def _retake_signals(self, kopf_ready: asyncio.Event) -> None:
-        """Put our signal handlers back: kopf's would end the watches before the workers."""
-        await kopf_ready.wait()
-        self._handle_signals()
-
-    async def _shut_down(self, elector: asyncio.Task[None], working: asyncio.Task[None]) -> None:
+    async def _shut_down(self, elector: asyncio.Task[None]) -> None:
         """Finish what runs, hand the Lease over, and only then let go of the watches and connections."""
-        # From here on kopf complains of what is taken away under it.
-        asyncio.get_running_loop().set_exception_handler(_hush)
-        logging.getLogger("kopf").setLevel(logging.CRITICAL)
+        self._lifecycle.hush()
         await self._workers.drain(DRAIN_SECONDS)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._recorder.flush(), FLUSH_SECONDS)
@@ -131,48 +112,13 @@ class Operator:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._leadership.release(), RELEASE_SECONDS)
         await self._server.stop()
-        if self._resync.synced:
-            self._unwatch.set()
-            await asyncio.wait({working}, timeout=UNWATCH_SECONDS)
-        await self._cancel_all()
+        await self._lifecycle.end()
         await self._reader.close()
         await self._writer.close()
         await self._connection.close()
 
-    async def _cancel_all(self) -> None:
-        """End every task that is left, also those of kopf's that it does not wait for, while connections are open."""
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=UNWATCH_SECONDS)
-
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        self._guard(task)
-        return task
-
-    def _guard(self, task: asyncio.Task[None]) -> None:
-        self._tasks.append(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if self._stop.is_set():
-            return
-        logger.critical(
-            "The part %r ended unexpectedly, and the process with it; a new one takes over.",
-            task.get_name(),
-            exc_info=None if task.cancelled() else task.exception(),
-        )
-        self._exit_status = 1
-        self._stop.set()
-
-    def _handle_signals(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
-
     def _ailment(self) -> str | None:
-        if self._watches_ending.is_set() and not self._stop.is_set():
+        if self._lifecycle.watches_ended:
             return "The watches have ended."
         return self._workers.ailment()
 
@@ -186,8 +132,3 @@ class Operator:
         return LeaseElection(
             self._reader, settings.lease_namespace, settings.lease_name, settings.identity, self._metrics.leading.set
         )
-
-
-def _hush(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Take no notice of tasks that fail while we stop: kopf leaves some behind, which find their session closed."""
-    logger.debug("While stopping: %s", context["message"])

@@ -14,7 +14,6 @@ from buildkit_operator.desired.metadata import Manifest
 DEFAULT_IMAGE: Final = "docker.io/moby/buildkit:v0.34.2-rootless"
 """The release that the operator is tested with."""
 
-CONTAINER: Final = "buildkitd"
 CONFIG_VOLUME: Final = "buildkit-config"
 SOCKET_VOLUME: Final = "buildkit-socket"
 STATE_VOLUME: Final = "buildkit-state"
@@ -49,7 +48,7 @@ def daemon_container(builder: BuildKitBuilder, default_image: str, confinement: 
     mounted = _volumes(builder, confinement)
     is_shared = spec.mode is Mode.SHARED
     container: Manifest = {
-        "name": CONTAINER,
+        "name": names.DAEMON,
         "image": spec.image or default_image,
         "imagePullPolicy": spec.image_pull_policy.value,
         "command": script("run.sh", "once" if is_shared else "always", paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY),
