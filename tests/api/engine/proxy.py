@@ -103,6 +103,8 @@ class FaultProxy:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        # A transport is gone one turn of the loop after it was closed, and some were closed only just now.
+        await asyncio.sleep(0.1)
 
     def _cut(self) -> None:
         self._run(self._abort())
