@@ -1,7 +1,7 @@
 """Runner pods of the end-to-end tests: what a CI system makes for a job, with the one label that asks for a builder."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from tests.installation import REGISTRY
 from tests.kubectl import Kubectl, Manifest, wait_for
 
 LABEL: Final = "buildkit-operator.dev/builder"
+JOB_LABEL: Final = "batch.kubernetes.io/job-name"
 DAEMON: Final = "buildkitd"
 IMAGE: Final = f"{REGISTRY}/org/sidecar"
 
@@ -58,28 +59,33 @@ class Runner:
     ) -> "Runner":
         """Start a pod with these containers; files are their workspace, by default one small Dockerfile."""
         runner = cls(kubectl, f"runner-{uuid.uuid4().hex[:8]}")
-        volumes = [{"name": "workspace", "configMap": {"name": runner.name}}, *spec.pop("volumes", [])]
         kubectl.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": runner.name},
-                "data": dict(files or {"Dockerfile": DOCKERFILE}),
-            },
+            _workspace(runner.name, files),
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
                 "metadata": {"name": runner.name, "labels": {LABEL: asks_for}, **(metadata or {})},
-                "spec": {
-                    "restartPolicy": "Never",
-                    "terminationGracePeriodSeconds": 5,
-                    "containers": list(containers),
-                    "volumes": volumes,
-                    **spec,
-                },
+                "spec": _pod_spec(runner.name, containers, spec),
             },
         )
         return runner
+
+    @classmethod
+    def start_job(cls, kubectl: Kubectl, *containers: Manifest, asks_for: str = "demo", **spec: Any) -> "Runner":
+        """Start a Job of one pod with these containers, and return that pod."""
+        name = f"job-{uuid.uuid4().hex[:8]}"
+        template = {"metadata": {"labels": {LABEL: asks_for}}, "spec": _pod_spec(name, containers, spec)}
+        kubectl.apply(
+            _workspace(name, None),
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": {"name": name},
+                "spec": {"backoffLimit": 0, "template": template},
+            },
+        )
+        (pod,) = wait_for(f"{name} has a pod", lambda: kubectl.get("pods", f"--selector={JOB_LABEL}={name}"))
+        return cls(kubectl, pod["metadata"]["name"])
 
     def pod(self) -> Manifest:
         found: Manifest = self.kubectl.get("pod", self.name)
@@ -120,3 +126,19 @@ class Runner:
     def _ended(self) -> str | None:
         phase: str = self.pod()["status"].get("phase", "Pending")
         return phase if phase in {"Succeeded", "Failed"} else None
+
+
+def _workspace(name: str, files: Mapping[str, str] | None) -> Manifest:
+    data = dict(files or {"Dockerfile": DOCKERFILE})
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def _pod_spec(workspace: str, containers: Sequence[Manifest], more: Manifest) -> Manifest:
+    volumes = [{"name": "workspace", "configMap": {"name": workspace}}, *more.pop("volumes", [])]
+    return {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 5,
+        "containers": list(containers),
+        "volumes": volumes,
+        **more,
+    }
