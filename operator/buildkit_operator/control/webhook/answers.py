@@ -9,17 +9,15 @@ import traceback
 from http import HTTPStatus
 from typing import Any, Final
 
+from aiohttp import web
 from pydantic_core import to_json
 
 from buildkit_operator.admission.review import Answer, BadReview, Builders, Result, Webhook, answer
-from buildkit_operator.control.webhook.http import Reply, Request
 from buildkit_operator.metrics import WebhookMetrics
 
 ERROR: Final = "error"
 """Result, in metrics, of what was answered with an HTTP status of 400 or more."""
 RESULTS: Final = (*Result, ERROR)
-
-TEXT: Final = "text/plain; charset=utf-8"
 
 _WEBHOOKS: Final = {f"/{webhook}": webhook for webhook in Webhook}
 _WITHOUT: Final = frozenset({Result.REFUSED, Result.RETRY, Result.PASSED_OVER})
@@ -41,32 +39,36 @@ class Answers:
         }
         self._durations = {webhook: metrics.request_duration_seconds.labels(webhook) for webhook in Webhook}
 
-    def __call__(self, request: Request) -> Reply:
+    def __call__(self, path: str, body: bytes) -> web.Response:
         """Answer one request."""
-        webhook = _WEBHOOKS.get(request.path)
+        webhook = _WEBHOOKS.get(path)
         if webhook is None:
-            return Reply(b"There is no such webhook.\n", HTTPStatus.NOT_FOUND, TEXT)
+            return _complaint("There is no such webhook.", HTTPStatus.NOT_FOUND)
         started = time.perf_counter()
-        reply, result = self._answer(webhook, request.body)
+        response, result = self._answer(webhook, body)
         self._durations[webhook].observe(time.perf_counter() - started)
         self._counters[webhook, result].inc()
-        return reply
+        return response
 
-    def _answer(self, webhook: Webhook, body: bytes) -> tuple[Reply, str]:
+    def _answer(self, webhook: Webhook, body: bytes) -> tuple[web.Response, str]:
         try:
             review = json.loads(body)
             said = answer(webhook, review, self._builders)
             encoded = to_json(said.review)  # in half the time that json.dumps takes
         except BadReview as bad:
-            return Reply(f"{bad}\n".encode(), HTTPStatus.BAD_REQUEST, TEXT), ERROR
+            return _complaint(str(bad), HTTPStatus.BAD_REQUEST), ERROR
         except (ValueError, RecursionError):
-            return Reply(b"The body must be JSON.\n", HTTPStatus.BAD_REQUEST, TEXT), ERROR
+            return _complaint("The body must be JSON.", HTTPStatus.BAD_REQUEST), ERROR
         except Exception as error:  # noqa: BLE001  one pod's request must not end all others' connections
             _log_failure(webhook, error)
-            return Reply(b"The webhook failed.\n", HTTPStatus.INTERNAL_SERVER_ERROR, TEXT), ERROR
+            return _complaint("The webhook failed.", HTTPStatus.INTERNAL_SERVER_ERROR), ERROR
         if said.result in _WITHOUT:
             _log_refusal(webhook, said, review["request"])
-        return Reply(encoded), said.result
+        return web.Response(body=encoded, content_type="application/json"), said.result
+
+
+def _complaint(sentence: str, status: HTTPStatus) -> web.Response:
+    return web.Response(text=f"{sentence}\n", status=status)
 
 
 def _log_refusal(webhook: Webhook, said: Answer, request: dict[str, Any]) -> None:

@@ -1,24 +1,42 @@
-"""Where the API server connects: TLS with a certificate that can change while connections are open, and a soft end."""
+"""Where the API server connects: TLS with a certificate that can change while connections are open, and a soft end.
+
+Anybody in the cluster can connect, so what one connection can make us hold, times how many there may be, stays below
+the memory that the Deployment lets us have.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 import ssl
 import tempfile
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Final
 
+from aiohttp import web
+
 from buildkit_operator.control.server import listener
-from buildkit_operator.control.webhook.http import Connection, Reply, Request
 from buildkit_operator.desired.certificates import KeyPair
+
+MAX_CONNECTIONS: Final = 128
+"""An API server keeps up to 25 idle ones (client-go's number), and opens more while it has more to ask at once."""
+MAX_BODY: Final = 4 * 1024 * 1024
+"""In bytes: the API server takes pods of up to 3 MiB. Read into Python's objects, JSON can grow by 30 times."""
+LARGE_BODY: Final = 64 * 1024
+"""In bytes. Hardly any pod's is as large, and only a few that are get read at a time."""
+LARGE_AT_ONCE: Final = 4
+MAX_FIELDS: Final = 32
+MAX_FIELD: Final = 4096
+"""In bytes, of a header field's name and of its value."""
 
 HANDSHAKE_SECONDS: Final = 5.0
 REQUEST_SECONDS: Final = 10.0
-"""For a request to arrive whole. The API server itself waits no longer than that for the answer."""
+"""For a request's body to arrive. The API server itself waits no longer than that for the answer."""
 IDLE_SECONDS: Final = 120.0
 """More than the 90 seconds after which the API server drops an idle connection (Go's DefaultTransport): were we the
 first, a request could be on its way just then, and would be lost."""
-SWEEP_SECONDS: Final = 5.0
 
 LINGER_SECONDS: Final = 2.5
 """For clients to learn, each from its next answer, that their connections are closed."""
@@ -26,17 +44,26 @@ FINISH_SECONDS: Final = 0.5
 """For a request that has partly come when the lingering is over."""
 POLL_SECONDS: Final = 0.02
 
+logger = logging.getLogger(__name__)
+
+# What no API server sends is refused; nobody shall be able to fill the log with it.
+_silent: Final = logging.getLogger(f"{__name__}.aiohttp")
+_silent.disabled = True
+
 
 class Endpoint:
     """The HTTPS server of one process."""
 
-    def __init__(self, port: int, answer: Callable[[Request], Reply]) -> None:
-        """Answer requests on `port` with what `answer` says, which must not take long: nothing else runs meanwhile."""
+    def __init__(self, port: int, answer: Callable[[str, bytes], web.Response]) -> None:
+        """Answer a POST's path and body on `port` with what `answer` says; nothing else runs meanwhile."""
         self._port = port
         self._answer = answer
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._connections: set[Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._server: web.Server | None = None
+        self._handshakes = 0
+        self._busy: set[web.RequestHandler] = set()
+        """Connections with a request that is being read or answered."""
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._draining = False
 
     @property
@@ -52,49 +79,104 @@ class Endpoint:
             file.flush()
             self._tls.load_cert_chain(file.name)
 
-    async def start(self) -> None:
-        """Listen on all addresses, with a certificate that has been presented. Raises OSError."""
+    async def serve(self) -> None:
+        """Let clients in on all addresses until cancelled; a certificate has been presented before. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._connect,
-            sock=listener(self._port),
-            ssl=self._tls,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=FINISH_SECONDS,
-        )
-        loop.call_later(SWEEP_SECONDS, self._sweep)
+        with listener(self._port) as listening:
+            listening.settimeout(0)
+            self._server = web.Server(
+                self._respond,
+                logger=_silent,
+                access_log=None,
+                keepalive_timeout=IDLE_SECONDS,
+                lingering_time=0,
+                max_headers=MAX_FIELDS,
+                max_line_size=MAX_FIELD,
+                max_field_size=MAX_FIELD,
+                auto_decompress=False,
+            )
+            logger.info("Answering the API server.")
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    client, _ = await loop.sock_accept(listening)
+                    await self._make_room(self._server)
+                    self._handshakes += 1
+                    group.create_task(self._shake_hands(self._server, client))
 
     async def drain(self) -> None:
         """End without losing a request: close each connection after its next answer, the idle ones in the end."""
-        if self._server is None:
+        server = self._server
+        if server is None:
             return
         self._draining = True
-        for connection in self._connections:
-            connection.close_after_next()
-        await self._wait(LINGER_SECONDS, lambda: not self._connections)
-        self._server.close()
-        await self._wait(FINISH_SECONDS, lambda: not any(one.is_amid_request for one in self._connections))
-        for connection in tuple(self._connections):
-            connection.close()
-        await self._wait(FINISH_SECONDS, lambda: not self._connections)
+        await _wait(LINGER_SECONDS, lambda: not server.connections)
+        await _wait(FINISH_SECONDS, lambda: not self._busy)
+        server.pre_shutdown()
+        await server.shutdown(FINISH_SECONDS)
 
-    def _connect(self) -> Connection:
-        connection = Connection(self._answer, self._connections)
-        if self._draining:
-            connection.close_after_next()
-        return connection
-
-    def _sweep(self) -> None:
-        """Close the connections of clients that have gone silent."""
-        loop = asyncio.get_running_loop()
-        for connection in tuple(self._connections):
-            silence = loop.time() - connection.heard_at
-            if silence > (REQUEST_SECONDS if connection.is_amid_request else IDLE_SECONDS):
-                connection.close()
-        loop.call_later(SWEEP_SECONDS, self._sweep)
-
-    async def _wait(self, seconds: float, is_over: Callable[[], bool]) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while not is_over() and loop.time() < deadline:  # noqa: ASYNC110  it lasts seconds, once in a process's life
+    async def _make_room(self, server: web.Server) -> None:
+        """Wait until there is room for one more connection. Whoever has been there longest and is idle has to go."""
+        while self._handshakes + len(server.connections) >= MAX_CONNECTIONS:
+            for connection in server.connections:
+                if connection not in self._busy and connection.transport is not None:
+                    connection.transport.abort()
+                    break
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _shake_hands(self, server: web.Server, client: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                server,
+                client,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                ssl_shutdown_timeout=FINISH_SECONDS,
+            )
+        except OSError:
+            # Whoever comes without TLS, or does not trust us, says so at his own end.
+            pass
+        finally:
+            self._handshakes -= 1
+
+    async def _respond(self, request: web.BaseRequest) -> web.Response:
+        self._busy.add(request.protocol)
+        try:
+            response = await self._answered(request)
+        finally:
+            self._busy.discard(request.protocol)
+        if self._draining:
+            response.force_close()
+        return response
+
+    async def _answered(self, request: web.BaseRequest) -> web.Response:
+        if request.method != "POST":
+            return _refusal(HTTPStatus.METHOD_NOT_ALLOWED)
+        length = request.content_length
+        if length is None:
+            return _refusal(HTTPStatus.LENGTH_REQUIRED)
+        if length > MAX_BODY:
+            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                if length <= LARGE_BODY:
+                    return self._answer(request.path, await request.content.readexactly(length))
+                async with self._large:
+                    return self._answer(request.path, await request.content.readexactly(length))
+        except TimeoutError:
+            return _refusal(HTTPStatus.REQUEST_TIMEOUT)
+        except (OSError, EOFError):
+            # nobody reads it
+            return _refusal(HTTPStatus.BAD_REQUEST)
+
+
+def _refusal(status: HTTPStatus) -> web.Response:
+    response = web.Response(status=status)
+    response.force_close()
+    return response
+
+
+async def _wait(seconds: float, is_over: Callable[[], bool]) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not is_over() and loop.time() < deadline:  # noqa: ASYNC110  it lasts seconds, once in a process's life
+        await asyncio.sleep(POLL_SECONDS)

@@ -82,8 +82,7 @@ class WebhookProcess:
         await self._resync.fill()
         logger.info("The cache is filled: %d builders.", len(self._cache.primary_keys()))
         self._lifecycle.spawn(self._resync.run(), "resync")
-        await self._endpoint.start()
-        logger.info("Answering the API server.")
+        self._lifecycle.spawn(self._endpoint.serve(), "endpoint")
         await self._lifecycle.watch(self._watches)
 
     def _present(self, certificate: KeyPair) -> None:
