@@ -99,7 +99,7 @@ def _stalled(problem: Problem) -> Verdict:
 def _judge_sidecar(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     """Return the verdict on injection: there need be no pod for it to be ready, and one sick pod is not all of them."""
     if observed.trial is None:
-        message = "What runner pods get is rendered; it is tried out next."
+        message = observed.waiting_for or "What runner pods get is rendered; it is tried out next."
         return Verdict(ready=False, reason=Reason.PROGRESSING, message=message, reconciling=message)
     in_the_way = observed.trial.finding
     if not observed.trial.served and in_the_way is not None:

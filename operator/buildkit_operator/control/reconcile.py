@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,26 +16,24 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Isolation, Mode
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
 from buildkit_operator.control import certificates as keeper
+from buildkit_operator.control import references
+from buildkit_operator.control.agenda import next_look
 from buildkit_operator.control.cache import owned_by
 from buildkit_operator.control.census import Census
 from buildkit_operator.control.context import Context, Key, Reconcile
-from buildkit_operator.control.diff import is_applied, stamped
 from buildkit_operator.control.kinds import BUILDERS
+from buildkit_operator.control.objects import Objects, OwnerIsGone
 from buildkit_operator.control.pacer import Pacer
 from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.control.surroundings import Surroundings
 from buildkit_operator.control.trials import Trials, attempt
 from buildkit_operator.desired import Platform, children, injection, needs_certificates
 from buildkit_operator.desired.certificates import Certificates, Lifetimes
-from buildkit_operator.desired.container import (
-    DEFAULT_IMAGE,
-    REGISTRY_AUTHORITY_KEY,
-    registry_authority_secrets,
-)
+from buildkit_operator.desired.container import DEFAULT_IMAGE
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.diagnosis import diagnose_namespace
 from buildkit_operator.kube import errors
-from buildkit_operator.kube.resources import DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, POD, SECRET, Manifest, Resource
+from buildkit_operator.kube.resources import DEPLOYMENT, POD, Manifest
 from buildkit_operator.runners import is_runner
 from buildkit_operator.status import (
     Observed,
@@ -47,22 +44,12 @@ from buildkit_operator.status import (
     status_for_unreadable,
 )
 
-RECHECK_SECONDS: Final = 10.0
-"""How soon a builder with a problem is looked at again: what mends it may be an object that is not watched."""
-
-LEFTOVER_SECONDS: Final = 1.0
-"""How soon after an object of a deleted builder was in the way."""
-
 COUNT_SECONDS: Final = 5.0
 """How often numbers of runner pods alone are written anew: a busy CI starts and ends several pods a second."""
 
 Clock = Callable[[], datetime]
 
 logger = logging.getLogger(__name__)
-
-
-class OwnerIsGone(Exception):  # noqa: N818  no error: it passes
-    """A child still belongs to a deleted builder of the same name; garbage collection is about to take it."""
 
 
 def make_reconcile(context: Context) -> Reconcile:
@@ -80,6 +67,7 @@ class BuilderReconcile:
         self._context = context
         self._clock = clock
         self._secrets = Secrets(context.client, time.monotonic, settings.resync_seconds)
+        self._objects = Objects(context.client, context.cache, self._secrets)
         self._platform = Platform(settings.buildkit_image or DEFAULT_IMAGE, settings.cluster_domain)
         self._lifetimes = Lifetimes()
         self._surroundings = Surroundings(context.client, time.monotonic, settings.resync_seconds)
@@ -120,9 +108,9 @@ class BuilderReconcile:
         confinement = confine(builder.spec, enforced)
         try:
             wanted = children(builder, self._platform, certificates, confinement)
-            await self._check_references(builder)
-            await self._apply_all(builder, wanted)
-            await self._prune(builder, wanted)
+            await references.check(builder, self._context.client, self._secrets)
+            await self._objects.apply(builder, wanted)
+            await self._objects.prune(builder, wanted)
         except OwnerIsGone as leftover:
             return Observed(waiting_for=str(leftover))
         except Problem as problem:
@@ -175,103 +163,6 @@ class BuilderReconcile:
     async def _stored_certificates(self, builder: BuildKitBuilder) -> Certificates | None:
         return (await keeper.find(builder, self._secrets)).complete() if needs_certificates(builder) else None
 
-    async def _check_references(self, builder: BuildKitBuilder) -> None:
-        """Raise Problem when a Secret of the user's is missing: kubelet would wait for it and tell only in an event."""
-        for name in registry_authority_secrets(builder):
-            keys = await self._secrets.keys(builder.metadata.namespace, name)
-            if keys is not None and REGISTRY_AUTHORITY_KEY in keys:
-                continue
-            missing = f"is missing in namespace {builder.metadata.namespace}"
-            lack = missing if keys is None else f"has no key {REGISTRY_AUTHORITY_KEY}"
-            raise Problem(
-                Reason.SECRET_NOT_FOUND,
-                f"Secret {name}, which spec.daemon.registries names as caSecretName, {lack}. "
-                f"Create it with the registry's certificate authorities, PEM, under the key {REGISTRY_AUTHORITY_KEY}.",
-            )
-
-        if builder.injection.local_cache is not None:
-            await self._check_claim(builder, builder.injection.local_cache.claim_name)
-
-    async def _check_claim(self, builder: BuildKitBuilder, name: str) -> None:
-        namespace = builder.metadata.namespace
-        if await self._context.client.get(PERSISTENT_VOLUME_CLAIM, namespace, name, metadata_only=True) is None:
-            raise Problem(
-                Reason.CLAIM_NOT_FOUND,
-                f"PersistentVolumeClaim {name}, which spec.injection.localCache names, is missing in namespace "
-                f"{namespace}, and no pod with it could start. Create it, ReadWriteMany if jobs run on several nodes.",
-            )
-
-    async def _apply_all(self, builder: BuildKitBuilder, wanted: Sequence[Manifest]) -> None:
-        """Write the objects that differ: side by side all but the last, the workload, whose pods mount the others."""
-        results = await asyncio.gather(*(self._apply(builder, m) for m in wanted[:-1]), return_exceptions=True)
-        for failure in results:
-            if isinstance(failure, BaseException):
-                raise failure
-        for workload in wanted[-1:]:
-            await self._apply(builder, workload)
-
-    async def _apply(self, builder: BuildKitBuilder, manifest: Manifest) -> None:
-        """Write one object unless it is as it should be. Raises Problem when it is not ours or is refused."""
-        client, wanted = self._context.client, stamped(manifest)
-        resource, namespace, name = (
-            client.resource_of(manifest),
-            builder.metadata.namespace,
-            manifest["metadata"]["name"],
-        )
-        live = await self._known(resource, namespace, name)
-        if live is None:
-            try:
-                return await self._send(client.apply_new, wanted)
-            except errors.Conflict:
-                # There is one all the same: somebody else's, or one of ours that has lost its label.
-                live = await client.get(resource, namespace, name, metadata_only=True)
-        if live is not None and not owned_by(live, builder.metadata.uid):
-            if resource == SECRET:
-                self._secrets.forget(namespace, name)
-            raise _not_ours(builder, resource, live)
-        if live is None or not is_applied(wanted, live):
-            await self._send(client.apply, wanted)
-        return None
-
-    async def _known(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
-        """Return an object as it was last seen; one that lacks our label is not seen."""
-        if resource == SECRET:
-            return await self._secrets.get(namespace, name)
-        return self._context.cache.get(resource, namespace, name)
-
-    async def _send(self, verb: Callable[[Manifest], Awaitable[Manifest]], manifest: Manifest) -> None:
-        """Have the API server take an object. Raises Problem when it refuses it."""
-        metadata = manifest["metadata"]
-        try:
-            applied = await verb(manifest)
-        except (errors.Invalid, errors.Forbidden) as error:
-            what = f"{manifest['kind']} {metadata['name']}"
-            raise Problem(Reason.REJECTED, f"The API server refuses {what}: {error}") from error
-        if manifest["kind"] == SECRET.kind:
-            self._secrets.put(metadata["namespace"], metadata["name"], applied)
-
-    async def _prune(self, builder: BuildKitBuilder, wanted: Iterable[Manifest]) -> None:
-        """Delete what the builder owns and no longer wants."""
-        keep = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
-        for child in await self._owned(builder):
-            if (child["kind"], child["metadata"]["name"]) not in keep:
-                await self._delete(child)
-
-    async def _owned(self, builder: BuildKitBuilder) -> list[Manifest]:
-        namespace, name = builder.metadata.namespace, builder.metadata.name
-        seen = self._context.cache.children((namespace, name))
-        for secret in (names.authority_secret(name), names.server_secret(name), names.connection_secret(name)):
-            live = await self._secrets.get(namespace, secret)
-            if live is not None:
-                seen.append(live)
-        return [child for child in seen if owned_by(child, builder.metadata.uid)]
-
-    async def _delete(self, child: Manifest) -> None:
-        resource, metadata = self._context.client.resource_of(child), child["metadata"]
-        await self._context.client.delete(resource, metadata["namespace"], metadata["name"], uid=metadata["uid"])
-        if resource == SECRET:
-            self._secrets.put(metadata["namespace"], metadata["name"], None)
-
     async def _refuse(self, resource: Manifest, error: ValidationError) -> None:
         """Report a spec that an earlier version of the CRD let through."""
         first = error.errors(include_url=False, include_input=False)[0]
@@ -311,32 +202,6 @@ class BuilderReconcile:
         )
 
 
-def next_look(
-    builder: BuildKitBuilder, observed: Observed, now: datetime, until_trial: float | None = None
-) -> float | None:
-    """Return the seconds after which a builder is to be looked at without an event, or None for never."""
-    if builder.spec.suspend:
-        return None  # nothing would be done, not even about a certificate that is due
-    if observed.waiting_for is not None:
-        return LEFTOVER_SECONDS
-    if observed.problem is not None:
-        return RECHECK_SECONDS
-    if observed.certificates is not None:
-        return max(0.0, (observed.certificates.renewal - now).total_seconds())
-    if builder.spec.mode is Mode.SIDECAR:
-        return _until_sidecar_is_served(observed.trial, until_trial)
-    return None
-
-
-def _until_sidecar_is_served(trial: Trial | None, until_trial: float | None) -> float | None:
-    if trial is not None and trial.served:
-        return None
-    if until_trial is not None:
-        return until_trial
-    # What is rendered was written just now and is to be tried; or the namespace is in the way, which is not watched.
-    return 0.0 if trial is None else RECHECK_SECONDS
-
-
 _CALM: Final = frozenset({Reason.PROGRESSING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
 """Reasons that are no cause for a warning."""
 
@@ -344,20 +209,3 @@ _CALM: Final = frozenset({Reason.PROGRESSING, Reason.SUSPENDED, Reason.SCALED_TO
 def _ready(status: Status) -> Manifest:
     conditions: list[Manifest] = status.get("conditions", [])
     return next((condition for condition in conditions if condition["type"] == ConditionType.READY), {})
-
-
-def _not_ours(builder: BuildKitBuilder, resource: Resource, live: Manifest) -> OwnerIsGone | Problem:
-    """Tell whose the object is: nothing of anybody else's is ever taken over."""
-    metadata = live["metadata"]
-    owner = next((ref for ref in metadata.get("ownerReferences") or () if ref.get("controller")), None)
-    if owner is not None and (owner["kind"], owner["name"]) == (names.KIND, builder.metadata.name):
-        return OwnerIsGone(
-            f"{resource.kind} {metadata['name']} belongs to a deleted builder of the same name: "
-            "waiting for Kubernetes' garbage collection to remove it."
-        )
-    whose = f"{owner['kind']} {owner['name']}" if owner is not None else "nobody that this operator knows"
-    return Problem(
-        Reason.NAME_CONFLICT,
-        f"{resource.kind} {metadata['name']} exists already and belongs to {whose}, so it was left alone. "
-        "Delete or rename it, or give the builder another name.",
-    )

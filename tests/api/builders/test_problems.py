@@ -198,8 +198,8 @@ def test_a_foreign_object_with_our_label_is_never_pruned(builders: Builders) -> 
     builders.post("configmaps", {"metadata": {"name": "theirs", "labels": {"buildkit-operator.dev/owner": "demo"}}})
 
     builders.edit(mode="Sidecar")
-    builders.wait_reason("SidecarNotAvailable")
-    builders.wait("its own are gone", lambda: set(builders.children()) == {"configmaps/theirs"})
+    left = {"configmaps/demo-buildkitd", "configmaps/theirs"}
+    builders.wait("what it needs no more is gone", lambda: set(builders.children()) == left)
 
 
 def test_objects_of_a_deleted_builder_of_the_same_name_are_waited_for(builders: Builders) -> None:

@@ -275,25 +275,6 @@ def test_another_name_in_the_certificate_rolls_the_daemon_and_keeps_the_authorit
     assert builders.secret("demo-connection") == before
 
 
-def test_a_sidecar_has_no_objects_and_says_that_it_is_to_come(builders: Builders) -> None:
-    builders.create()
-    builders.make_ready()
-
-    builders.edit(mode="Sidecar")
-
-    assert builders.wait_reason("SidecarNotAvailable")["status"] == "False"
-    builders.wait("nothing left", lambda: builders.children() == {})
-    assert builders.condition("Stalled")["status"] == "True"
-    assert builders.status().keys() == {"observedGeneration", "conditions"}
-
-    builders.edit(mode="Shared")
-    builders.make_ready()
-    assert set(builders.children()) == OBJECTS
-
-
-# Suspension
-
-
 def test_a_suspended_builder_is_left_as_it_is(builders: Builders) -> None:
     builders.create()
     builders.make_ready()

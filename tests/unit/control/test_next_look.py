@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.control.agenda import LEFTOVER_SECONDS, RECHECK_SECONDS, next_look
 from buildkit_operator.control.certificates import Found, completed
-from buildkit_operator.control.reconcile import LEFTOVER_SECONDS, RECHECK_SECONDS, next_look
 from buildkit_operator.desired.certificates import Lifetimes
 from buildkit_operator.diagnosis import Finding
 from buildkit_operator.status import Observed, Trial
@@ -57,3 +57,10 @@ def test_soon_when_the_namespace_is_in_the_way() -> None:
 
 def test_at_the_next_resync_only_once_a_sidecar_is_served() -> None:
     assert next_look(SIDECAR, Observed(trial=Trial(served=True)), NOW) is None
+
+
+def test_a_suspended_sidecar_is_tried_on() -> None:
+    suspended = make_builder(mode="Sidecar", suspend=True)
+
+    assert next_look(suspended, Observed(), NOW, 0.4) == 0.4
+    assert next_look(suspended, Observed(trial=Trial(served=True)), NOW) is None
