@@ -31,7 +31,11 @@ class History:
 
     def wait(self, pod: str, what: str, seen: Callable[[Manifest], bool], seconds: float = 60) -> None:
         """Wait until a pod was seen in a state."""
-        wait_for(f"{pod} {what}", lambda: any(seen(state) for state in self.of(pod)), seconds)
+        try:
+            wait_for(f"{pod} {what}", lambda: any(seen(state) for state in self.of(pod)), seconds)
+        except TimeoutError as error:
+            error.add_note(json.dumps([state["status"] for state in self.of(pod)[-1:]]))
+            raise
 
     def follow(self, events: TextIO) -> None:
         """Read a watch to its end."""
