@@ -17,6 +17,10 @@ _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 _NAME: Final = "buildkit-operator"
 EXCLUDED_NAMESPACES: Final = ("kube-system", _NAME)
 """Where no pod is looked at: the cluster's own, and the operator's."""
+_NO_MIRROR: Final = cel.expression(
+    "!(has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)"
+)
+"""Mirror pods only show what a kubelet runs already, from a file of its own: nothing can be added any more."""
 
 
 def manifests() -> list[Manifest]:
@@ -51,7 +55,7 @@ def _by_label() -> list[Manifest]:
         "label",
         failure="Fail",
         matches=_pods("CREATE", {names.BUILDER_LABEL: "Exists", names.INJECTED_LABEL: "DoesNotExist"}),
-        condition={"named": named},
+        condition={"named": named, "no-mirror": _NO_MIRROR},
     )
 
 
@@ -62,7 +66,7 @@ def _by_selector() -> list[Manifest]:
         "selector",
         failure="Ignore",
         matches=_pods("CREATE", {names.BUILDER_LABEL: "DoesNotExist", names.INJECTED_LABEL: "DoesNotExist"}, opted_in),
-        condition={"picked": _PICKED},
+        condition={"picked": _PICKED, "no-mirror": _NO_MIRROR},
     )
 
 
@@ -116,6 +120,7 @@ def _in_a_sentence() -> list[Manifest]:
     spec = {
         "failurePolicy": "Fail",
         "matchConstraints": _pods("CREATE", {names.BUILDER_LABEL: "Exists"}),
+        "matchConditions": _named({"no-mirror": _NO_MIRROR}),
         "variables": _named(
             {
                 "builder": cel.expression("object.metadata.labels['$BUILDER_LABEL']"),
