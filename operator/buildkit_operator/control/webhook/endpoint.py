@@ -15,18 +15,23 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from buildkit_operator.control.server import listener
 from buildkit_operator.desired.certificates import KeyPair
 
 MAX_CONNECTIONS: Final = 128
 """An API server keeps up to 25 idle ones (client-go's number), and opens more while it has more to ask at once."""
+MAX_HANDSHAKES: Final = 32
+"""At one time. More clients wait with the kernel, and whoever never begins to speak keeps off nobody who is in."""
 MAX_BODY: Final = 4 * 1024 * 1024
 """In bytes: the API server takes pods of up to 3 MiB. Read into Python's objects, JSON can grow by 30 times."""
-LARGE_BODY: Final = 64 * 1024
-"""In bytes. Hardly any pod's is as large, and only a few that are get read at a time."""
-LARGE_AT_ONCE: Final = 4
+SMALL_BODY: Final = 64 * 1024
+"""In bytes. Hardly any pod's is larger."""
+MAX_LARGE_BODIES: Final = 32 * 1024 * 1024
+"""In bytes, of all larger ones that are being read at one time."""
+MAX_UNSENT: Final = 64 * 1024
+"""In bytes, of answers that a client does not take."""
 MAX_FIELDS: Final = 32
 MAX_FIELD: Final = 4096
 """In bytes, of a header field's name and of its value."""
@@ -60,10 +65,11 @@ class Endpoint:
         self._answer = answer
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._server: web.Server | None = None
-        self._handshakes = 0
+        self._handshakes = asyncio.Semaphore(MAX_HANDSHAKES)
         self._busy: set[web.RequestHandler] = set()
         """Connections with a request that is being read or answered."""
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._large_bodies = 0
+        """Bytes of those that are being read."""
         self._draining = False
 
     @property
@@ -98,9 +104,8 @@ class Endpoint:
             logger.info("Answering the API server.")
             async with asyncio.TaskGroup() as group:
                 while True:
+                    await self._handshakes.acquire()
                     client, _ = await loop.sock_accept(listening)
-                    await self._make_room(self._server)
-                    self._handshakes += 1
                     group.create_task(self._shake_hands(self._server, client))
 
     async def drain(self) -> None:
@@ -114,18 +119,9 @@ class Endpoint:
         server.pre_shutdown()
         await server.shutdown(FINISH_SECONDS)
 
-    async def _make_room(self, server: web.Server) -> None:
-        """Wait until there is room for one more connection. Whoever has been there longest and is idle has to go."""
-        while self._handshakes + len(server.connections) >= MAX_CONNECTIONS:
-            for connection in server.connections:
-                if connection not in self._busy and connection.transport is not None:
-                    connection.transport.abort()
-                    break
-            await asyncio.sleep(POLL_SECONDS)
-
     async def _shake_hands(self, server: web.Server, client: socket.socket) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 server,
                 client,
                 ssl=self._tls,
@@ -133,10 +129,17 @@ class Endpoint:
                 ssl_shutdown_timeout=FINISH_SECONDS,
             )
         except OSError:
-            # Whoever comes without TLS, or does not trust us, says so at his own end.
-            pass
+            return  # Whoever speaks no TLS or does not trust us knows why.
         finally:
-            self._handshakes -= 1
+            self._handshakes.release()
+        transport.set_write_buffer_limits(MAX_UNSENT)
+        self._make_room(server)
+
+    def _make_room(self, server: web.Server) -> None:
+        """If there is one connection too many, close the oldest one that is idle."""
+        connections = [connection for connection in server.connections if connection.connected]
+        if len(connections) > MAX_CONNECTIONS:
+            next((one for one in connections if one not in self._busy), connections[-1]).force_close()
 
     async def _respond(self, request: web.BaseRequest) -> web.Response:
         self._busy.add(request.protocol)
@@ -156,17 +159,25 @@ class Endpoint:
             return _refusal(HTTPStatus.LENGTH_REQUIRED)
         if length > MAX_BODY:
             return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if length > SMALL_BODY and self._large_bodies + length > MAX_LARGE_BODIES:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE)
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                if length <= LARGE_BODY:
-                    return self._answer(request.path, await request.content.readexactly(length))
-                async with self._large:
-                    return self._answer(request.path, await request.content.readexactly(length))
+            body = await self._body(request.content, length)
         except TimeoutError:
             return _refusal(HTTPStatus.REQUEST_TIMEOUT)
         except (OSError, EOFError):
-            # nobody reads it
             return _refusal(HTTPStatus.BAD_REQUEST)
+        return self._answer(request.path, body)
+
+    async def _body(self, content: StreamReader, length: int) -> bytes:
+        """Read the body. Raises TimeoutError, and OSError or EOFError where the client has gone."""
+        large = length if length > SMALL_BODY else 0
+        self._large_bodies += large
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                return await content.readexactly(length)
+        finally:
+            self._large_bodies -= large
 
 
 def _refusal(status: HTTPStatus) -> web.Response:
