@@ -1,35 +1,82 @@
-"""Prints figures: how fast builders become what they should be, and what the operator costs. It judges nothing.
+"""Prints figures: how fast builders, pods and jobs become what they should be, and what that costs. It judges nothing.
 
-python -m tests.bench [--builders 100] [--rest 60] [--without-cluster]
+python -m tests.bench [PART…] [--builders 100] [--rest 60] [--runs 10]
+
+  operator   the operator on an API server without pods
+  webhook    the webhook by itself
+  admission  pods created through the policies and through the webhook, on an API server without pods
+  ready      shared builders on the cluster
+  jobs       jobs with a sidecar on the cluster, beside what people write by hand
 """
 
 import argparse
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import api_server, cluster
+from tests.bench import admission, api_server, jobs, webhook
+from tests.bench import cluster as ready
 from tests.bench.figures import Figure
+from tests.cluster import cluster
+from tests.installation import running_cluster
+from tests.kubectl import Kubectl
+
+ON_API_SERVER: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = {
+    "operator": lambda chosen: api_server.measure(chosen.builders, chosen.rest),
+    "webhook": lambda _: webhook.measure(),
+    "admission": lambda _: admission.measure(),
+}
+ON_CLUSTER: Final[dict[str, Callable[[Kubectl, argparse.Namespace], list[Figure]]]] = {
+    "ready": lambda kubectl, _: ready.measure(kubectl),
+    "jobs": lambda kubectl, chosen: jobs.measure(kubectl, chosen.runs),
+}
 
 
 def main() -> None:
-    """Measure, and print one table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=main.__doc__)
+    """Measure, and print one table; where something fails, of all that was measured before."""
+    chosen = _arguments()
+    table = Table("what", "measured", "reach", "measured ÷ reach", title="BuildKit operator")
+    try:
+        for figures in _measure(chosen):
+            for figure in figures:
+                table.add_row(figure.what, figure.measured, str(figure.reach or ""), figure.ratio)
+            table.add_section()
+    finally:
+        Console(width=170).print(table)
+
+
+def _measure(chosen: argparse.Namespace) -> Iterator[list[Figure]]:
+    """Measure part by part; the cluster is made for its parts, unless it is up."""
+    for part, measure in ON_API_SERVER.items():
+        if part in chosen.parts:
+            yield measure(chosen)
+    if not set(ON_CLUSTER) & set(chosen.parts):
+        return
+    was_up = cluster.find() is not None
+    with running_cluster() as kubectl:
+        for part, measure_on in ON_CLUSTER.items():
+            if part in chosen.parts:
+                yield measure_on(kubectl, chosen)
+    if "ready" in chosen.parts and not was_up:
+        yield [ready.start_again()]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = [*ON_API_SERVER, *ON_CLUSTER]
+    parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure (default: everything)")
     parser.add_argument("--builders", type=int, default=100, help="builders on the API server (default 100)")
     parser.add_argument("--rest", type=int, default=60, help="seconds to watch the operator at rest (default 60)")
-    parser.add_argument("--without-cluster", action="store_true", help="leave out what needs the kind cluster")
+    parser.add_argument("--runs", type=int, default=10, help="jobs in each way (default 10)")
     chosen = parser.parse_args()
-    figures = api_server.measure(chosen.builders, chosen.rest)
-    if not chosen.without_cluster:
-        figures += cluster.measure()
-    Console(width=120).print(_table(figures))
-
-
-def _table(figures: list[Figure]) -> Table:
-    table = Table("what", "measured", "reach", title="BuildKit operator")
-    for figure in figures:
-        table.add_row(figure.what, figure.measured, figure.reach)
-    return table
+    if unknown := set(chosen.parts) - set(parts):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    chosen.parts = chosen.parts or parts
+    return chosen
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.bench.figures import Figure, seconds
+from tests.bench.figures import Figure, Reach, seconds
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.processes import free_port
 from tests.cluster.progress import step
@@ -83,7 +83,7 @@ def measure(builders: int, rest: int) -> list[Figure]:
         with step("Restarting it"), running(control_plane) as operator:
             time.sleep(10)
             writes = [request for request in control_plane.audit(mark) if request.writes]
-            figures.append(Figure("writes within 10 s of a restart", str(len(writes)), "0"))
+            figures.append(Figure("writes within 10 s of a restart", str(len(writes)), len(writes), Reach(0)))
             figures.append(Figure(f"restart → ready with {builders} builders", f"{operator.start_seconds:.2f} s"))
         return figures
 
@@ -105,7 +105,8 @@ def _start_once(control_plane: ControlPlane) -> float:
 
 def _idle(operator: Operator) -> Figure:
     time.sleep(2)
-    return Figure("resident memory, idle", f"{operator.memory():.0f} MiB", "≤ 60 MiB")
+    mebibytes = operator.memory()
+    return Figure("resident memory, idle", f"{mebibytes:.0f} MiB", mebibytes, Reach(60, " MiB"))
 
 
 def _converge(control_plane: ControlPlane, operator: Operator, builders: int) -> list[Figure]:
@@ -133,7 +134,8 @@ def _writes_at_rest(control_plane: ControlPlane, what: str, rest: int) -> Figure
     time.sleep(2)
     mark = control_plane.mark()
     time.sleep(rest)
-    return Figure(what, str(sum(request.writes for request in control_plane.audit(mark))), "0")
+    writes = sum(request.writes for request in control_plane.audit(mark))
+    return Figure(what, str(writes), writes, Reach(0))
 
 
 def _seen(control_plane: ControlPlane) -> int:
