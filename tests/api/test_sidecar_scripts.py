@@ -25,6 +25,20 @@ time.sleep(60)
 """
 """A daemon that opens its socket for itself alone, as buildkitd does, and runs."""
 
+FAILS_BEHIND_ITS_SOCKET = """
+echo start >> $HERE/starts
+python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('$HERE/buildkitd.sock')"
+/bin/sleep 0.2
+echo 'buildkitd: unknown snapshotter name' >&2
+exit 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def answers(container: Container) -> None:
+    """Have every daemon answer that listens."""
+    container.install("buildctl", "exec test -S $HERE/buildkitd.sock")
+
 
 def ready(container: Container) -> bool:
     return (container.notes / "ready").exists()
@@ -161,6 +175,20 @@ def test_a_daemon_that_never_comes_up_fails_with_its_last_lines(container: Conta
     assert "newuidmap: write to uid_map failed" in output
     assert (tmp_path / "termination-log").read_text() == output
     assert process.poll() is None
+
+
+def test_a_socket_alone_does_not_let_the_job_start(container: Container, tmp_path: Path) -> None:
+    container.install("rootlesskit", FAILS_BEHIND_ITS_SOCKET)
+    container.install("buildctl", "exit 1")
+    # The pauses between crashes are no part of what is tested.
+    container.install("sleep", "case $1 in 0.*) exec /bin/sleep $1 ;; *) exec /bin/sleep 0.4 ;; esac")
+    container.start_daemon("always")
+
+    code, output = started(container, 10, tmp_path / "termination-log")
+
+    assert code == 1
+    assert "buildkitd: unknown snapshotter name" in output
+    assert starts(container) >= 3
 
 
 @pytest.mark.parametrize("seconds", [0, 1])

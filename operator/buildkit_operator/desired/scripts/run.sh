@@ -80,14 +80,19 @@ offer_buildx() {
   done
 }
 
-# buildkitd opens its socket when it can serve, for its own uid alone (0660), and knows no option for another mode.
-open_socket() {
+# buildkitd opens its socket for its own uid alone (0660), and knows no option for another mode. It does so before it
+# makes its parts, which may fail (moby/buildkit#4618): it is up once it answers.
+await_start() {
   until [ -S "$socket" ]; do
     kill -0 "$daemon" 2>/dev/null || return
     sleep 0.02
   done
   chmod 0666 "$socket"
   offer_buildx
+  until sh "${0%/*}/ready.sh" >/dev/null; do
+    kill -0 "$daemon" 2>/dev/null || return
+    sleep 0.1
+  done
   : >"$notes/ready"
 }
 
@@ -101,7 +106,7 @@ fi
 failures=0
 while :; do
   start
-  open_socket &
+  await_start &
   await_end
   if [ -e "$notes/ready" ]; then
     failures=0
