@@ -19,6 +19,7 @@ from tests.kubectl import Kubectl
 OPERATOR: Final = "buildkit-operator"
 REGISTRY: Final = "registry.registry.svc:5000"
 """The cluster's registry, as pods know it."""
+WEBHOOK: Final = "buildkit-operator-webhook"
 
 
 def install() -> Kubectl:
@@ -34,7 +35,10 @@ def install() -> Kubectl:
         _fill_registry(up.docker, up.bin / "crane", kubectl)
     with step("Installing the operator", "The operator runs"):
         kubectl("apply", "--server-side", "--force-conflicts", "--filename=crds", "--filename=deploy/manifests")
-        kubectl("apply", "--server-side", "--force-conflicts", f"--filename={_engine(kubectl)}")
+        if has_policies(kubectl):
+            install_policies(kubectl)
+        else:
+            install_webhook(kubectl, image)
         operator = kubectl.within(OPERATOR)
         operator("set", "image", f"deployment/{OPERATOR}", f"operator={image}")
         # The tag is the same for each build of one version, so a new build needs new pods.
@@ -43,10 +47,35 @@ def install() -> Kubectl:
     return kubectl
 
 
-def _engine(kubectl: Kubectl) -> str:
-    """Return what injects: admission policies, or before Kubernetes 1.36, which has them, the webhook."""
-    served = kubectl("api-resources", "--api-group=admissionregistration.k8s.io", "--output=name")
-    return "deploy/policies" if "mutatingadmissionpolicies" in served else "deploy/webhook"
+def has_policies(kubectl: Kubectl) -> bool:
+    """Tell whether the API server has mutating admission policies: from Kubernetes 1.36 on."""
+    return "mutatingadmissionpolicies" in kubectl(
+        "api-resources", "--api-group=admissionregistration.k8s.io", "--output=name"
+    )
+
+
+def install_policies(kubectl: Kubectl) -> None:
+    """Have the API server itself inject."""
+    kubectl("apply", "--server-side", "--force-conflicts", "--filename=deploy/policies")
+
+
+def install_webhook(kubectl: Kubectl, image: str) -> None:
+    """Have the webhook inject, with the operator's image, and wait until it can."""
+    kubectl("apply", "--server-side", "--force-conflicts", "--filename=deploy/webhook")
+    webhook = kubectl.within(OPERATOR)
+    webhook("set", "image", f"deployment/{WEBHOOK}", f"webhook={image}")
+    webhook("rollout", "status", f"deployment/{WEBHOOK}", "--timeout=120s", timeout=130)
+
+
+def remove_policies(kubectl: Kubectl) -> None:
+    """Have the API server itself inject no more."""
+    kubectl("delete", "--ignore-not-found", "--filename=deploy/policies")
+
+
+def remove_webhook(kubectl: Kubectl) -> None:
+    """Have the webhook inject no more. Its configuration goes first: without what is behind it, it refuses pods."""
+    for what in ("deploy/webhook/30-configuration.yaml", "deploy/webhook"):
+        kubectl("delete", "--ignore-not-found", f"--filename={what}")
 
 
 def _image_to_pull() -> str:
@@ -65,7 +94,10 @@ def _image_to_pull() -> str:
 def uninstall(kubectl: Kubectl) -> None:
     """Remove the operator with its resources, and by that every builder, from a cluster that stays."""
     with step("Removing the operator", "Removed the operator"):
-        kubectl("delete", "--ignore-not-found", f"--filename={_engine(kubectl)}", timeout=60)
+        if has_policies(kubectl):
+            remove_policies(kubectl)
+        else:
+            remove_webhook(kubectl)
         kubectl("delete", "--ignore-not-found", "--filename=deploy/manifests", "--filename=crds", timeout=180)
 
 
