@@ -30,6 +30,7 @@ echo start >> $HERE/starts
 python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('$HERE/buildkitd.sock')"
 /bin/sleep 0.2
 echo 'buildkitd: unknown snapshotter name' >&2
+for line in $(seq 24); do echo "	github.com/moby/buildkit/cmd/buildkitd/main_oci_worker.go:$line" >&2; done
 exit 1
 """
 

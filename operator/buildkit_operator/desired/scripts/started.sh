@@ -10,7 +10,8 @@ until [ -e "$notes/ready" ]; do
   failures=0
   [ ! -e "$notes/failures" ] || read -r failures <"$notes/failures"
   if [ "$polls" -le 0 ] || [ "$failures" -ge 3 ]; then
-    tail -n 12 "$notes/log" | tee "$3"
+    # A stack trace stands behind the cause; of more than 4096 bytes the kubelet keeps the last.
+    tail -c 4096 "$notes/log" | tee "$3"
     exit 1
   fi
   sleep 0.02
