@@ -59,10 +59,7 @@ def _pod_as_admitted(team: Kubectl) -> str:
 
 
 def _hardening(name: str, namespace: str) -> list[Manifest]:
-    expression = (
-        "Object{spec: Object.spec{containers: object.spec.containers.map(c, Object.spec.containers{name: c.name, "
-        "securityContext: Object.spec.containers.securityContext{allowPrivilegeEscalation: false}})}}"
-    )
+    kinds = ("containers", "initContainers")
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
     version = "admissionregistration.k8s.io/v1"
     return [
@@ -76,9 +73,11 @@ def _hardening(name: str, namespace: str) -> list[Manifest]:
                     "resourceRules": [rule],
                 },
                 "failurePolicy": "Fail",
-                "reinvocationPolicy": "Never",
+                # For containers that others add later.
+                "reinvocationPolicy": "IfNeeded",
                 "mutations": [
-                    {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}},
+                    {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": _without_escalation(kind)}}
+                    for kind in kinds
                 ],
             },
         },
@@ -89,3 +88,10 @@ def _hardening(name: str, namespace: str) -> list[Manifest]:
             "spec": {"policyName": name},
         },
     ]
+
+
+def _without_escalation(kind: str) -> str:
+    return (
+        f"Object{{spec: Object.spec{{{kind}: object.spec.?{kind}.orValue([]).map(c, Object.spec.{kind}{{name: c.name, "
+        f"securityContext: Object.spec.{kind}.securityContext{{allowPrivilegeEscalation: false}}}})}}}}"
+    )

@@ -146,23 +146,24 @@ def test_actions_runner_controller_loses_none_of_fifty_jobs(team: Kubectl, histo
         lambda pod: _state(pod["status"].get("containerStatuses", []), "running"),
         lambda pod: _state(pod["status"].get("containerStatuses", []), "terminated"),
     ]
-    jobs: list[Runner] = []
+    lucky: list[Runner] = []
     for turn in range(5):
         begun = [Runner.start(team, step(BUILD), files=TINY) for _ in range(10)]
         unlucky = begun[turn % 2 :: 5]
         for job, when in zip(unlucky, deleted_when[turn % 2 :: 2], strict=True):
             history.wait(job.name, "is where it is to be deleted", when)
             job.delete()
-        for job in begun:
-            if job in unlucky:
-                gone(history, job.name, PATIENCE)
-            else:
-                history.wait(job.name, "has ended", lambda pod: pod["status"]["phase"] in {"Succeeded", "Failed"}, 120)
-                job.succeed()
-        jobs += begun
+        for job in unlucky:
+            gone(history, job.name, PATIENCE)
+        lucky += [job for job in begun if job not in unlucky]
+        for job in lucky:
+            history.wait(job.name, "has ended", lambda pod: bool(ends(pod, DAEMON)), 120)
 
-    assert sum(bool(ends(history.of(job.name)[-1], DAEMON)) for job in jobs) >= 40
-    assert [lost for job in jobs for state in history.of(job.name) for lost in lost_as_arc_sees_it(state)] == []
+    assert [lost for pod in history.pods() for state in history.of(pod) for lost in lost_as_arc_sees_it(state)] == []
+    ended = [code for job in lucky for code in exit_codes(history.of(job.name)[-1], "job")]
+    # 128: on a busy node with cgroup v1, runc now and then cannot start the job's container ("unable to freeze").
+    assert set(ended) <= {0, 128}
+    assert ended.count(0) >= 35
 
 
 def _state(statuses: list[Manifest], state: str) -> bool:
