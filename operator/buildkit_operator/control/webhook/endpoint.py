@@ -20,7 +20,7 @@ from aiohttp import StreamReader, web
 from buildkit_operator.control.server import listener
 from buildkit_operator.desired.certificates import KeyPair
 
-MAX_CONNECTIONS: Final = 128
+MAX_CONNECTIONS: Final = 256
 """An API server keeps up to 25 idle ones (client-go's number), and opens more while it has more to ask at once."""
 MAX_HANDSHAKES: Final = 32
 """At one time. More clients wait with the kernel, and whoever never begins to speak keeps off nobody who is in."""
@@ -48,6 +48,7 @@ LINGER_SECONDS: Final = 2.5
 FINISH_SECONDS: Final = 0.5
 """For a request that has partly come when the lingering is over."""
 POLL_SECONDS: Final = 0.02
+RETRY_SECONDS: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,6 @@ class Endpoint:
 
     async def serve(self) -> None:
         """Let clients in on all addresses until cancelled; a certificate has been presented before. Raises OSError."""
-        loop = asyncio.get_running_loop()
         with listener(self._port) as listening:
             listening.settimeout(0)
             self._server = web.Server(
@@ -105,7 +105,7 @@ class Endpoint:
             async with asyncio.TaskGroup() as group:
                 while True:
                     await self._handshakes.acquire()
-                    client, _ = await loop.sock_accept(listening)
+                    client = await _next_client(listening)
                     group.create_task(self._shake_hands(self._server, client))
 
     async def drain(self) -> None:
@@ -184,6 +184,17 @@ def _refusal(status: HTTPStatus) -> web.Response:
     response = web.Response(status=status)
     response.force_close()
     return response
+
+
+async def _next_client(listening: socket.socket) -> socket.socket:
+    while True:
+        try:
+            client, _ = await asyncio.get_running_loop().sock_accept(listening)
+        except OSError as error:  # It has gone again, or the kernel is short of something. Others will come.
+            logger.warning("A client could not be let in: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return client
 
 
 async def _wait(seconds: float, is_over: Callable[[], bool]) -> None:
