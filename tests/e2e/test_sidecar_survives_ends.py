@@ -140,11 +140,12 @@ def test_a_job_that_does_not_heed_its_deletion_is_gone_after_the_grace_period(te
 
 
 def test_actions_runner_controller_loses_none_of_fifty_jobs(team: Kubectl, history: History) -> None:
+    # The kubelet may tell of a short job's beginning and end at once.
     deleted_when: list[Callable[[Manifest], bool]] = [
         lambda _: True,
-        lambda pod: _state(pod["status"].get("initContainerStatuses", []), "running"),
-        lambda pod: _state(pod["status"].get("containerStatuses", []), "running"),
-        lambda pod: _state(pod["status"].get("containerStatuses", []), "terminated"),
+        lambda pod: _any(pod["status"].get("initContainerStatuses", []), "running", "terminated"),
+        lambda pod: _any(pod["status"].get("containerStatuses", []), "running", "terminated"),
+        lambda pod: _any(pod["status"].get("containerStatuses", []), "terminated"),
     ]
     lucky: list[Runner] = []
     for turn in range(5):
@@ -166,8 +167,9 @@ def test_actions_runner_controller_loses_none_of_fifty_jobs(team: Kubectl, histo
     assert ended.count(0) >= 35
 
 
-def _state(statuses: list[Manifest], state: str) -> bool:
-    return any(state in status["state"] for status in statuses)
+def _any(statuses: list[Manifest], *states: str) -> bool:
+    """Tell whether a container is in one of these states."""
+    return any(state in status["state"] for status in statuses for state in states)
 
 
 FINALIZER = "garo.tietoevry.com/runner-registration"
