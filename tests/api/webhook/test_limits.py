@@ -36,7 +36,8 @@ def clients(process: WebhookProcess, count: int) -> Iterator[list[ssl.SSLSocket]
         connected = []
         for _ in range(count):
             plain = socket.socket()
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                plain.setsockopt(socket.SOL_SOCKET, buffer, 16384)
             plain.settimeout(10)
             plain.connect(("127.0.0.1", process.https_port))
             connected.append(stack.enter_context(tls.wrap_socket(plain)))
@@ -47,14 +48,15 @@ def request(length: int, body: bytes = b"", *fields: str, line: str = "POST /lab
     return "\r\n".join((line, "Host: webhook", *fields, f"Content-Length: {length}", "", "")).encode() + body
 
 
-def push(client: ssl.SSLSocket, data: bytes) -> None:
-    """Send as much as the other side takes within a moment."""
-    client.settimeout(0.05)
+def push(client: ssl.SSLSocket, data: bytes) -> bool:
+    """Send as much as the other side takes without a pause, and tell whether that was all."""
+    client.settimeout(0.3)
     try:
         for start in range(0, len(data), 16384):
             client.sendall(data[start : start + 16384])
     except OSError:
-        pass
+        return False
+    return True
 
 
 def is_closed(client: ssl.SSLSocket) -> bool:
@@ -117,11 +119,10 @@ def test_large_bodies_that_do_not_end_are_held_up_to_a_limit(shared: Installatio
 
 def test_answers_that_nobody_takes_stop_the_questions(shared: Installation, process: WebhookProcess) -> None:
     before = process.memory()
-    with clients(process, 32) as connected:
-        for client in connected:
-            push(client, request(len(REVIEW), REVIEW) * 10_000)
+    with clients(process, 8) as connected:
+        assert not any(push(client, request(len(REVIEW), REVIEW) * 10_000) for client in connected)
 
-        assert process.memory() - before < 32 * 2 * MIB
+        assert process.memory() - before < 8 * MIB
         assert serves(shared)
 
 
@@ -162,5 +163,5 @@ def test_the_worst_json_fits_into_the_deployments_memory(process: WebhookProcess
     )
     limit = deployment["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
     assert limit.endswith("Mi")
-    # All connections at their worst come on top of it.
-    assert peak + MAX_CONNECTIONS * MIB * 3 / 4 < int(limit.removesuffix("Mi")) * MIB
+    # All connections at their worst come on top of it; with the kernel's buffers each was seen to take 1.3 MiB.
+    assert peak + MAX_CONNECTIONS * MIB * 1.3 < int(limit.removesuffix("Mi")) * MIB

@@ -20,8 +20,9 @@ from aiohttp import StreamReader, web
 from buildkit_operator.control.server import listener
 from buildkit_operator.desired.certificates import KeyPair
 
-MAX_CONNECTIONS: Final = 256
-"""An API server keeps up to 25 idle ones (client-go's number), and opens more while it has more to ask at once."""
+MAX_CONNECTIONS: Final = 160
+"""An API server keeps up to 25 idle ones (client-go's number), and opens more while it has more to ask at once.
+A client that sends what it can and reads nothing makes us hold a MiB for each."""
 MAX_HANDSHAKES: Final = 32
 """At one time. More clients wait with the kernel, and whoever never begins to speak keeps off nobody who is in."""
 MAX_BODY: Final = 4 * 1024 * 1024
@@ -30,8 +31,8 @@ SMALL_BODY: Final = 64 * 1024
 """In bytes. Hardly any pod's is larger."""
 MAX_LARGE_BODIES: Final = 32 * 1024 * 1024
 """In bytes, of all larger ones that are being read at one time."""
-MAX_UNSENT: Final = 64 * 1024
-"""In bytes, of answers that a client does not take."""
+MAX_BUFFERED: Final = 64 * 1024
+"""In bytes, of one direction of a connection: with the kernel twice as much, and with us what is still to be sent."""
 MAX_FIELDS: Final = 32
 MAX_FIELD: Final = 4096
 """In bytes, of a header field's name and of its value."""
@@ -90,6 +91,8 @@ class Endpoint:
         """Let clients in on all addresses until cancelled; a certificate has been presented before. Raises OSError."""
         with listener(self._port) as listening:
             listening.settimeout(0)
+            for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):  # The accepted ones inherit it.
+                listening.setsockopt(socket.SOL_SOCKET, buffer, MAX_BUFFERED)
             self._server = web.Server(
                 self._respond,
                 logger=_silent,
@@ -132,7 +135,7 @@ class Endpoint:
             return  # Whoever speaks no TLS or does not trust us knows why.
         finally:
             self._handshakes.release()
-        transport.set_write_buffer_limits(MAX_UNSENT)
+        transport.set_write_buffer_limits(MAX_BUFFERED)
         self._make_room(server)
 
     def _make_room(self, server: web.Server) -> None:
