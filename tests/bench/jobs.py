@@ -18,7 +18,20 @@ from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.resources import POD, Manifest
 from tests.bench.clients import open_client
 from tests.bench.figures import Figure, Reach, more_seconds, seconds
-from tests.bench.ways import BARE, BUILDER, DAEMON, DIND, IN_TURN, JOB, OURS, READINESS_PROBE, STARTED, Way
+from tests.bench.ways import (
+    ANSWERED,
+    BARE,
+    BUILDER,
+    DAEMON,
+    DIND,
+    IDLE,
+    IN_TURN,
+    JOB,
+    OURS,
+    READINESS_PROBE,
+    STARTED,
+    Way,
+)
 from tests.cluster import cluster
 from tests.cluster.progress import step
 from tests.e2e.jobs import wait_ready
@@ -47,32 +60,33 @@ async def _measure(team: Kubectl, runs: int) -> list[Figure]:
     async with open_client(team) as client:
         node = _Node(team, client)
         with step("Starting a job in each way, so that the node has unpacked all images"):
-            engine = [await node.start_job(way) for way in IN_TURN][IN_TURN.index(DIND)].said
+            engine = [await node.run_job(way) for way in IN_TURN][IN_TURN.index(DIND)].said
         with step(f"Starting {runs} jobs in each of {len(IN_TURN)} ways, in turn"):
-            taken = await _in_turn(node, runs)
+            ran = await _in_turn(node, runs)
         with step(f"Starting {runs} pods that wait for a probe, one every second"):
             waited = await asyncio.gather(*(node.await_ready(READINESS_PROBE, number) for number in range(runs)))
-    return _figures(taken, waited, engine)
+    return _figures(ran, waited, engine)
 
 
-async def _in_turn(node: "_Node", runs: int) -> Mapping[Way, list[float]]:
+async def _in_turn(node: "_Node", runs: int) -> "Mapping[Way, list[_Job]]":
     """Start each job after the one before has gone; each way is as often the first of its round as any other."""
-    taken: dict[Way, list[float]] = {way: [] for way in IN_TURN}
+    ran: dict[Way, list[_Job]] = {way: [] for way in IN_TURN}
     for number in range(runs):
         first = number % len(IN_TURN)
         for way in (*IN_TURN[first:], *IN_TURN[:first]):
-            taken[way].append((await node.start_job(way)).seconds)
-    return taken
+            ran[way].append(await node.run_job(way))
+    return ran
 
 
 @dataclass(frozen=True)
-class _Start:
-    """The start of a job that has ended well, so what it was given to build with was there."""
+class _Job:
+    """A job that has ended well. Its times are in seconds from the request to create its pod."""
 
-    seconds: float
-    """From the request to create its pod."""
+    started: float
+    answered: float
+    """When what it builds with had answered its first question."""
     said: str
-    """What the job printed after its start."""
+    """What it printed between the two."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +96,16 @@ class _Node:
     team: Kubectl
     client: Client
 
-    async def start_job(self, way: Way) -> _Start:
+    async def run_job(self, way: Way) -> _Job:
         """Run a pod until its job has ended. Raises AssertionError with the logs where that is no success."""
         async with self._pod(way) as (name, created):
             pod = await self._wait(name, "end its job", lambda pod: "terminated" in _status(pod, JOB).get("state", {}))
             assert _status(pod, JOB)["state"]["terminated"]["exitCode"] == 0, self._logs(name)
-            said = self.team("logs", name, f"--container={JOB}", "--timestamps")
-            first, *more = (line.split(" ", 1) for line in said.splitlines())
-            assert first[1] == STARTED, said
-            return _Start(datetime.fromisoformat(first[0]).timestamp() - created, "".join(text for _, text in more))
+            log = self.team("logs", name, f"--container={JOB}", "--timestamps")
+            times, said = zip(*(line.split(" ", 1) for line in log.splitlines()), strict=True)
+            assert (said[0], said[-1]) == (STARTED, ANSWERED), log
+            started, *_, answered = (datetime.fromisoformat(when).timestamp() - created for when in times)
+            return _Job(started, answered, " ".join(said[1:-1]))
 
     async def await_ready(self, way: Way, delay: float) -> float:
         """Return how many seconds after its creation a pod is ready; it is created after a delay."""
@@ -129,19 +144,29 @@ def _status(pod: Manifest, container: str) -> Manifest:
     return next((status for status in statuses if status["name"] == container), {})
 
 
-def _figures(taken: Mapping[Way, list[float]], waited: Sequence[float], engine: str) -> list[Figure]:
-    bare = taken[BARE]
-    more = {way: [a - b for a, b in zip(taken[way], bare, strict=True)] for way in IN_TURN if way is not BARE}
-    more[READINESS_PROBE] = [seconds - median(bare) for seconds in waited]
-    ours, dind = median(more[OURS]), median(more[DIND])
+def _figures(ran: Mapping[Way, list[_Job]], waited: Sequence[float], engine: str) -> list[Figure]:
+    bare = [job.started for job in ran[BARE]]
+    started = {way: _less([job.started for job in jobs], bare) for way, jobs in ran.items()}
+    answered = {way: median(_less([job.answered for job in jobs], bare)) for way, jobs in ran.items()}
+    ready = [taken - median(bare) for taken in waited]
+    ours, dind = median(started[OURS]), median(started[DIND])
+
+    def measured(way: Way) -> str:
+        return f"{more_seconds(started[way])}, first answer {answered[way]:+.2f} s"
+
     return [
         Figure(f"job start: {BARE.what}", seconds(bare)),
-        Figure(f"job start: {OURS.what}", more_seconds(more.pop(OURS)), ours, REACH),
-        *(Figure(f"job start: {way.what}", more_seconds(values)) for way, values in more.items()),
+        Figure(f"job start: {IDLE.what}", more_seconds(started[IDLE])),
+        Figure(f"job start: {OURS.what}", measured(OURS), ours, REACH),
+        *(Figure(f"job start: {way.what}", measured(way)) for way in IN_TURN if way not in {BARE, IDLE, OURS}),
+        Figure(f"job start: {READINESS_PROBE.what}", more_seconds(ready)),
         Figure(
-            "job start: ours over docker:dind",
-            f"{ours / dind:.2f} times (whose engine is {engine.strip()})",
-            ours / dind,
-            Reach(1),
+            f"job start: ours over docker:dind's, whose engine is {engine}", f"{ours / dind:.2f}", ours / dind, Reach(1)
         ),
+        XX,
     ]
+
+
+def _less(values: Sequence[float], others: Sequence[float]) -> list[float]:
+    """Return the differences, pair by pair: each was measured soon after the other."""
+    return [value - other for value, other in zip(values, others, strict=True)]

@@ -11,7 +11,8 @@ BUILDER: Final = "bench"
 JOB: Final = "job"
 DAEMON: Final = "daemon"
 STARTED: Final = "started"
-"""The first thing that a job prints."""
+ANSWERED: Final = "answered"
+"""The first and the last that a job prints: at its start, and when what it builds with has answered a question."""
 
 _SOCKETS: Final = {"name": "sockets", "mountPath": "/run/sockets"}
 _BUILDKIT_SOCKET: Final = "unix:///run/sockets/buildkitd.sock"
@@ -20,7 +21,7 @@ _ASK_BUILDKIT: Final = "buildctl debug workers >/dev/null"
 
 
 def _job(then: str, before: str = "true", image: str = pins.BUILDKIT_IMAGE, **more: Any) -> Manifest:
-    script = f"set -e; {before}; echo {STARTED}; {then}"
+    script = f"set -e; {before}; echo {STARTED}; {then}; echo {ANSWERED}"
     return {"name": JOB, "image": image, "command": ["/bin/sh", "-c", script], **more}
 
 
