@@ -39,7 +39,7 @@ def _times_to_ready(kubectl: Kubectl) -> list[float]:
         with step(f"Making {ROUNDS} builders, one after the other"):
             return asyncio.run(_rounds(team))
     finally:
-        kubectl("delete", "namespace", team.namespace)
+        kubectl("delete", "namespace", team.namespace, timeout=300)
 
 
 async def _rounds(team: Kubectl) -> list[float]:

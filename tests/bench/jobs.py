@@ -53,7 +53,7 @@ def measure(kubectl: Kubectl, runs: int) -> list[Figure]:
         wait_ready(team, BUILDER)
         return asyncio.run(_measure(team, runs))
     finally:
-        kubectl("delete", "namespace", team.namespace)
+        kubectl("delete", "namespace", team.namespace, timeout=300)
 
 
 async def _measure(team: Kubectl, runs: int) -> list[Figure]:

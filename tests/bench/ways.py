@@ -17,6 +17,11 @@ ANSWERED: Final = "answered"
 _SOCKETS: Final = {"name": "sockets", "mountPath": "/run/sockets"}
 _BUILDKIT_SOCKET: Final = "unix:///run/sockets/buildkitd.sock"
 _DOCKER_SOCKET: Final = "/run/sockets/docker.sock"
+_DOCKER_HOST: Final = [{"name": "DOCKER_HOST", "value": f"unix://{_DOCKER_SOCKET}"}]
+# As ours: the socket is there before anybody serves it, and then one question is enough.
+_UNTIL_DOCKER_ANSWERS: Final = (
+    f"until [ -S {_DOCKER_SOCKET} ]; do sleep 0.02; done; until docker version >/dev/null 2>&1; do sleep 0.1; done"
+)
 _ASK_BUILDKIT: Final = "buildctl debug workers >/dev/null"
 
 
@@ -96,23 +101,20 @@ IDLE: Final = Way(
 )
 
 DIND: Final = Way(
-    "privileged docker:dind as a native sidecar, gated like ours by its socket",
+    "privileged docker:dind as a native sidecar, gated like ours",
     _job(
         "docker version --format '{{.Server.Version}}'",
         image=pins.DOCKER_IMAGE,
-        env=[{"name": "DOCKER_HOST", "value": f"unix://{_DOCKER_SOCKET}"}],
+        env=_DOCKER_HOST,
         volumeMounts=[_SOCKETS],
     ),
     sidecar={
         "name": DAEMON,
         "image": pins.DIND_IMAGE,
         "args": ["dockerd", f"--host=unix://{_DOCKER_SOCKET}"],
+        "env": _DOCKER_HOST,
         "securityContext": {"privileged": True},
-        "lifecycle": {
-            "postStart": {
-                "exec": {"command": ["/bin/sh", "-c", f"until [ -S {_DOCKER_SOCKET} ]; do sleep 0.02; done"]}
-            },
-        },
+        "lifecycle": {"postStart": {"exec": {"command": ["/bin/sh", "-c", _UNTIL_DOCKER_ANSWERS]}}},
         "volumeMounts": [_SOCKETS, {"name": "state", "mountPath": "/var/lib/docker"}],
     },
     volumes=_VOLUMES,
