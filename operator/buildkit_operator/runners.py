@@ -5,7 +5,7 @@ No I/O. What else may be wrong with those pods is not the builder's affair.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from buildkit_operator.api import names
@@ -23,8 +23,14 @@ def counts(runners: Iterable[Manifest]) -> dict[str, int]:
     """Return status.pods: those that have not ended, those whose daemon can be used, those whose daemon cannot run."""
     running = [pod for pod in runners if not has_ended(pod)]
     ready = [pod for pod in running if _is_ready(pod)]
-    failed = [pod for pod in running if not _is_ready(pod) and _finding(pod)]
-    return {"injected": len(running), "ready": len(ready), "failed": len(failed)}
+    return {"injected": len(running), "ready": len(ready), "failed": sum(1 for _ in failed(running))}
+
+
+def failed(runners: Iterable[Manifest]) -> Iterator[tuple[Manifest, Finding]]:
+    """Yield the pods that wait for a daemon that cannot run, each with what is wrong."""
+    for pod in runners:
+        if not has_ended(pod) and not _is_ready(pod) and (finding := _finding(pod)):
+            yield pod, finding
 
 
 def diagnose(runners: Sequence[Manifest]) -> Finding | None:

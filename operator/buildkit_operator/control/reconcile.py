@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from buildkit_operator import runners
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Isolation, Mode
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
@@ -34,7 +35,6 @@ from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.diagnosis import diagnose_namespace
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.resources import DEPLOYMENT, POD, Manifest
-from buildkit_operator.runners import is_runner
 from buildkit_operator.status import (
     Observed,
     Status,
@@ -95,6 +95,7 @@ class BuilderReconcile:
             observed = await self._look(builder, previous)
         else:
             observed = await self._bring_about(builder, previous)
+        self._tell_runners(builder, observed)
         status = status_for(builder, observed, previous, self._clock())
         if differs_in_counts_only(status, previous) and (pause := self._counted.pause(key)):
             return pause
@@ -151,7 +152,7 @@ class BuilderReconcile:
         if deployment is not None and not owned_by(deployment, builder.metadata.uid):
             deployment = None
         is_shared = builder.spec.mode is Mode.SHARED
-        pods = [pod for pod in self._context.cache.children(key, POD) if is_runner(pod) is not is_shared]
+        pods = [pod for pod in self._context.cache.children(key, POD) if runners.is_runner(pod) is not is_shared]
         return Observed(deployment, pods, certificates, problem=problem)
 
     async def _certificates(self, builder: BuildKitBuilder) -> Certificates | None:
@@ -162,6 +163,12 @@ class BuilderReconcile:
 
     async def _stored_certificates(self, builder: BuildKitBuilder) -> Certificates | None:
         return (await keeper.find(builder, self._secrets)).complete() if needs_certificates(builder) else None
+
+    def _tell_runners(self, builder: BuildKitBuilder, observed: Observed) -> None:
+        """Say on runner pods that wait in vain what their daemons said: the kubelet's own events do not quote it."""
+        if builder.spec.mode is Mode.SIDECAR:
+            for pod, finding in runners.failed(observed.pods):
+                self._context.recorder.event(pod, "Warning", finding.reason, finding.message, action="Inject")
 
     async def _refuse(self, resource: Manifest, error: ValidationError) -> None:
         """Report a spec that an earlier version of the CRD let through."""

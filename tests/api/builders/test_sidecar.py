@@ -230,6 +230,17 @@ def test_a_daemon_that_fails_everywhere_is_the_builders_state_until_the_pods_are
     sidecars.wait_reason("Available")
 
 
+def test_a_pod_that_waits_in_vain_is_told_why(sidecars: Builders) -> None:
+    create(sidecars)
+    sidecars.wait_reason("Available")
+
+    last_words = {"exitCode": 0, "message": "buildkitd: no worker found"}
+    name = runner(sidecars, state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": last_words})
+
+    sidecars.wait("the event", lambda: sidecars.events(name) == [("Warning", "CrashLoop")])
+    assert "buildkitd: no worker found" in sidecars.kubectl("describe", "pod", name)
+
+
 def test_a_daemon_that_fails_among_others_is_told_and_no_more(sidecars: Builders) -> None:
     create(sidecars)
     sidecars.wait_reason("Available")
