@@ -315,7 +315,8 @@ def test_columns_show_what_the_status_says(start_control_plane: Callable[[], Con
     )  # fmt: skip
 
     header, row = control_plane.kubectl("get", "bkb", "demo", "--output=wide", f"--namespace={namespace}").splitlines()
-    assert header.split() == "NAME MODE READY REASON ENDPOINT AGE IMAGE REPLICAS PODS MESSAGE".split()
+    columns = ["NAME", "MODE", "READY", "REASON", "ENDPOINT", "AGE", "IMAGE", "REPLICAS", "PODS", "MESSAGE"]
+    assert header.split() == columns
     assert row.split()[:5] == ["demo", "Shared", "True", "Available", "tcp://demo:1234"]
     assert row.split()[-5:] == ["buildkit:1", "2", "All", "is", "well."]
 
