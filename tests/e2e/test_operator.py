@@ -49,7 +49,8 @@ def test_a_build_does_not_notice_that_the_operator_is_killed(cluster: Kubectl, t
     [
         ("list", "secrets"),
         ("watch", "secrets"),
-        ("create", "pods"),
+        ("patch", "pods"),
+        ("create", "pods/exec"),
         ("update", "buildkitbuilders.buildkit-operator.dev"),
         ("patch", "namespaces"),
         ("escalate", "clusterroles.rbac.authorization.k8s.io"),
