@@ -230,8 +230,16 @@ def test_without_replicas_pods_that_ask_are_refused_and_no_others(team: Kubectl,
 def test_policies_take_over_without_losing_a_pod(cluster: Kubectl, team: Kubectl, webhook: Kubectl) -> None:
     if not has_policies(cluster):
         pytest.skip("This API server has no mutating admission policies.")
+
+    def policies_inject() -> bool:
+        before = injected(webhook)
+        return created(team, LABELLED) == [DAEMON] and injected(webhook) == before
+
     with traffic(team):
-        use_policies(cluster)
+        # The API server begins to heed a new policy a second or two after it took it.
+        install_policies(cluster)
+        wait_for("the policies inject", policies_inject)
+        remove_webhook(cluster)
         wait_for("the webhook is gone", lambda: not webhook.get("pods", SELECTOR))
 
     build(team, "policies")
