@@ -50,7 +50,7 @@ def test_a_build_does_not_notice_that_the_operator_is_killed(cluster: Kubectl, t
         ("list", "secrets"),
         ("watch", "secrets"),
         ("patch", "pods"),
-        ("create", "pods/exec"),
+        ("delete", "pods"),
         ("update", "buildkitbuilders.buildkit-operator.dev"),
         ("patch", "namespaces"),
         ("escalate", "clusterroles.rbac.authorization.k8s.io"),
