@@ -122,8 +122,11 @@ class BuilderReconcile:
             return observed
         rendered = injection.render(builder, self._platform.default_image, confinement)
         refused = diagnose_namespace(builder, enforced)
-        trial = Trial(served=False, finding=refused) if refused else await self._trial(builder, rendered, previous)
-        return replace(observed, injection=rendered, trial=trial)
+        if refused is None:
+            return replace(observed, injection=rendered, trial=await self._trial(builder, rendered, previous))
+        # None is made meanwhile: one that was due would have the builder looked at over and over.
+        self._trials.forget(builder.metadata.namespace, builder.metadata.name)
+        return replace(observed, injection=rendered, trial=Trial(served=False, finding=refused))
 
     async def _look(self, builder: BuildKitBuilder, previous: Status) -> Observed:
         """See how a suspended builder is doing and change nothing."""

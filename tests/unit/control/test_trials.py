@@ -107,6 +107,17 @@ async def test_what_somebody_must_change_is_told_at_once(trials: Trials, attempt
     assert await outcome(trials) == attempts.outcome
 
 
+async def test_a_trial_that_is_forgotten_is_due_no_more(trials: Trials, attempts: Attempts) -> None:
+    attempts.outcome = BARE
+    await outcome(trials)
+    attempts.now += LATER_PAUSE
+    assert trials.pause(BUILDER) == 0
+
+    trials.forget(BUILDER.metadata.namespace, BUILDER.metadata.name)
+
+    assert trials.pause(BUILDER) is None
+
+
 # What an answer of the API server means
 
 
