@@ -21,6 +21,11 @@ BUILD: Final = f"buildctl --addr {SOCKET} build --progress plain --frontend dock
 """The command line of a build of the job's directory, up to its output."""
 
 
+def push(tag: str) -> str:
+    """Return the output of a build that pushes this tag."""
+    return f"--output type=image,name={IMAGE}:{tag},push=true"
+
+
 def sidecar(name: str = "demo", **spec: Any) -> Manifest:
     """Return a builder of mode Sidecar that knows the cluster's registry."""
     return builder(name, mode="Sidecar", **spec)

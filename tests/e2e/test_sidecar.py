@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster import pins
 from tests.e2e.jobs import wait_ready
-from tests.e2e.runners import BUILD, IMAGE, Runner, sidecar, step
+from tests.e2e.runners import BUILD, IMAGE, Runner, push, sidecar, step
 from tests.e2e.test_builds import ran
 from tests.installation import tags
 from tests.kubectl import Kubectl, Manifest, wait_for
@@ -20,10 +20,6 @@ def team(team_for_module: Kubectl) -> Kubectl:
     team_for_module.apply(sidecar())
     wait_ready(team_for_module)
     return team_for_module
-
-
-def push(tag: str) -> str:
-    return f"--output type=image,name={IMAGE}:{tag},push=true"
 
 
 def docker(script: str, name: str = "job", **more: Any) -> Manifest:

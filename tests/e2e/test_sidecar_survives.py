@@ -9,7 +9,7 @@ import pytest
 from tests.cluster import pins
 from tests.e2e.history import ends, recorded
 from tests.e2e.jobs import wait_ready
-from tests.e2e.runners import BUILD, DAEMON, IMAGE, SOCKET, Runner, sidecar, step
+from tests.e2e.runners import BUILD, DAEMON, SOCKET, Runner, push, sidecar, step
 from tests.installation import OPERATOR, tags
 from tests.kubectl import Kubectl, wait_for
 
@@ -22,10 +22,6 @@ def team(team_for_module: Kubectl) -> Kubectl:
     team_for_module.apply(sidecar())
     wait_ready(team_for_module)
     return team_for_module
-
-
-def push(tag: str) -> str:
-    return f"--output type=image,name={IMAGE}:{tag},push=true"
 
 
 def run_in(job: Runner, container: str, script: str) -> str:
