@@ -5,13 +5,11 @@ One set serves every builder: a policy takes the builder as its parameter and co
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from buildkit_operator.admission import cel, facts, injected, mutation, restore, rules
 from buildkit_operator.admission.facts import Manifest
-from buildkit_operator.api import names
+from buildkit_operator.api import generated, names
 
 _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 _NAME: Final = "buildkit-operator"
@@ -30,22 +28,7 @@ def manifests() -> list[Manifest]:
 
 def render() -> str:
     """Return them as YAML, the same bytes each time."""
-    header = "# Generated from operator/buildkit_operator/admission by `make generate`; do not edit.\n"
-    return header + yaml.dump_all(manifests(), Dumper=_ReadableDumper, sort_keys=False, width=120)
-
-
-class _ReadableDumper(yaml.SafeDumper):
-    """Writes expressions as they are meant to be read: one of several lines as such a block, and each in full."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  the base class's signature
-        return True
-
-
-def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_ReadableDumper.add_representer(str, _represent)
+    return generated.render("operator/buildkit_operator/admission", manifests())
 
 
 def _by_label() -> list[Manifest]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from buildkit_operator.api import names
+from buildkit_operator.api import generated, names
 from buildkit_operator.api.builder import BuilderSpec, BuildKitBuilder
 from buildkit_operator.api.fields import DNS_LABEL, rule
 from buildkit_operator.api.status import BuilderStatus
@@ -104,15 +102,7 @@ def _object_schema() -> Schema:
 
 def render() -> str:
     """Return the definition as YAML, the same bytes each time."""
-    header = "# Generated from operator/buildkit_operator/api by `make generate`; do not edit.\n"
-    return header + yaml.dump(definition(), Dumper=_PlainDumper, sort_keys=False, width=120)
-
-
-class _PlainDumper(yaml.SafeDumper):
-    """Writes a value each time it occurs: anchors are legal YAML but not all tools that read CRDs take them."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  the base class's signature
-        return True
+    return generated.render("operator/buildkit_operator/api", [definition()])
 
 
 def structural(schema: Schema) -> Schema:

@@ -1,0 +1,28 @@
+"""How generated YAML files are written: the same bytes each time, to be read by people as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+
+def render(source: str, manifests: Iterable[dict[str, Any]]) -> str:
+    """Return manifests as YAML documents, under a line that names the source folder they are made from."""
+    header = f"# Generated from {source} by `make generate`; do not edit.\n"
+    return header + yaml.dump_all(manifests, Dumper=_ReadableDumper, sort_keys=False, width=120)
+
+
+class _ReadableDumper(yaml.SafeDumper):
+    """Writes a value each time it occurs: anchors are legal YAML but not all tools take them. Several lines stay so."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  the base class's signature
+        return True
+
+
+def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_ReadableDumper.add_representer(str, _represent)
