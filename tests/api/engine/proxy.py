@@ -1,46 +1,33 @@
 """A reverse proxy in front of the real API server, which fails as networks and servers do."""
 
-import asyncio
-import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final
 
 import aiohttp
 import yaml
 from aiohttp import web
 
+from tests.api.background import BackgroundServer
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.processes import free_port
 
 _HOP_BY_HOP: Final = {"connection", "content-encoding", "content-length", "host", "keep-alive", "transfer-encoding"}
 
 
-class FaultProxy:
-    """Passes requests on, in a thread and event loop of its own, until it is told to fail."""
+class FaultProxy(BackgroundServer):
+    """Passes requests on until it is told to fail."""
 
     def __init__(self, control_plane: ControlPlane) -> None:
+        super().__init__("fault proxy")
         self._upstream = control_plane.url
         self._token = control_plane.token
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault proxy")
         self._port = free_port()
         self._status: HTTPStatus | None = None
         self._remaining: int | None = None
         self.refused = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._run(self._start())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._run(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
     def write_kubeconfig(self, file: Path) -> Path:
         config = {
@@ -72,17 +59,14 @@ class FaultProxy:
     @contextmanager
     def away(self) -> Iterator[None]:
         """Cut all connections and refuse new ones within the block."""
-        self._run(self._site.stop())
+        self.run(self._site.stop())
         self._cut()
         try:
             yield
         finally:
-            self._run(self._listen())
+            self.run(self._listen())
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
-
-    async def _start(self) -> None:
+    async def open(self) -> None:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=False))
         app = web.Application(client_max_size=2**24)
         app.router.add_route("*", "/{path:.*}", self._pass_on)
@@ -94,20 +78,16 @@ class FaultProxy:
         self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await self._site.start()
 
-    async def _close(self) -> None:
+    async def stop_listening(self) -> None:
+        await self._site.stop()
+
+    async def close(self) -> None:
         await self._abort()
         await self._session.close()
         await self._runner.cleanup()
-        # Requests whose client is gone may still wait for the API server.
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        # A transport is gone one turn of the loop after it was closed, and some were closed only just now.
-        await asyncio.sleep(0.1)
 
     def _cut(self) -> None:
-        self._run(self._abort())
+        self.run(self._abort())
 
     async def _abort(self) -> None:
         assert self._runner.server
