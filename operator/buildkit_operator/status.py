@@ -9,8 +9,9 @@ from typing import Any
 
 from buildkit_operator import runners
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder, Mode, TLSMode
+from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
+from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import network, paths
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.isolation import UNMASKED_PROC_MINOR, Confinement

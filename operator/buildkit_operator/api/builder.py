@@ -6,27 +6,19 @@ The CRD is generated from these models, so a docstring here is what `kubectl exp
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from buildkit_operator.api import names
+from buildkit_operator.api.daemon import Cache, Daemon, EnvVar, LocalReference, Resources
 from buildkit_operator.api.fields import (
-    ATOMIC,
-    HOST_AND_PORT,
-    SET,
-    Amount,
-    Annotations,
-    DNSName,
-    Labels,
-    LabelValue,
     Model,
-    Name,
-    Size,
     list_map,
     rule,
     rules,
 )
+from buildkit_operator.api.injection import Injection
+from buildkit_operator.api.shared import Shared
 
 
 class Mode(StrEnum):
@@ -58,347 +50,6 @@ class PullPolicy(StrEnum):
     NEVER = "Never"
 
 
-class LogLevel(StrEnum):
-    """How much the daemon writes to its log."""
-
-    ERROR = "error"
-    WARN = "warn"
-    INFO = "info"
-    DEBUG = "debug"
-    TRACE = "trace"
-
-
-class TLSMode(StrEnum):
-    """Where the daemon's certificates come from."""
-
-    SELF_SIGNED = "SelfSigned"
-    DISABLED = "Disabled"
-
-
-class ServiceType(StrEnum):
-    """How a shared builder can be reached."""
-
-    CLUSTER_IP = "ClusterIP"
-    NODE_PORT = "NodePort"
-    LOAD_BALANCER = "LoadBalancer"
-
-
-class LocalReference(Model):
-    """A Secret of the builder's own namespace."""
-
-    name: Name
-    """Name of the Secret."""
-
-
-class KeyReference(Model):
-    """One key of a Secret or ConfigMap of the builder's own namespace."""
-
-    name: Name
-    """Name of the Secret or ConfigMap."""
-    key: Annotated[str, Field(min_length=1, max_length=253)]
-    """Key whose value is taken."""
-    optional: bool = False
-    """Start without the variable when the object or the key is missing."""
-
-
-class EnvVarSource(Model):
-    """Where a variable's value comes from."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "has(self.secretKeyRef) != has(self.configMapKeyRef)",
-                "exactly one of secretKeyRef and configMapKeyRef must be set",
-            )
-        )
-    )
-
-    secret_key_ref: KeyReference | None = None
-    """A key of a Secret."""
-    config_map_key_ref: KeyReference | None = None
-    """A key of a ConfigMap."""
-
-
-class EnvVar(Model):
-    """An environment variable of the daemon."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule("!has(self.value) || !has(self.valueFrom)", "value and valueFrom exclude each other"),
-        )
-    )
-
-    name: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=253,
-            pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$",
-            json_schema_extra=rules(
-                rule(
-                    "!(self in ['BUILDKIT_HOST', 'BUILDX_CONTAINERS', 'HOME', 'USER', 'XDG_RUNTIME_DIR', 'TMPDIR'])",
-                    "BUILDKIT_HOST, BUILDX_CONTAINERS, HOME, USER, XDG_RUNTIME_DIR, TMPDIR are set by the operator",
-                )
-            ),
-        ),
-    ]
-    """Name of the variable."""
-    value: Annotated[str, Field(max_length=32768)] | None = None
-    """Its value."""
-    value_from: EnvVarSource | None = None
-    """Where its value comes from."""
-
-
-class Resources(Model):
-    """What the daemon's container asks of its node.
-
-    Build steps count towards it: a rootless daemon has no cgroups of its own.
-    """
-
-    requests: Annotated[dict[str, Amount], Field(max_length=16)] | None = None
-    """What the scheduler sets aside, by resource name (cpu, memory, ephemeral-storage)."""
-    limits: Annotated[dict[str, Amount], Field(max_length=16)] | None = None
-    """What the container may not exceed, by resource name."""
-
-
-class Registry(Model):
-    """How the daemon talks to one registry host. A mirror's host needs an entry of its own for its own settings."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "!(self.plainHTTP && (self.insecureSkipVerify || has(self.caSecretName)))",
-                "plainHTTP excludes insecureSkipVerify and caSecretName: without TLS there is no certificate to check",
-            ),
-            rule(
-                "!(self.insecureSkipVerify && has(self.caSecretName))",
-                "insecureSkipVerify and caSecretName exclude each other: the certificate is checked or it is not",
-            ),
-        )
-    )
-
-    host: Annotated[str, Field(min_length=1, max_length=253, pattern=HOST_AND_PORT)]
-    """Registry host as it stands in image names, with its port if it has one, such as registry.example.com:5000."""
-    mirrors: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=16)] = Field(
-        default=[], json_schema_extra=ATOMIC
-    )
-    """Hosts to pull from instead, tried in this order before the registry itself. Pushes never go to a mirror."""
-    plain_http: Annotated[bool, Field(alias="plainHTTP")] = False
-    """Speak HTTP without TLS."""
-    insecure_skip_verify: bool = False
-    """Speak TLS but accept any certificate."""
-    ca_secret_name: Name | None = None
-    """Secret with the registry's certificate authorities under the key ca.crt (PEM)."""
-
-
-class DNS(Model):
-    """Name resolution inside build steps; the pod's own settings where unset."""
-
-    nameservers: Annotated[list[Annotated[str, Field(max_length=45)]], Field(max_length=3)] = Field(
-        default=[], json_schema_extra=ATOMIC
-    )
-    """Addresses of name servers. BuildKit drops loopback addresses, so a node-local resolver on 127.0.0.0/8 is none."""
-    search_domains: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
-    """Domains that short names are looked up in."""
-    options: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=32)] = Field(
-        default=[], json_schema_extra=ATOMIC
-    )
-    """Resolver options, such as ndots:2."""
-
-
-class GarbageCollection(Model):
-    """When build cache is deleted. Unset amounts follow from cache.size with about 40 % headroom.
-
-    The daemon collects only after a build has ended, so a build needs room beyond maxUsedSpace.
-    """
-
-    max_used_space: Size | None = None
-    """Cache above this is deleted; unset: 60 % of cache.size."""
-    reserved_space: Size | None = None
-    """Cache below this is kept whatever its age; unset: 10 % of cache.size."""
-    min_free_space: Size | None = None
-    """Free space to keep on the disk that holds the cache; unset: none, as that disk is shared with the whole node."""
-    keep_seconds: Annotated[int, Field(ge=60, le=31_536_000)] = 5_184_000
-    """Age in seconds after which unused cache is deleted even if there is room."""
-
-
-class Daemon(Model):
-    """The daemon's configuration, from which buildkitd.toml is written."""
-
-    log_level: LogLevel = LogLevel.INFO
-    """How much the daemon logs."""
-    max_parallelism: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Build steps that may run at once, over all builds; unset: no limit."""
-    registries: Annotated[list[Registry], Field(max_length=64)] = Field(default=[], json_schema_extra=list_map("host"))
-    """Settings for registry hosts."""
-    dns: DNS | None = None
-    """Name resolution inside build steps."""
-    garbage_collection: GarbageCollection = GarbageCollection()
-    """When build cache is deleted."""
-    toml: Annotated[str, Field(max_length=65536)] | None = None
-    """Raw buildkitd.toml, merged last over what the other fields produce. A key unknown to buildkitd is an error."""
-
-
-class Cache(Model):
-    """Where the daemon keeps its build cache."""
-
-    size: Annotated[
-        Size,
-        Field(
-            json_schema_extra=rules(
-                rule("isQuantity(self)", "must be a quantity such as 20Gi"),
-                rule(
-                    "!isQuantity(self) || quantity(self).compareTo(quantity('1Gi')) >= 0",
-                    "must be at least 1Gi: a daemon with less cannot hold the layers of one build",
-                ),
-            )
-        ),
-    ] = "20Gi"
-    """Room for cache and running builds. A pod that exceeds it is evicted by its node."""
-
-
-class TLS(Model):
-    """How a shared daemon proves itself and whom it lets in."""
-
-    mode: TLSMode = TLSMode.SELF_SIGNED
-    """SelfSigned: mutual TLS by a certificate authority of this builder's own. Disabled: anyone who can reach the port
-    can build, and build steps can drive the daemon.
-    """
-    dns_names: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=SET)
-    """Further names that clients use, such as a load balancer's; the Service's own are always included."""
-
-
-class Service(Model):
-    """The Service in front of a shared builder."""
-
-    type: ServiceType = ServiceType.CLUSTER_IP
-    """How the Service is published."""
-    annotations: Annotations = Field(default={})
-    """Annotations of the Service, such as a cloud load balancer's settings. Put no HTTP/2 proxy in front: it splits a
-    build's session.
-    """
-
-
-class Toleration(Model):
-    """A taint that the builder's pods put up with."""
-
-    key: Annotated[str, Field(max_length=316)] | None = None
-    """Taint key; unset with operator Exists matches all."""
-    operator: Literal["Exists", "Equal"] | None = None
-    """How key and value are compared; unset means Equal."""
-    value: LabelValue | None = None
-    """Taint value."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Taint effect; unset matches all."""
-    toleration_seconds: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
-    """Seconds that a NoExecute taint is tolerated."""
-
-
-class TopologySpreadConstraint(Model):
-    """How the builder's pods spread over zones or nodes; the selector is always the builder's own pods."""
-
-    max_skew: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Largest difference in number of pods between two domains."""
-    topology_key: Annotated[str, Field(min_length=1, max_length=316)]
-    """Node label whose values are the domains, such as topology.kubernetes.io/zone."""
-    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "ScheduleAnyway"
-    """What happens when the constraint cannot be met."""
-
-
-RESERVED_KEYS = " || ".join(f"k.startsWith('{prefix}')" for prefix in names.RESERVED_PREFIXES)
-
-
-def _free_keys(what: str) -> dict[str, Any]:
-    prefixes = ", ".join(names.RESERVED_PREFIXES)
-    return rules(rule(f"!self.exists(k, {RESERVED_KEYS})", f"{what} may not begin with {prefixes}"))
-
-
-class PodOverlay(Model):
-    """What is added to the builder's pods, for scheduling and for other tools."""
-
-    labels: Annotated[Labels, Field(json_schema_extra=_free_keys("label keys"))] = Field(default={})
-    """Further labels."""
-    annotations: Annotated[Annotations, Field(json_schema_extra=_free_keys("annotation keys"))] = Field(default={})
-    """Further annotations."""
-    node_selector: Labels = Field(default={})
-    """Labels that a node must have."""
-    tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
-    """Taints that the pods put up with."""
-    affinity: dict[str, Any] | None = Field(
-        default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
-    )
-    """Affinity rules, as in a pod's spec.affinity."""
-    topology_spread_constraints: Annotated[list[TopologySpreadConstraint], Field(max_length=8)] = Field(
-        default=[], json_schema_extra=list_map("topologyKey")
-    )
-    """How the pods spread over zones or nodes."""
-    priority_class_name: Name | None = None
-    """PriorityClass of the pods."""
-    service_account_name: Name | None = None
-    """ServiceAccount of the pods; unset: one of the builder's own. No token is mounted either way."""
-
-
-class Shared(Model):
-    """A daemon behind a Service, for many jobs."""
-
-    replicas: Annotated[int, Field(ge=0, le=100)] = 1
-    """Number of daemons, each with a cache of its own."""
-    port: Annotated[int, Field(ge=1024, le=65535)] = 1234
-    """TCP port of daemon and Service; not below 1024, as a rootless daemon cannot listen there."""
-    tls: TLS = TLS()
-    """Certificates of daemon and clients."""
-    service: Service = Service()
-    """The Service in front of the daemons."""
-    drain_timeout_seconds: Annotated[int, Field(ge=0, le=86400)] = 900
-    """Seconds that a stopping daemon waits for the builds it is running; those still running after that are lost."""
-    pod: PodOverlay = PodOverlay()
-    """What is added to the builder's pods."""
-
-
-class PodSelector(Model):
-    """Which pods are picked without the label buildkit-operator.dev/builder."""
-
-    match_labels: Annotated[Labels, Field(min_length=1)]
-    """Labels that a pod must have, all of them. Selectors of two builders of a namespace should not overlap."""
-
-
-class LocalCache(Model):
-    """A volume for `type=local` build cache, which buildctl and buildx keep on their own side, not in the daemon."""
-
-    claim_name: Name
-    """PersistentVolumeClaim of the builder's namespace; runner pods on several nodes need one that is ReadWriteMany."""
-    mount_path: Annotated[
-        str,
-        Field(
-            min_length=2,
-            max_length=255,
-            pattern=r"^/[^:]*[^:/]$",
-            json_schema_extra=rules(
-                rule(
-                    "self != '/run/buildkit' && !self.startsWith('/run/buildkit/')",
-                    "may not be in /run/buildkit, where the daemon's socket is",
-                ),
-            ),
-        ),
-    ] = "/mnt/buildkit-cache"
-    """Where the job's containers find it."""
-
-
-class Injection(Model):
-    """What runner pods get."""
-
-    pod_selector: PodSelector | None = None
-    """Runner pods to pick without the label, in namespaces labelled buildkit-operator.dev/injection=enabled."""
-    containers: Annotated[list[Annotated[str, Field(min_length=1, max_length=63)]], Field(max_length=32)] = Field(
-        default=[], json_schema_extra=SET
-    )
-    """Containers and init containers that get the socket and BUILDKIT_HOST; empty: all."""
-    buildx: bool = True
-    """Let `docker build` and `buildx build` use the builder, by BUILDX_BUILDER and BUILDX_CONFIG."""
-    local_cache: LocalCache | None = None
-    """A volume for `type=local` build cache that is kept between jobs."""
-
-
 class BuilderSpec(Model):
     """What a builder should be."""
 
@@ -410,14 +61,28 @@ class BuilderSpec(Model):
                 ".shared",
             ),
             rule(
-                "self.mode == 'Sidecar' || !has(self.injection)",
-                "injection is only for mode Sidecar; remove it or set mode to Sidecar",
-                ".injection",
+                "self.mode == 'Shared' || !has(self.cache) || !has(self.cache.persistentVolumeClaim)",
+                "cache.persistentVolumeClaim is only for mode Shared: a sidecar's cache goes with its pod",
+                ".cache.persistentVolumeClaim",
             ),
             rule(
                 "self.mode == 'Shared' || !has(self.imagePullSecrets)",
                 "imagePullSecrets is only for mode Shared: a sidecar's image is pulled with the runner pod's own",
                 ".imagePullSecrets",
+            ),
+            rule(
+                "!has(self.shared) || !has(self.shared.from) || (self.isolation == 'Rootless'"
+                " && !has(self.securityProfiles) && !has(self.image) && self.imagePullPolicy == 'IfNotPresent'"
+                " && !has(self.imagePullSecrets) && !has(self.env) && !has(self.resources)"
+                " && self.cache.size == '20Gi' && !has(self.cache.persistentVolumeClaim)"
+                " && self.daemon.logLevel == 'info' && self.daemon.garbageCollection.keepSeconds == 5184000"
+                " && !(has(self.daemon.maxParallelism) || has(self.daemon.registries) || has(self.daemon.dns)"
+                " || has(self.daemon.toml) || has(self.daemon.garbageCollection.maxUsedSpace)"
+                " || has(self.daemon.garbageCollection.reservedSpace)"
+                " || has(self.daemon.garbageCollection.minFreeSpace)))",
+                "shared.from uses another namespace's builder, which decides everything of the daemon: "
+                "only mode, suspend and injection may be set beside it",
+                ".shared.from",
             ),
             rule(
                 "self.isolation == 'Rootless' || !has(self.securityProfiles)",
@@ -459,7 +124,7 @@ class BuilderSpec(Model):
     shared: Shared | None = None
     """Settings of mode Shared; unset there means all defaults. An autoscaler needs it set."""
     injection: Injection | None = None
-    """What runner pods get in mode Sidecar; unset there means all defaults."""
+    """What runner pods get; unset: all defaults."""
 
 
 class Metadata(Model):

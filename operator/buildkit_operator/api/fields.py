@@ -79,3 +79,22 @@ Amount = Annotated[
     ),
 ]
 """An amount of a resource, as a quantity; a bare integer is allowed, as in a pod."""
+
+PodAmount = Annotated[
+    str,
+    BeforeValidator(str),
+    Field(
+        max_length=10,
+        pattern=r"^([0-9]+|(100|[0-9]{1,2})%)$",
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            **rules(
+                rule(
+                    "type(self) == int ? self >= 0 : self.matches('^([0-9]+|(100|[0-9]{1,2})%)$')",
+                    "must be a number of pods or a percentage such as 25%",
+                )
+            ),
+        },
+    ),
+]
+"""A number of pods, or a percentage of them."""

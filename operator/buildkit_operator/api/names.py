@@ -22,6 +22,9 @@ CONTROLLER: Final = f"{GROUP}/builder-controller"
 DAEMON: Final = "buildkitd"
 """Name of the daemon's container, shared or injected."""
 
+CONNECTOR: Final = "buildkit-connector"
+"""Name of the container that is injected in mode Shared, and leads to the shared daemons."""
+
 OWNER_LABEL: Final = f"{GROUP}/owner"
 """On every child, and on every pod with a daemon, shared or injected: the name of the builder it belongs to."""
 
@@ -36,6 +39,9 @@ INJECTION_LABEL: Final = f"{GROUP}/injection"
 
 CONTAINERS_ANNOTATION: Final = f"{GROUP}/containers"
 """On a runner pod: the containers that were given the builder, joined with commas."""
+
+CACHE_KEY_ANNOTATION: Final = f"{GROUP}/cache-key"
+"""On a runner pod: whose builds it runs. Pods with the same key meet the same replica of a shared builder."""
 
 NOT_INJECTED_ANNOTATION: Final = f"{GROUP}/not-injected"
 """On a runner pod: why it got nothing, in a sentence."""
@@ -59,6 +65,16 @@ MAX_NAME_LENGTH: Final = 40
 def daemon(builder: str) -> str:
     """Name the daemon's workload, Service, ServiceAccount, ConfigMap and PodDisruptionBudget."""
     return f"{builder}-buildkitd"
+
+
+def headless(builder: str) -> str:
+    """Name the headless Service, by which each daemon can be told from the others."""
+    return f"{builder}-buildkitd-headless"
+
+
+def connector(builder: str) -> str:
+    """Name the ConfigMap with what leads runner pods to the shared daemons."""
+    return f"{builder}-connector"
 
 
 def authority_secret(builder: str) -> str:

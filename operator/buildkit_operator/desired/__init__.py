@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from buildkit_operator.api.builder import BuildKitBuilder, Mode, TLSMode
+from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import buildkitd_toml, network, workload
 from buildkit_operator.desired.certificates import Certificates, secrets
 from buildkit_operator.desired.container import DEFAULT_IMAGE

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder, EnvVar, Mode, Resources, TLSMode
+from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.daemon import EnvVar, Resources
+from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import paths
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest

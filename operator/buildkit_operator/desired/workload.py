@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder, PodOverlay
+from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.shared import PodOverlay
 from buildkit_operator.desired.container import SUBORDINATE_IDS_KEY, daemon_container
 from buildkit_operator.desired.isolation import SUBORDINATE_IDS, Confinement
 from buildkit_operator.desired.metadata import Manifest, child, digest, labels, selector

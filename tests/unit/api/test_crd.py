@@ -116,8 +116,14 @@ def test_defaults_stand_in_the_schema(path: str, default: Any) -> None:
     "path", [path for path, node in SPEC.items() if any("default" in c for c in node.get("properties", {}).values())]
 )
 def test_the_defaults_of_a_block_apply_when_it_is_left_out(path: str) -> None:
-    of_one_mode = {".spec.shared", ".spec.injection", ".spec.injection.localCache"}
-    optional = of_one_mode | {path for path in SPEC if path.endswith(("[]", "KeyRef"))}
+    wanted_or_not = {
+        ".spec.shared",
+        ".spec.shared.tls.issuerRef",
+        ".spec.cache.persistentVolumeClaim",
+        ".spec.injection",
+        ".spec.injection.localCache",
+    }
+    optional = wanted_or_not | {path for path in SPEC if path.endswith(("[]", "KeyRef"))}
 
     assert path in optional or ALL[path].get("default") == {}
 

@@ -1,0 +1,122 @@
+"""A certificate with its key, and whether one will do. Reads certificates; making them is control.issuer's affair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+CLOCK_SKEW: Final = timedelta(minutes=5)
+"""How far a client's clock may be behind ours: certificates begin that much early."""
+
+
+class Usage(Enum):
+    """What a certificate may be used for; the value is its extended key usage."""
+
+    SERVER = ExtendedKeyUsageOID.SERVER_AUTH
+    CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long certificates live. Each is renewed when two thirds of its life are over."""
+
+    authority: timedelta = timedelta(days=3650)
+    leaf: timedelta = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A certificate and its private key, both PEM."""
+
+    certificate: bytes
+    key: bytes
+
+    def parsed(self) -> x509.Certificate:
+        """Return the certificate. Raises ValueError when it is none."""
+        return x509.load_pem_x509_certificate(self.certificate)
+
+    def __repr__(self) -> str:
+        """Say nothing of the key: a representation may end up in a log."""
+        return f"{type(self).__name__}(…)"
+
+
+def renewal_time(certificate: x509.Certificate) -> datetime:
+    """Return the time at which two thirds of a certificate's life are over."""
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return begin + (end - begin) * 2 / 3
+
+
+def made_at(certificate: x509.Certificate) -> datetime:
+    """Return when control.issuer made a certificate."""
+    return certificate.not_valid_before_utc + CLOCK_SKEW
+
+
+def can_issue(pair: KeyPair | None, now: datetime) -> bool:
+    """Tell whether this is a certificate authority that control.issuer made, and valid."""
+    if pair is None or not is_whole(pair):
+        return False
+    certificate = pair.parsed()
+    is_ours = _is_authority(certificate) and isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
+    return is_ours and certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+
+
+def authority_will_do(pair: KeyPair | None, now: datetime) -> bool:
+    """Tell whether a certificate authority can go on issuing and is not yet due for renewal."""
+    return pair is not None and can_issue(pair, now) and _is_fresh(pair.parsed(), now)
+
+
+def leaf_will_do(pair: KeyPair | None, authority: KeyPair, usage: Usage, dns_names: list[str], now: datetime) -> bool:
+    """Tell whether a certificate is of this authority, for this use and these names, and not yet due for renewal."""
+    if pair is None or not is_whole(pair):
+        return False
+    certificate = pair.parsed()
+    try:
+        certificate.verify_directly_issued_by(authority.parsed())
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    fits = _usages(certificate) == [usage.value] and _names(certificate) == dns_names
+    return fits and _is_fresh(certificate, now)
+
+
+def _is_fresh(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now < renewal_time(certificate)
+
+
+def is_whole(pair: KeyPair) -> bool:
+    """Tell whether certificate and key can be read and belong together."""
+    try:
+        of_certificate, of_key = pair.parsed().public_key(), load_pem_private_key(pair.key, password=None).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    encoding, form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    return of_certificate.public_bytes(encoding, form) == of_key.public_bytes(encoding, form)
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _usages(certificate: x509.Certificate) -> list[x509.ObjectIdentifier]:
+    try:
+        return list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        return []
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return sorted(extension.value.get_values_for_type(x509.DNSName))
