@@ -139,12 +139,12 @@ def fast_sleep(container: Container) -> None:
     container.install("sleep", "exec /bin/sleep 0.01")
 
 
-def test_drain_ends_after_three_quiet_looks(container: Container) -> None:
+def test_drain_ends_after_five_quiet_looks(container: Container) -> None:
     fast_sleep(container)
     container.install("buildctl", "echo look >> $HERE/looks; echo COMPLETE")
 
     assert container.run("drain.sh", "900") == (0, "")
-    assert (container.folder / "looks").read_text() == "look\n" * 3
+    assert (container.folder / "looks").read_text() == "look\n" * 5
 
 
 def test_drain_asks_for_the_type_of_each_build(container: Container) -> None:
@@ -169,7 +169,7 @@ def test_drain_waits_while_a_build_runs(container: Container) -> None:
     )
 
     assert container.run("drain.sh", "900")[0] == 0
-    assert (container.folder / "looks").read_text() == "look\n" * 7
+    assert (container.folder / "looks").read_text() == "look\n" * 9
 
 
 def test_drain_gives_up_at_its_deadline(container: Container) -> None:
@@ -177,8 +177,24 @@ def test_drain_gives_up_at_its_deadline(container: Container) -> None:
     container.install("buildctl", "echo STARTED")
     begin = time.monotonic()
 
-    assert container.run("drain.sh", "1")[0] == 0
+    assert container.run("drain.sh", "1") == (1, "drain.sh: builds still run after 1 s, and are lost\n")
     assert time.monotonic() - begin < 3
+
+
+def test_drain_does_not_complain_when_the_last_build_ended_at_the_deadline(container: Container) -> None:
+    fast_sleep(container)
+    container.install("buildctl", "echo COMPLETE")
+
+    assert container.run("drain.sh", "0") == (0, "")
+
+
+def test_nothing_is_done_after_the_last_look(container: Container) -> None:
+    container.install("sleep", "echo sleep >> $HERE/order; exec /bin/sleep 0.01")
+    container.install("buildctl", "echo look >> $HERE/order; echo COMPLETE")
+
+    container.run("drain.sh", "900")
+
+    assert (container.folder / "order").read_text().endswith("look\n")
 
 
 def test_drain_does_not_wait_for_a_daemon_that_does_not_answer(container: Container) -> None:

@@ -40,6 +40,8 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     EVICTED = "Evicted"
     CRASH_LOOP = "CrashLoop"
+    # a daemon was ended before it was done
+    DRAIN_TIMED_OUT = "DrainTimedOut"
 
 
 class Problem(Exception):  # noqa: N818  it is raised, but above all it is a state that a builder is in

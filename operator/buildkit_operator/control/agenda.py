@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from buildkit_operator import draining
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.status import Observed, Trial
 
@@ -25,11 +26,16 @@ def next_look(
         return LEFTOVER_SECONDS
     if observed.problem is not None:
         return RECHECK_SECONDS
-    if observed.certificates is not None:
-        return max(0.0, (observed.certificates.renewal - now).total_seconds())
     if builder.spec.mode is Mode.SIDECAR:
         return _until_sidecar_is_served(observed.trial, until_trial)
-    return None
+    looks = (_until_renewal(observed, now), draining.next_verdict(observed.pods, now))
+    return min((seconds for seconds in looks if seconds is not None), default=None)
+
+
+def _until_renewal(observed: Observed, now: datetime) -> float | None:
+    if observed.certificates is None:
+        return None
+    return max(0.0, (observed.certificates.renewal - now).total_seconds())
 
 
 def _until_sidecar_is_served(trial: Trial | None, until_trial: float | None) -> float | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from buildkit_operator import runners
+from buildkit_operator import draining, runners
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Isolation, Mode
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
@@ -29,9 +29,10 @@ from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.control.surroundings import Surroundings
 from buildkit_operator.control.trials import Trials, attempt
 from buildkit_operator.desired import Platform, children, injection, needs_certificates
-from buildkit_operator.desired.certificates import Certificates, Lifetimes
+from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.container import DEFAULT_IMAGE
 from buildkit_operator.desired.isolation import PodSecurity, confine
+from buildkit_operator.desired.keypairs import Lifetimes
 from buildkit_operator.diagnosis import diagnose_namespace
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.resources import DEPLOYMENT, POD, Manifest
@@ -96,6 +97,7 @@ class BuilderReconcile:
         else:
             observed = await self._bring_about(builder, previous)
         self._tell_runners(builder, observed)
+        self._tell_of_lost_builds(resource, builder, observed)
         status = status_for(builder, observed, previous, self._clock())
         if differs_in_counts_only(status, previous) and (pause := self._counted.pause(key)):
             return pause
@@ -165,13 +167,21 @@ class BuilderReconcile:
         return keeper.completed(builder, found, self._platform.cluster_domain, self._lifetimes, self._clock())
 
     async def _stored_certificates(self, builder: BuildKitBuilder) -> Certificates | None:
-        return (await keeper.find(builder, self._secrets)).complete() if needs_certificates(builder) else None
+        if not needs_certificates(builder):
+            return None
+        return (await keeper.find(builder, self._secrets)).complete(self._lifetimes, self._clock())
 
     def _tell_runners(self, builder: BuildKitBuilder, observed: Observed) -> None:
         """Say on runner pods that wait in vain what their daemons said: the kubelet's own events do not quote it."""
         if builder.spec.mode is Mode.SIDECAR:
             for pod, finding in runners.failed(observed.pods):
                 self._context.recorder.event(pod, "Warning", finding.reason, finding.message, action="Inject")
+
+    def _tell_of_lost_builds(self, resource: Manifest, builder: BuildKitBuilder, observed: Observed) -> None:
+        """Say which daemons are ended while they are busy: in a moment nothing is left of their pods."""
+        if builder.spec.mode is Mode.SHARED:
+            for _, finding in draining.cut_short(observed.pods, self._clock()):
+                self._context.recorder.event(resource, "Warning", finding.reason, finding.message, action="Drain")
 
     async def _refuse(self, resource: Manifest, error: ValidationError) -> None:
         """Report a spec that an earlier version of the CRD let through."""

@@ -5,12 +5,12 @@ from datetime import timedelta
 from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.control.agenda import LEFTOVER_SECONDS, RECHECK_SECONDS, next_look
 from buildkit_operator.control.certificates import Found, completed
-from buildkit_operator.desired.certificates import Lifetimes
+from buildkit_operator.desired.keypairs import Lifetimes
 from buildkit_operator.diagnosis import Finding
 from buildkit_operator.status import Observed, Trial
 from tests.unit.make import NOW, make_builder
 
-CERTIFICATES = completed(make_builder(), Found(None, None, None), "cluster.local", Lifetimes(), NOW)
+CERTIFICATES = completed(make_builder(), Found(None, None, None, None, None), "cluster.local", Lifetimes(), NOW)
 DUE = CERTIFICATES.renewal + timedelta(days=1)
 
 
@@ -64,3 +64,13 @@ def test_a_suspended_sidecar_is_tried_on() -> None:
 
     assert next_look(suspended, Observed(), NOW, 0.4) == 0.4
     assert next_look(suspended, Observed(trial=Trial(served=True)), NOW) is None
+
+
+def test_when_a_stopping_daemons_time_is_over() -> None:
+    killed_at = (NOW + timedelta(seconds=125)).isoformat()
+    stopping = {
+        "metadata": {"name": "team-buildkitd-1", "deletionTimestamp": killed_at},
+        "status": {"containerStatuses": [{"name": "buildkitd", "state": {"running": {}}}]},
+    }
+
+    assert next_look(make_builder(), Observed(certificates=CERTIFICATES, pods=[stopping]), NOW) == 100
