@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.desired import Platform, children, injection, needs_certificates
-from buildkit_operator.desired.certificates import Certificates, KeyPair
+from buildkit_operator.desired.authorities import Authorities
+from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.isolation import PodSecurity, confine
+from buildkit_operator.desired.keypairs import KeyPair
 
 Manifest = dict[str, Any]
 
@@ -15,9 +17,11 @@ UID: Final = "6f1c2a52-9d4e-4b8e-9d0c-0b1f3a5f7c11"
 NOW: Final = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 FAKE_CERTIFICATES: Final = Certificates(
-    authority=KeyPair(b"certificate of the authority", b"key of the authority"),
+    trust=b"certificate of the authority",
     server=KeyPair(b"certificate of the server", b"key of the server"),
     client=KeyPair(b"certificate of the client", b"key of the client"),
+    authorities=Authorities(KeyPair(b"certificate of the authority", b"key of the authority")),
+    renewal=NOW,
 )
 """The same at every run, for objects that are compared byte by byte. No TLS library would take them."""
 

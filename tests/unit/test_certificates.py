@@ -13,12 +13,14 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from buildkit_operator.control.certificates import Found, completed
+from buildkit_operator.control.certificates import found as found_in
 from buildkit_operator.control.issuer import issue_authority, issue_leaf
-from buildkit_operator.desired.certificates import Certificates, KeyPair, Lifetimes, Usage, key_pair, secrets
+from buildkit_operator.desired.certificates import Certificates, key_pair, secrets
+from buildkit_operator.desired.keypairs import KeyPair, Lifetimes, Usage
 from tests.unit.make import FAKE_CERTIFICATES, NOW, make_builder
 
 DAY = timedelta(days=1)
-LIFETIMES = Lifetimes(authority=300 * DAY, leaf=90 * DAY)
+LIFETIMES = Lifetimes(authority=900 * DAY, leaf=90 * DAY)
 
 
 def complete(found: Found, now: datetime = NOW, **shared: Any) -> Certificates:
@@ -26,11 +28,20 @@ def complete(found: Found, now: datetime = NOW, **shared: Any) -> Certificates:
 
 
 def found(certificates: Certificates) -> Found:
-    return Found(certificates.authority, certificates.server, certificates.client)
+    """Return what the Secrets hold that were written for these certificates."""
+    return found_in(*secrets(make_builder(), certificates))
 
 
-NOTHING = Found(None, None, None)
+NOTHING = Found(None, None, None, None, None)
 MADE = complete(NOTHING)
+
+
+def authority_of(certificates: Certificates) -> KeyPair:
+    assert certificates.authorities is not None
+    return certificates.authorities.active
+
+
+AUTHORITY = authority_of(MADE)
 
 
 # What is made
@@ -38,11 +49,11 @@ MADE = complete(NOTHING)
 
 def test_server_and_client_are_signed_by_the_authority() -> None:
     for leaf in (MADE.server, MADE.client):
-        leaf.parsed().verify_directly_issued_by(MADE.authority.parsed())
+        leaf.parsed().verify_directly_issued_by(AUTHORITY.parsed())
 
 
 def test_a_strict_client_accepts_the_server_by_each_of_its_names() -> None:
-    store = verification.Store([MADE.authority.parsed()])
+    store = verification.Store([AUTHORITY.parsed()])
     names = (
         "demo-buildkitd",
         "demo-buildkitd.ci",
@@ -53,11 +64,11 @@ def test_a_strict_client_accepts_the_server_by_each_of_its_names() -> None:
 
     for name in names:
         verifier = verification.PolicyBuilder().store(store).time(NOW).build_server_verifier(x509.DNSName(name))
-        assert verifier.verify(MADE.server.parsed(), [])[-1] == MADE.authority.parsed()
+        assert verifier.verify(MADE.server.parsed(), [])[-1] == AUTHORITY.parsed()
 
 
 def test_a_strict_client_refuses_the_server_by_another_name() -> None:
-    store = verification.Store([MADE.authority.parsed()])
+    store = verification.Store([AUTHORITY.parsed()])
     verifier = verification.PolicyBuilder().store(store).time(NOW).build_server_verifier(x509.DNSName("other.ci.svc"))
 
     with pytest.raises(verification.VerificationError):
@@ -89,7 +100,7 @@ def test_two_builders_have_nothing_in_common() -> None:
     other = complete(NOTHING)
 
     with pytest.raises(InvalidSignature):
-        other.client.parsed().verify_directly_issued_by(MADE.authority.parsed())
+        other.client.parsed().verify_directly_issued_by(AUTHORITY.parsed())
 
 
 def test_a_certificate_is_valid_for_clocks_that_are_slow() -> None:
@@ -119,16 +130,9 @@ def test_the_order_of_the_users_names_does_not_matter() -> None:
 def test_leaves_are_renewed_at_two_thirds_of_their_life() -> None:
     again = complete(found(MADE), NOW + 61 * DAY)
 
-    assert again.authority == MADE.authority
+    assert authority_of(again) == AUTHORITY
     assert again.server != MADE.server
     assert again.client != MADE.client
-
-
-def test_all_are_renewed_when_two_thirds_of_the_authoritys_life_are_over() -> None:
-    again = complete(found(MADE), NOW + 201 * DAY)
-
-    assert again.authority != MADE.authority
-    again.server.parsed().verify_directly_issued_by(again.authority.parsed())
 
 
 def test_the_next_renewal_is_that_of_the_leaves() -> None:
@@ -146,7 +150,7 @@ def test_a_renewal_that_is_due_is_not_due_again_at_once() -> None:
 def test_the_server_alone_is_made_anew_for_other_names() -> None:
     again = complete(found(MADE), tls={"dnsNames": ["builds.example.com"]})
 
-    assert again.authority == MADE.authority
+    assert authority_of(again) == AUTHORITY
     assert again.server != MADE.server
     assert again.client == MADE.client
 
@@ -154,23 +158,23 @@ def test_the_server_alone_is_made_anew_for_other_names() -> None:
 def test_a_leaf_of_another_authority_is_replaced() -> None:
     other = complete(NOTHING)
 
-    again = complete(Found(MADE.authority, other.server, MADE.client))
+    again = complete(replace(found(MADE), server=other.server))
 
     assert again == replace(MADE, server=again.server)
     assert again.server != other.server
 
 
 def test_a_lost_authority_replaces_its_leaves_too() -> None:
-    again = complete(Found(None, MADE.server, MADE.client))
+    again = complete(replace(found(MADE), active=None))
 
     assert again.server != MADE.server
     assert again.client != MADE.client
 
 
 def test_a_leaf_for_the_other_use_is_replaced() -> None:
-    serves = issue_leaf(MADE.authority, "client", Usage.SERVER, [], 90 * DAY, NOW)
+    serves = issue_leaf(AUTHORITY, "client", Usage.SERVER, [], 90 * DAY, NOW)
 
-    again = complete(Found(MADE.authority, MADE.server, serves))
+    again = complete(replace(found(MADE), client=serves))
 
     assert again == replace(MADE, client=again.client)
     assert again.client != serves
@@ -203,30 +207,30 @@ def pem(key: Any, encryption: Any = None) -> bytes:
 
 
 USELESS = {
-    "no certificate": replace(MADE.authority, certificate=b"nonsense"),
-    "half a certificate": replace(MADE.authority, certificate=MADE.authority.certificate[:200]),
+    "no certificate": replace(AUTHORITY, certificate=b"nonsense"),
+    "half a certificate": replace(AUTHORITY, certificate=AUTHORITY.certificate[:200]),
     "nothing": KeyPair(b"", b""),
-    "no key": replace(MADE.authority, key=b"nonsense"),
-    "another's key": replace(MADE.authority, key=MADE.server.key),
+    "no key": replace(AUTHORITY, key=b"nonsense"),
+    "another's key": replace(AUTHORITY, key=MADE.server.key),
     "a locked key": replace(
-        MADE.authority,
+        AUTHORITY,
         key=pem(
-            serialization.load_pem_private_key(MADE.authority.key, None),
+            serialization.load_pem_private_key(AUTHORITY.key, None),
             serialization.BestAvailableEncryption(b"secret"),
         ),
     ),
     "a leaf": MADE.server,
     "a foreign authority of another kind": rsa_pair(),
-    "a key of another curve": replace(MADE.authority, key=pem(ec.generate_private_key(ec.SECP384R1()))),
+    "a key of another curve": replace(AUTHORITY, key=pem(ec.generate_private_key(ec.SECP384R1()))),
 }
 
 
 @pytest.mark.parametrize("what", USELESS)
 def test_an_authority_that_is_useless_is_made_anew(what: str) -> None:
-    again = complete(replace(found(MADE), authority=USELESS[what]))
+    again = complete(replace(found(MADE), active=USELESS[what]))
 
-    assert again.authority != USELESS[what]
-    again.server.parsed().verify_directly_issued_by(again.authority.parsed())
+    assert authority_of(again) != USELESS[what]
+    again.server.parsed().verify_directly_issued_by(authority_of(again).parsed())
 
 
 @pytest.mark.parametrize("what", USELESS.keys() - {"a leaf"})
@@ -240,11 +244,11 @@ def test_a_server_certificate_that_is_useless_is_made_anew(what: str) -> None:
 def test_an_authority_that_is_not_valid_yet_signs_what_is() -> None:
     early = issue_authority("early", 300 * DAY, NOW + DAY)
 
-    assert complete(Found(early, None, None)).authority.parsed().not_valid_before_utc <= NOW
+    assert authority_of(complete(replace(NOTHING, active=early))).parsed().not_valid_before_utc <= NOW
 
 
 def test_a_server_certificate_without_names_is_replaced() -> None:
-    nameless = issue_leaf(MADE.authority, "server", Usage.SERVER, [], 90 * DAY, NOW)
+    nameless = issue_leaf(AUTHORITY, "server", Usage.SERVER, [], 90 * DAY, NOW)
 
     assert complete(replace(found(MADE), server=nameless)).server != nameless
 
@@ -253,9 +257,13 @@ def test_a_server_certificate_without_names_is_replaced() -> None:
 
 
 def test_secrets_carry_what_they_were_given_and_give_it_back() -> None:
-    authority, server, connection = secrets(make_builder(), MADE)
+    assert found(MADE).complete(LIFETIMES, NOW) == MADE
 
-    assert Found(key_pair(authority), key_pair(server), key_pair(connection)) == found(MADE)
+
+def test_the_secret_of_one_authority_is_as_it_always_was() -> None:
+    authority, _, _ = secrets(make_builder(), MADE)
+
+    assert authority["data"].keys() == {"tls.crt", "tls.key"}
 
 
 def test_the_authoritys_key_stands_in_its_own_secret_alone() -> None:

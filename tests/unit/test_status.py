@@ -1,5 +1,6 @@
 """What a builder says of itself: one verdict at a time, in the words of conditions."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,9 +8,9 @@ import pytest
 
 from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.control.issuer import issue_authority, issue_leaf
-from buildkit_operator.desired.certificates import Certificates, Usage
+from buildkit_operator.desired.keypairs import Usage
 from buildkit_operator.status import Observed, Status, judge, status_for, status_for_unreadable
-from tests.unit.make import NOW, Manifest, container_status, make_builder, make_deployment, make_pod
+from tests.unit.make import FAKE_CERTIFICATES, NOW, Manifest, container_status, make_builder, make_deployment, make_pod
 
 STAMP = "2026-11-24T12:00:00Z"
 LATER = NOW + timedelta(hours=1)
@@ -241,7 +242,8 @@ def test_a_sidecar_has_no_facts_of_a_deployment_that_is_on_its_way_out() -> None
 def test_the_end_of_the_daemons_certificate_is_shown() -> None:
     authority = issue_authority("test", timedelta(days=10), NOW)
     server = issue_leaf(authority, "server", Usage.SERVER, ["demo"], timedelta(days=1), NOW)
-    observed = Observed(make_deployment(), certificates=Certificates(authority, server, authority))
+    certificates = replace(FAKE_CERTIFICATES, server=server)
+    observed = Observed(make_deployment(), certificates=certificates)
 
     assert status_of(observed)["certificateNotAfterTime"] == "2026-11-25T12:00:00Z"
 

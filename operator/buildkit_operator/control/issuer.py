@@ -1,4 +1,4 @@
-"""Makes the keys and certificates that desired.certificates found missing or due. Elliptic curves: P-256."""
+"""Makes the keys and certificates that were found missing or due. Elliptic curves: P-256."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from buildkit_operator.desired.certificates import KeyPair, Usage
-
-CLOCK_SKEW = timedelta(minutes=5)
-"""How far a client's clock may be behind ours."""
+from buildkit_operator.desired.keypairs import CLOCK_SKEW, KeyPair, Usage
 
 
 def issue_authority(name: str, lifetime: timedelta, now: datetime) -> KeyPair:
@@ -38,13 +35,13 @@ def issue_authority(name: str, lifetime: timedelta, now: datetime) -> KeyPair:
 def issue_leaf(
     authority: KeyPair, name: str, usage: Usage, dns_names: list[str], lifetime: timedelta, now: datetime
 ) -> KeyPair:
-    """Make a certificate for one use, signed by the authority."""
+    """Make a certificate for one use, signed by the authority, which it never outlives."""
     issuer, issuer_key = authority.parsed(), load_pem_private_key(authority.key, password=None)
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
         raise TypeError("the authority's key is not one of ours")
     key = ec.generate_private_key(ec.SECP256R1())
     builder = (
-        _template(name, lifetime, now)
+        _template(name, min(lifetime, issuer.not_valid_after_utc - now), now)
         .issuer_name(issuer.subject)
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

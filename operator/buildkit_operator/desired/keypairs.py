@@ -48,6 +48,14 @@ class KeyPair:
         return f"{type(self).__name__}(…)"
 
 
+def parse(pem: bytes | None) -> x509.Certificate | None:
+    """Return the certificate, or None when it is none."""
+    try:
+        return None if pem is None else x509.load_pem_x509_certificate(pem)
+    except ValueError:
+        return None
+
+
 def renewal_time(certificate: x509.Certificate) -> datetime:
     """Return the time at which two thirds of a certificate's life are over."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from buildkit_operator.control.issuer import issue_authority, issue_leaf
-from buildkit_operator.desired.certificates import KeyPair, Usage
+from buildkit_operator.desired.keypairs import KeyPair, Usage
 from tests.api.admission.world import Engine, WebhookServer, create_builders, stored_builders
 from tests.api.conftest import CRDS
 from tests.cluster.controlplane import ControlPlane

@@ -8,7 +8,7 @@ from cryptography import x509
 
 from buildkit_operator.control.issuer import issue_authority
 from buildkit_operator.control.webhook.identity import Identity, current, read, secret
-from buildkit_operator.desired.certificates import KeyPair, Lifetimes
+from buildkit_operator.desired.keypairs import KeyPair, Lifetimes
 
 DNS_NAME: Final = "buildkit-operator-webhook.ci.svc"
 START: Final = datetime(2026, 11, 24, 12, tzinfo=UTC)

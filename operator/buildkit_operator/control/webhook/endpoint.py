@@ -18,7 +18,7 @@ from typing import Final
 from aiohttp import StreamReader, web
 
 from buildkit_operator.control.server import listener
-from buildkit_operator.desired.certificates import KeyPair
+from buildkit_operator.desired.keypairs import KeyPair
 
 MAX_CONNECTIONS: Final = 160
 """An API server keeps up to 25 idle ones (client-go's number), and opens more while it has more to ask at once.

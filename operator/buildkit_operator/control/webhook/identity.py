@@ -13,14 +13,15 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from buildkit_operator.control.issuer import CLOCK_SKEW, issue_authority, issue_leaf
-from buildkit_operator.desired.certificates import (
+from buildkit_operator.control.issuer import issue_authority, issue_leaf
+from buildkit_operator.desired.certificates import key_pair
+from buildkit_operator.desired.keypairs import (
     KeyPair,
     Lifetimes,
     Usage,
     authority_will_do,
-    key_pair,
     leaf_will_do,
+    made_at,
     renewal_time,
 )
 from buildkit_operator.kube.resources import SECRET, Manifest
@@ -111,7 +112,7 @@ def current(
 
 
 def _authorities(newest: KeyPair, trusted: tuple[bytes, ...], lifetimes: Lifetimes, now: datetime) -> tuple[bytes, ...]:
-    made = newest.parsed().not_valid_before_utc + CLOCK_SKEW
+    made = made_at(newest.parsed())
     if made + lifetimes.leaf < now:
         return (newest.certificate,)
     before = [pem for pem in trusted if x509.load_pem_x509_certificate(pem).not_valid_after_utc > now]

@@ -17,7 +17,7 @@ from typing import Final
 from buildkit_operator.control.jitter import jittered
 from buildkit_operator.control.webhook import identity
 from buildkit_operator.control.webhook.identity import Identity
-from buildkit_operator.desired.certificates import KeyPair, Lifetimes
+from buildkit_operator.desired.keypairs import KeyPair, Lifetimes
 from buildkit_operator.kube.auth import Connection
 from buildkit_operator.kube.changes import changes
 from buildkit_operator.kube.client import Client

@@ -18,7 +18,7 @@ from buildkit_operator.control.webhook.answers import RESULTS, Answers
 from buildkit_operator.control.webhook.builders import KINDS, KnownBuilders
 from buildkit_operator.control.webhook.endpoint import Endpoint
 from buildkit_operator.control.webhook.keeper import CONFIGURATION, Keeper
-from buildkit_operator.desired.certificates import KeyPair
+from buildkit_operator.desired.keypairs import KeyPair
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.metrics import WebhookMetrics
