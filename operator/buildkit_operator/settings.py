@@ -69,6 +69,9 @@ class Settings(CommonSettings):
     cluster_domain: str = "cluster.local"
     """DNS domain of the cluster, for the names that servers' certificates are issued for."""
 
+    namespace: str = Field(default_factory=own_namespace)
+    """Namespace that the operator runs in, from where builders' NetworkPolicies let it in. By default the pod's own."""
+
     buildkit_image: str = ""
     """Image of BuildKit for builders that name none. Empty means the release this operator was tested with."""
 

@@ -19,6 +19,9 @@ FIELD_MANAGER: Final = "buildkit-operator"
 CONTROLLER: Final = f"{GROUP}/builder-controller"
 """The component that events are reported by."""
 
+OPERATOR: Final = "buildkit-operator"
+"""Value of app.kubernetes.io/name on the operator's own pods: see deploy/manifests."""
+
 DAEMON: Final = "buildkitd"
 """Name of the daemon's container, shared or injected."""
 

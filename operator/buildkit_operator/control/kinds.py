@@ -10,6 +10,7 @@ from buildkit_operator.api import names
 from buildkit_operator.kube.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
+    NETWORK_POLICY,
     POD,
     POD_DISRUPTION_BUDGET,
     SERVICE,
@@ -96,6 +97,7 @@ BUILDERS: Final = Kinds(
         CONFIG_MAP: keep_all,
         SERVICE_ACCOUNT: keep_all,
         POD_DISRUPTION_BUDGET: keep_all,
+        NETWORK_POLICY: keep_all,
         POD: keep_pod_state,
     },
     owner_label=names.OWNER_LABEL,

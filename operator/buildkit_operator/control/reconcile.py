@@ -69,7 +69,7 @@ class BuilderReconcile:
         self._clock = clock
         self._secrets = Secrets(context.client, time.monotonic, settings.resync_seconds)
         self._objects = Objects(context.client, context.cache, self._secrets)
-        self._platform = Platform(settings.buildkit_image or DEFAULT_IMAGE, settings.cluster_domain)
+        self._platform = Platform(settings.buildkit_image or DEFAULT_IMAGE, settings.cluster_domain, settings.namespace)
         self._lifetimes = Lifetimes()
         self._surroundings = Surroundings(context.client, time.monotonic, settings.resync_seconds)
         trial = partial(attempt, context.client, self._platform.default_image)

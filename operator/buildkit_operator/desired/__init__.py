@@ -19,6 +19,8 @@ class Platform:
 
     default_image: str = DEFAULT_IMAGE
     cluster_domain: str = "cluster.local"
+    namespace: str = "buildkit-operator"
+    """Where the operator runs."""
 
 
 def needs_certificates(builder: BuildKitBuilder) -> bool:
@@ -37,19 +39,13 @@ def children(
     config = workload.config_map(builder, toml, confinement)
     if builder.spec.mode is Mode.SIDECAR:
         return [config]
-    read_at_start = [config["data"], _public(certificates)]
+    read_at_start = [config["data"], certificates.read_at_start if certificates is not None else []]
     return [
         workload.service_account(builder),
         *secrets(builder, certificates),
         config,
         network.service(builder),
+        *network.network_policy(builder, platform.namespace),
         workload.disruption_budget(builder),
         workload.deployment(builder, platform.default_image, confinement, read_at_start),
     ]
-
-
-def _public(certificates: Certificates | None) -> list[str]:
-    """Return what tells one set of a daemon's certificates from the next, without a key in it."""
-    if certificates is None:
-        return []
-    return [certificates.authority.certificate.decode(), certificates.server.certificate.decode()]

@@ -1,10 +1,16 @@
-"""How clients reach a shared daemon: its Service, its address, and the names its certificate must carry."""
+"""How clients reach a shared daemon: its Service, who may connect, its address, the names in its certificate."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.shared import NetworkPolicyPeer
 from buildkit_operator.desired.metadata import Manifest, child, selector
+
+NAMESPACE_NAME_LABEL: Final = "kubernetes.io/metadata.name"
+"""On every namespace, by the API server: its name."""
 
 
 def service(builder: BuildKitBuilder) -> Manifest:
@@ -24,6 +30,37 @@ def service(builder: BuildKitBuilder) -> Manifest:
             ],
         },
     )
+
+
+def network_policy(builder: BuildKitBuilder, operator_namespace: str) -> list[Manifest]:
+    """Return the NetworkPolicy of a builder that says who may connect, none where it does not.
+
+    It closes all other ports of the daemons' pods too, and nothing of what goes out: builds fetch from anywhere.
+    """
+    policy = builder.shared.network_policy
+    if policy is None:
+        return []
+    peers = [_peer(peer) for peer in policy.from_peers]
+    port = {"protocol": "TCP", "port": builder.shared.port}
+    spec = {
+        "podSelector": {"matchLabels": selector(builder)},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [*peers, _operator(operator_namespace)], "ports": [port]}],
+    }
+    return [child(builder, "networking.k8s.io/v1", "NetworkPolicy", names.daemon(builder.metadata.name), spec=spec)]
+
+
+def _peer(peer: NetworkPolicyPeer) -> Manifest:
+    """Return a peer as it was written: a selector that says nothing selects all and must stay."""
+    return peer.model_dump(by_alias=True, exclude_defaults=True)
+
+
+def _operator(namespace: str) -> Manifest:
+    """Return the peer that is the operator's own pods, which ask daemons for their metrics."""
+    return {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME_LABEL: namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": names.OPERATOR}},
+    }
 
 
 def endpoint(builder: BuildKitBuilder) -> str:

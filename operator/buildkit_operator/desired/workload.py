@@ -6,7 +6,7 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.shared import PodOverlay
+from buildkit_operator.api.shared import PodOverlay, TopologySpreadConstraint
 from buildkit_operator.desired.container import SUBORDINATE_IDS_KEY, daemon_container
 from buildkit_operator.desired.isolation import SUBORDINATE_IDS, Confinement
 from buildkit_operator.desired.metadata import Manifest, child, digest, labels, selector
@@ -14,6 +14,9 @@ from buildkit_operator.desired.scripts import SCRIPTS
 
 STOP_SECONDS: Final = 30
 """How long a drained daemon may take to end, in seconds."""
+
+SPREAD_OVER_NODES: Final = [TopologySpreadConstraint(topology_key="kubernetes.io/hostname")]
+"""What holds when a builder says nothing of its own: a node takes one daemon with it where there are enough nodes."""
 
 
 def config_map(builder: BuildKitBuilder, toml: str, confinement: Confinement) -> Manifest:
@@ -31,13 +34,18 @@ def service_account(builder: BuildKitBuilder) -> Manifest:
 
 
 def disruption_budget(builder: BuildKitBuilder) -> Manifest:
-    """Return a PodDisruptionBudget that lets a node drain take one daemon at a time; that one waits for its builds."""
+    """Return a PodDisruptionBudget: how many daemons a node drain may stop at a time; each waits for its builds."""
+    unavailable = builder.shared.disruption_budget.max_unavailable
     return child(
         builder,
         "policy/v1",
         "PodDisruptionBudget",
         names.daemon(builder.metadata.name),
-        spec={"maxUnavailable": 1, "selector": {"matchLabels": selector(builder)}},
+        spec={
+            # A number in quotes would be read as a broken percentage.
+            "maxUnavailable": int(unavailable) if unavailable.isdecimal() else unavailable,
+            "selector": {"matchLabels": selector(builder)},
+        },
     )
 
 
@@ -94,7 +102,7 @@ def _scheduling(builder: BuildKitBuilder, overlay: PodOverlay) -> Manifest:
         "affinity": overlay.affinity,
         "topologySpreadConstraints": [
             {**c.model_dump(by_alias=True), "labelSelector": {"matchLabels": selector(builder)}}
-            for c in overlay.topology_spread_constraints
+            for c in overlay.topology_spread_constraints or SPREAD_OVER_NODES
         ],
         "priorityClassName": overlay.priority_class_name,
     }

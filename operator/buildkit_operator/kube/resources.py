@@ -47,6 +47,7 @@ DEPLOYMENT: Final = Resource("apps", "v1", "deployments", "Deployment")
 EVENT: Final = Resource("events.k8s.io", "v1", "events", "Event")
 LEASE: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 NAMESPACE: Final = Resource("", "v1", "namespaces", "Namespace")
+NETWORK_POLICY: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 PERSISTENT_VOLUME_CLAIM: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 POD: Final = Resource("", "v1", "pods", "Pod")
 POD_DISRUPTION_BUDGET: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
@@ -60,6 +61,7 @@ BUILT_IN: Final = (
     EVENT,
     LEASE,
     NAMESPACE,
+    NETWORK_POLICY,
     PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_DISRUPTION_BUDGET,

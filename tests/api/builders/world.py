@@ -21,7 +21,15 @@ GROUPS: Final = {
     "poddisruptionbudgets": "/apis/policy/v1",
     "networkpolicies": "/apis/networking.k8s.io/v1",
 }
-CHILDREN: Final = ("configmaps", "deployments", "poddisruptionbudgets", "secrets", "serviceaccounts", "services")
+CHILDREN: Final = (
+    "configmaps",
+    "deployments",
+    "networkpolicies",
+    "poddisruptionbudgets",
+    "secrets",
+    "serviceaccounts",
+    "services",
+)
 SECONDS: Final = 20
 """Until something that takes milliseconds is given up."""
 
