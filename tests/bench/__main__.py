@@ -1,12 +1,13 @@
 """Prints figures: how fast builders, pods and jobs become what they should be, and what that costs. It judges nothing.
 
-python -m tests.bench [PART…] [--builders 100] [--rest 60] [--runs 10]
+python -m tests.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--rounds 50]
 
   operator   the operator on an API server without pods
   webhook    the webhook by itself
   admission  pods created through the policies and through the webhook, on an API server without pods
   ready      shared builders on the cluster
   jobs       jobs with a sidecar on the cluster, beside what people write by hand
+  soak       builds lost while their shared builder is rolled, scaled, evicted, and its operator killed
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import admission, api_server, jobs, webhook
+from tests.bench import admission, api_server, jobs, soak, webhook
 from tests.bench import cluster as ready
 from tests.bench.figures import Figure
 from tests.cluster import cluster
@@ -31,6 +32,7 @@ ON_API_SERVER: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = 
 ON_CLUSTER: Final[dict[str, Callable[[Kubectl, argparse.Namespace], list[Figure]]]] = {
     "ready": lambda kubectl, _: ready.measure(kubectl),
     "jobs": lambda kubectl, chosen: jobs.measure(kubectl, chosen.runs),
+    "soak": lambda kubectl, chosen: soak.measure(kubectl, chosen.rounds),
 }
 
 
@@ -72,6 +74,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--builders", type=int, default=100, help="builders on the API server (default 100)")
     parser.add_argument("--rest", type=int, default=60, help="seconds to watch the operator at rest (default 60)")
     parser.add_argument("--runs", type=int, default=10, help="jobs in each way (default 10)")
+    parser.add_argument(
+        "--rounds", type=int, default=50, help="times that the shared builder is disturbed (default 50)"
+    )
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - set(parts):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
