@@ -57,7 +57,8 @@ class TLS(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule(
-                "(self.mode == 'CertManager') == has(self.issuerRef)",
+                # The API server checks the default of the whole, {}, before those of the fields apply to it.
+                "(has(self.mode) && self.mode == 'CertManager') == has(self.issuerRef)",
                 "issuerRef is for mode CertManager, which needs it",
             )
         )
