@@ -7,6 +7,8 @@ python -m tests.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--roun
   admission  pods created through the policies and through the webhook, on an API server without pods
   ready      shared builders on the cluster
   jobs       jobs with a sidecar on the cluster, beside what people write by hand
+  builds     builds through the connector and directly, with each kind of cache, and beside docker:dind
+  hits       builds that met their cache on one of three replicas
   soak       builds lost while their shared builder is rolled, scaled, evicted, and its operator killed
 """
 
@@ -17,7 +19,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import admission, api_server, jobs, soak, webhook
+from tests.bench import admission, api_server, builds, jobs, soak, webhook
 from tests.bench import cluster as ready
 from tests.bench.figures import Figure
 from tests.cluster import cluster
@@ -29,9 +31,12 @@ ON_API_SERVER: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = 
     "webhook": lambda _: webhook.measure(),
     "admission": lambda _: admission.measure(),
 }
+PROJECTS: Final = 12
 ON_CLUSTER: Final[dict[str, Callable[[Kubectl, argparse.Namespace], list[Figure]]]] = {
     "ready": lambda kubectl, _: ready.measure(kubectl),
     "jobs": lambda kubectl, chosen: jobs.measure(kubectl, chosen.runs),
+    "builds": lambda kubectl, chosen: builds.measure(kubectl, chosen.runs),
+    "hits": lambda kubectl, _: builds.share_of_hits(kubectl, PROJECTS),
     "soak": lambda kubectl, chosen: soak.measure(kubectl, chosen.rounds),
 }
 
