@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.desired import Platform, children, injection, needs_certificates
+from buildkit_operator.desired import children, injection, needs_certificates
 from buildkit_operator.desired.authorities import Authorities
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.keypairs import KeyPair
+from buildkit_operator.desired.platform import Platform
 
 Manifest = dict[str, Any]
 
@@ -55,7 +56,7 @@ def children_of(
 
 def injection_of(builder: BuildKitBuilder, enforced: PodSecurity | None = None) -> Manifest:
     """Return what a Sidecar builder's runner pods get in a namespace that enforces nothing, or this."""
-    return injection.render(builder, Platform().default_image, confine(builder.spec, enforced or PodSecurity()))
+    return injection.render(builder, Platform(), confine(builder.spec, enforced or PodSecurity()))
 
 
 def changed(spec: Manifest, path: str, value: Any) -> Manifest:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from buildkit_operator.desired.container import DEFAULT_IMAGE
+from buildkit_operator.desired.platform import DEFAULT_IMAGE
 from tests.cluster import pins
 
 TOP = Path(__file__).parents[2]

@@ -28,11 +28,11 @@ from buildkit_operator.control.pacer import Pacer
 from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.control.surroundings import Surroundings
 from buildkit_operator.control.trials import Trials, attempt
-from buildkit_operator.desired import Platform, children, injection, needs_certificates
+from buildkit_operator.desired import children, injection, needs_certificates
 from buildkit_operator.desired.certificates import Certificates
-from buildkit_operator.desired.container import DEFAULT_IMAGE
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.keypairs import Lifetimes
+from buildkit_operator.desired.platform import DEFAULT_IMAGE, Platform
 from buildkit_operator.diagnosis import diagnose_namespace
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.resources import DEPLOYMENT, POD, Manifest
@@ -122,7 +122,7 @@ class BuilderReconcile:
         observed = replace(self._observed(builder, certificates, None), confinement=confinement)
         if builder.spec.mode is Mode.SHARED:
             return observed
-        rendered = injection.render(builder, self._platform.default_image, confinement)
+        rendered = injection.render(builder, self._platform, confinement)
         refused = diagnose_namespace(builder, enforced)
         if refused is None:
             return replace(observed, injection=rendered, trial=await self._trial(builder, rendered, previous))

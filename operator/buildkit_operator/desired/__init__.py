@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import buildkitd_toml, network, workload
 from buildkit_operator.desired.certificates import Certificates, secrets
-from buildkit_operator.desired.container import DEFAULT_IMAGE
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest
-
-
-@dataclass(frozen=True)
-class Platform:
-    """What is the same for all builders of this operator."""
-
-    default_image: str = DEFAULT_IMAGE
-    cluster_domain: str = "cluster.local"
-    namespace: str = "buildkit-operator"
-    """Where the operator runs."""
+from buildkit_operator.desired.platform import Platform
 
 
 def needs_certificates(builder: BuildKitBuilder) -> bool:
@@ -47,5 +35,5 @@ def children(
         network.service(builder),
         *network.network_policy(builder, platform.namespace),
         workload.disruption_budget(builder),
-        workload.deployment(builder, platform.default_image, confinement, read_at_start),
+        workload.deployment(builder, platform, confinement, read_at_start),
     ]

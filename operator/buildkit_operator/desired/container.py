@@ -12,9 +12,7 @@ from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import paths
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest
-
-DEFAULT_IMAGE: Final = "docker.io/moby/buildkit:v0.34.2-rootless"
-"""The release that the operator is tested with."""
+from buildkit_operator.desired.platform import Platform
 
 CONFIG_VOLUME: Final = "buildkit-config"
 SOCKET_VOLUME: Final = "buildkit-socket"
@@ -40,7 +38,7 @@ class DaemonContainer:
     volumes: list[Manifest]
 
 
-def daemon_container(builder: BuildKitBuilder, default_image: str, confinement: Confinement) -> DaemonContainer:
+def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: Confinement) -> DaemonContainer:
     """Return the daemon's container and its volumes.
 
     It is never privileged, and never says allowPrivilegeEscalation: false, under which newuidmap fails and the daemon
@@ -51,7 +49,7 @@ def daemon_container(builder: BuildKitBuilder, default_image: str, confinement: 
     is_shared = spec.mode is Mode.SHARED
     container: Manifest = {
         "name": names.DAEMON,
-        "image": spec.image or default_image,
+        "image": spec.image or platform.default_image,
         "imagePullPolicy": spec.image_pull_policy.value,
         "command": script("run.sh", "once" if is_shared else "always", paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY),
         "env": [

@@ -10,6 +10,7 @@ from buildkit_operator.desired import paths
 from buildkit_operator.desired.container import SOCKET_VOLUME, daemon_container, script
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.desired.platform import Platform
 
 START_SECONDS: Final = 60
 """How long the sidecar's daemon may take until it can be used, in seconds; the job waits."""
@@ -18,9 +19,9 @@ LOCAL_CACHE_VOLUME: Final = "buildkit-local-cache"
 BUILDX_BUILDER: Final = "buildkit"
 
 
-def render(builder: BuildKitBuilder, default_image: str, confinement: Confinement) -> Manifest:
+def render(builder: BuildKitBuilder, platform: Platform, confinement: Confinement) -> Manifest:
     """Return status.injection. What is empty is left out, as the API server's expressions ask with has()."""
-    daemon = daemon_container(builder, default_image, confinement)
+    daemon = daemon_container(builder, platform, confinement)
     rendered: Manifest = {
         "initContainers": [_sidecar(daemon.container)],
         "volumes": [*daemon.volumes, *_job_volumes(builder)],

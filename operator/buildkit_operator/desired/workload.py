@@ -10,6 +10,7 @@ from buildkit_operator.api.shared import PodOverlay, TopologySpreadConstraint
 from buildkit_operator.desired.container import SUBORDINATE_IDS_KEY, daemon_container
 from buildkit_operator.desired.isolation import SUBORDINATE_IDS, Confinement
 from buildkit_operator.desired.metadata import Manifest, child, digest, labels, selector
+from buildkit_operator.desired.platform import Platform
 from buildkit_operator.desired.scripts import SCRIPTS
 
 STOP_SECONDS: Final = 30
@@ -50,7 +51,7 @@ def disruption_budget(builder: BuildKitBuilder) -> Manifest:
 
 
 def deployment(
-    builder: BuildKitBuilder, default_image: str, confinement: Confinement, start_inputs: object
+    builder: BuildKitBuilder, platform: Platform, confinement: Confinement, start_inputs: object
 ) -> Manifest:
     """Return the Deployment. A change of start_inputs, what the daemon reads only at its start, rolls it."""
     return child(
@@ -64,13 +65,13 @@ def deployment(
             "selector": {"matchLabels": selector(builder)},
             # A new daemon is up before an old one is told to stop.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": _pod_template(builder, default_image, confinement, digest(start_inputs)),
+            "template": _pod_template(builder, platform, confinement, digest(start_inputs)),
         },
     )
 
 
-def _pod_template(builder: BuildKitBuilder, default_image: str, confinement: Confinement, config_hash: str) -> Manifest:
-    daemon = daemon_container(builder, default_image, confinement)
+def _pod_template(builder: BuildKitBuilder, platform: Platform, confinement: Confinement, config_hash: str) -> Manifest:
+    daemon = daemon_container(builder, platform, confinement)
     overlay = builder.shared.pod
     spec: Manifest = {
         "serviceAccountName": overlay.service_account_name or names.daemon(builder.metadata.name),

@@ -17,8 +17,8 @@ import yaml
 
 from buildkit_operator.admission.review import Builders, Webhook, answer
 from buildkit_operator.desired import injection
-from buildkit_operator.desired.container import DEFAULT_IMAGE
 from buildkit_operator.desired.isolation import PodSecurity, confine
+from buildkit_operator.desired.platform import Platform
 from tests.cluster.controlplane import ControlPlane
 from tests.kubectl import wait_for
 from tests.unit.make import make_builder
@@ -117,7 +117,7 @@ def read_builders() -> list[Manifest]:
 def render(name: str) -> Manifest:
     """Return the status.injection that the operator gives to one of RENDERED."""
     builder = make_builder(name, mode="Sidecar", **RENDERED[name])
-    return injection.render(builder, DEFAULT_IMAGE, confine(builder.spec, PodSecurity()))
+    return injection.render(builder, Platform(), confine(builder.spec, PodSecurity()))
 
 
 def create_builders(control_plane: ControlPlane) -> None:
