@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from buildkit_operator import runners
 from buildkit_operator.api import names
@@ -19,6 +19,9 @@ from buildkit_operator.desired.metadata import Manifest, selector_string
 from buildkit_operator.diagnosis import Finding, diagnose
 
 Status = dict[str, Any]
+
+
+WITHOUT_TLS: Final = "TLS is disabled: whoever reaches the port can build, and build steps can drive the daemon."
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Observed:
     problem: Problem | None = None
     waiting_for: str | None = None
     """What is in the way and will go by itself, in a sentence."""
+    waiting_reason: Reason = Reason.PROGRESSING
+    """The same in one word."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,14 @@ def status_for(builder: BuildKitBuilder, observed: Observed, previous: Status, n
     """Return the builder's whole status; `previous` gives the times of conditions that have not changed."""
     facts = _facts_of_shared if builder.spec.mode is Mode.SHARED else _facts_of_sidecar
     verdict = judge(builder, observed)
-    return _status(builder.metadata.generation, verdict, facts(builder, observed, previous), previous, now)
+    conditions = [*_conditions(verdict), *_insecure(builder)]
+    return _status(builder.metadata.generation, conditions, facts(builder, observed, previous), previous, now)
 
 
 def status_for_unreadable(generation: int, problem: Problem, previous: Status, now: datetime) -> Status:
     """Return the status of a builder whose spec does not fit this version of the operator."""
     kept = {"injection": previous["injection"]} if "injection" in previous else {}
-    return _status(generation, _stalled(problem), kept, previous, now)
+    return _status(generation, _conditions(_stalled(problem)), kept, previous, now)
 
 
 def differs_in_counts_only(status: Status, previous: Status) -> bool:
@@ -101,7 +107,7 @@ def _judge_sidecar(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     """Return the verdict on injection: there need be no pod for it to be ready, and one sick pod is not all of them."""
     if observed.trial is None:
         message = observed.waiting_for or "What runner pods get is rendered; it is tried out next."
-        return Verdict(ready=False, reason=Reason.PROGRESSING, message=message, reconciling=message)
+        return _waiting(message, Reason.PROGRESSING)
     in_the_way = observed.trial.finding
     if not observed.trial.served and in_the_way is not None:
         return _failing(in_the_way)
@@ -137,9 +143,10 @@ def _failing(finding: Finding) -> Verdict:
 
 def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     deployment, wanted = observed.deployment, builder.shared.replicas
+    if observed.waiting_for is not None:
+        return _waiting(observed.waiting_for, observed.waiting_reason)
     if deployment is None:
-        message = observed.waiting_for or "The daemon's objects are being made."
-        return Verdict(ready=False, reason=Reason.PROGRESSING, message=message, reconciling=message)
+        return _waiting("The daemon's objects are being made.", Reason.PROGRESSING)
     counts = _Counts.of(deployment)
     # While one is replaced there is one more than wanted.
     ready = min(counts.ready, wanted)
@@ -159,14 +166,17 @@ def _unsettled(counts: _Counts, count: str, finding: Finding | None) -> Verdict:
         return Verdict(ready=True, reason=Reason.AVAILABLE, message=going_on, reconciling=going_on)
     if finding is not None:
         return _failing(finding)
-    message = f"{count} Waiting for the daemon to answer."
-    return Verdict(ready=False, reason=Reason.PROGRESSING, message=message, reconciling=message)
+    return _waiting(f"{count} Waiting for the daemon to answer.", Reason.PROGRESSING)
+
+
+def _waiting(message: str, reason: Reason) -> Verdict:
+    return Verdict(ready=False, reason=reason, message=message, reconciling=message)
 
 
 def _caveats(builder: BuildKitBuilder, observed: Observed) -> str:
     caveat = _confinement_caveat(observed.confinement)
     if builder.shared.tls.mode is TLSMode.DISABLED:
-        caveat += " TLS is disabled: whoever reaches the port can build, and build steps can drive the daemon."
+        caveat += f" {WITHOUT_TLS}"
     return caveat
 
 
@@ -193,7 +203,9 @@ class _Counts:
         return self.seen and self.ready == self.updated == self.total == wanted
 
 
-def _status(generation: int, verdict: Verdict, facts: Status, previous: Status, now: datetime) -> Status:
+def _status(
+    generation: int, conditions: list[dict[str, str]], facts: Status, previous: Status, now: datetime
+) -> Status:
     before = {condition["type"]: condition for condition in previous.get("conditions", ())}
     return {
         "observedGeneration": generation,
@@ -203,10 +215,14 @@ def _status(generation: int, verdict: Verdict, facts: Status, previous: Status, 
                 "observedGeneration": generation,
                 "lastTransitionTime": _transition_time(condition, before.get(condition["type"]), now),
             }
-            for condition in (_ready(verdict), *_progress(verdict))
+            for condition in conditions
         ],
         **facts,
     }
+
+
+def _conditions(verdict: Verdict) -> list[dict[str, str]]:
+    return [_ready(verdict), *_progress(verdict)]
 
 
 def _ready(verdict: Verdict) -> dict[str, str]:
@@ -220,6 +236,13 @@ def _progress(verdict: Verdict) -> list[dict[str, str]]:
     if verdict.reconciling is not None:
         return [_condition(ConditionType.RECONCILING, "True", Reason.PROGRESSING, verdict.reconciling)]
     return []
+
+
+def _insecure(builder: BuildKitBuilder) -> list[dict[str, str]]:
+    """Return the condition that a builder goes without TLS, whatever else is the matter with it."""
+    if builder.spec.mode is not Mode.SHARED or builder.shared.tls.mode is not TLSMode.DISABLED:
+        return []
+    return [_condition(ConditionType.INSECURE, "True", Reason.TLS_DISABLED, WITHOUT_TLS)]
 
 
 def _condition(kind: ConditionType, status: str, reason: Reason, message: str) -> dict[str, str]:

@@ -11,6 +11,8 @@ class ConditionType(StrEnum):
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
+    INSECURE = "Insecure"
+    """No type of kstatus, which passes it over: nothing is broken, but somebody decided to go without protection."""
 
 
 class Reason(StrEnum):
@@ -21,11 +23,15 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     SUSPENDED = "Suspended"
     SCALED_TO_ZERO = "ScaledToZero"
+    TLS_DISABLED = "TLSDisabled"
+    CERTIFICATE_PENDING = "CertificatePending"
     # somebody must change the builder or what it refers to
     INVALID_SPEC = "InvalidSpec"
     INVALID_TOML = "InvalidToml"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  no password
     CLAIM_NOT_FOUND = "ClaimNotFound"
+    CERT_MANAGER_NOT_FOUND = "CertManagerNotFound"
+    ISSUER_UNSUITABLE = "IssuerUnsuitable"
     NAME_CONFLICT = "NameConflict"
     REJECTED = "Rejected"
     # no pod gets the sidecar

@@ -25,6 +25,9 @@ OPERATOR: Final = "buildkit-operator"
 DAEMON: Final = "buildkitd"
 """Name of the daemon's container, shared or injected."""
 
+VOLUME_OWNER: Final = "buildkit-volume"
+"""Name of the init container that gives a claim's volume to the daemon."""
+
 CONNECTOR: Final = "buildkit-connector"
 """Name of the container that is injected in mode Shared, and leads to the shared daemons."""
 
@@ -88,6 +91,11 @@ def authority_secret(builder: str) -> str:
 def server_secret(builder: str) -> str:
     """Name the Secret with the certificate that the daemon presents."""
     return f"{builder}-buildkitd-tls"
+
+
+def client_secret(builder: str) -> str:
+    """Name the Secret that cert-manager fills with a client's certificate; jobs get the one below."""
+    return f"{builder}-buildkitd-client-tls"
 
 
 def connection_secret(builder: str) -> str:

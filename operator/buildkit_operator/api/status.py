@@ -22,7 +22,9 @@ class Condition(Model):
     """One statement on the builder's state (Kubernetes API conventions, "Typical status properties")."""
 
     type: Annotated[str, Field(min_length=1, max_length=316)]
-    """Ready: usable now. Reconciling, Stalled: present only while True; Stalled needs somebody to change something."""
+    """Ready: usable now. Reconciling, Stalled, Insecure: present only while True. Stalled needs somebody to change
+    something; Insecure says that the builder goes without TLS.
+    """
     status: ConditionStatus
     """Whether it holds."""
     reason: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]

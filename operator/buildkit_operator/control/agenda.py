@@ -7,6 +7,7 @@ from typing import Final
 
 from buildkit_operator import draining
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.conditions import Reason
 from buildkit_operator.status import Observed, Trial
 
 RECHECK_SECONDS: Final = 10.0
@@ -23,7 +24,7 @@ def next_look(
     if builder.spec.suspend:
         return until_trial  # nothing else would be done, not even about a certificate that is due
     if observed.waiting_for is not None:
-        return LEFTOVER_SECONDS
+        return LEFTOVER_SECONDS if observed.waiting_reason is Reason.PROGRESSING else RECHECK_SECONDS
     if observed.problem is not None:
         return RECHECK_SECONDS
     if builder.spec.mode is Mode.SIDECAR:

@@ -13,7 +13,7 @@ from buildkit_operator.control.diff import is_applied, stamped
 from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
-from buildkit_operator.kube.resources import SECRET, Manifest, Resource
+from buildkit_operator.kube.resources import CERTIFICATE, SECRET, Manifest, Resource
 
 
 class OwnerIsGone(Exception):  # noqa: N818  no error: it passes
@@ -60,7 +60,7 @@ class Objects:
         if live is not None and not owned_by(live, builder.metadata.uid):
             if resource == SECRET:
                 self._secrets.forget(namespace, name)
-            raise _not_ours(builder, resource, live)
+            raise not_ours(builder, resource, live)
         if live is None or not is_applied(wanted, live):
             await self._send(client.apply, wanted)
         return None
@@ -69,6 +69,8 @@ class Objects:
         """Return an object as it was last seen; one that lacks our label is not seen."""
         if resource == SECRET:
             return await self._secrets.get(namespace, name)
+        if resource == CERTIFICATE:
+            return await self._client.get(resource, namespace, name)
         return self._cache.get(resource, namespace, name)
 
     async def _send(self, verb: Callable[[Manifest], Awaitable[Manifest]], manifest: Manifest) -> None:
@@ -85,6 +87,9 @@ class Objects:
     async def prune(self, builder: BuildKitBuilder, wanted: Iterable[Manifest]) -> None:
         """Delete what the builder owns and no longer wants."""
         keep = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
+        keep |= {
+            (SECRET.kind, manifest["spec"]["secretName"]) for manifest in wanted if manifest["kind"] == CERTIFICATE.kind
+        }
         for child in await self._owned(builder):
             if (child["kind"], child["metadata"]["name"]) not in keep:
                 await self._delete(child)
@@ -105,7 +110,7 @@ class Objects:
             self._secrets.put(metadata["namespace"], metadata["name"], None)
 
 
-def _not_ours(builder: BuildKitBuilder, resource: Resource, live: Manifest) -> OwnerIsGone | Problem:
+def not_ours(builder: BuildKitBuilder, resource: Resource, live: Manifest) -> OwnerIsGone | Problem:
     """Tell whose the object is: nothing of anybody else's is ever taken over."""
     metadata = live["metadata"]
     owner = next((ref for ref in metadata.get("ownerReferences") or () if ref.get("controller")), None)

@@ -21,6 +21,7 @@ from buildkit_operator.control import references
 from buildkit_operator.control.agenda import next_look
 from buildkit_operator.control.cache import owned_by
 from buildkit_operator.control.census import Census
+from buildkit_operator.control.cert_manager import CertificatePending, CertManager
 from buildkit_operator.control.context import Context, Key, Reconcile
 from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.control.objects import Objects, OwnerIsGone
@@ -28,7 +29,8 @@ from buildkit_operator.control.pacer import Pacer
 from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.control.surroundings import Surroundings
 from buildkit_operator.control.trials import Trials, attempt
-from buildkit_operator.desired import children, injection, needs_certificates
+from buildkit_operator.desired import children, injection, issued_by_cert_manager, needs_certificates
+from buildkit_operator.desired.cert_manager import requests
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.keypairs import Lifetimes
@@ -72,6 +74,9 @@ class BuilderReconcile:
         self._platform = Platform(settings.buildkit_image or DEFAULT_IMAGE, settings.cluster_domain, settings.namespace)
         self._lifetimes = Lifetimes()
         self._surroundings = Surroundings(context.client, time.monotonic, settings.resync_seconds)
+        self._cert_manager = CertManager(
+            context.client, self._objects, self._secrets, time.monotonic, settings.resync_seconds
+        )
         trial = partial(attempt, context.client, self._platform.default_image)
         self._trials = Trials(trial, time.monotonic, settings.resync_seconds)
         self._counted = Pacer(COUNT_SECONDS, time.monotonic)
@@ -106,14 +111,23 @@ class BuilderReconcile:
 
     async def _bring_about(self, builder: BuildKitBuilder, previous: Status) -> Observed:
         """Make the builder's objects what they should be; a problem leaves them as they are."""
-        certificates = await self._certificates(builder)
+        try:
+            certificates = await self._certificates(builder)
+        except OwnerIsGone as leftover:
+            return Observed(waiting_for=str(leftover))
+        except CertificatePending as pending:
+            observed = self._observed(builder, await self._stored_certificates(builder), None)
+            return replace(observed, waiting_for=str(pending), waiting_reason=Reason.CERTIFICATE_PENDING)
+        except Problem as problem:
+            return self._observed(builder, await self._stored_certificates(builder), problem)
         enforced = await self._enforced(builder)
         confinement = confine(builder.spec, enforced)
         try:
+            ordered = requests(builder, self._platform.cluster_domain) if issued_by_cert_manager(builder) else []
             wanted = children(builder, self._platform, certificates, confinement)
             await references.check(builder, self._context.client, self._secrets)
             await self._objects.apply(builder, wanted)
-            await self._objects.prune(builder, wanted)
+            await self._objects.prune(builder, [*wanted, *ordered])
         except OwnerIsGone as leftover:
             return Observed(waiting_for=str(leftover))
         except Problem as problem:
@@ -161,12 +175,17 @@ class BuilderReconcile:
         return Observed(deployment, pods, certificates, problem=problem)
 
     async def _certificates(self, builder: BuildKitBuilder) -> Certificates | None:
+        if issued_by_cert_manager(builder):
+            return await self._cert_manager.obtain(builder, self._platform.cluster_domain, self._clock())
+        await self._cert_manager.withdraw(builder)
         if not needs_certificates(builder):
             return None
         found = await keeper.find(builder, self._secrets)
         return keeper.completed(builder, found, self._platform.cluster_domain, self._lifetimes, self._clock())
 
     async def _stored_certificates(self, builder: BuildKitBuilder) -> Certificates | None:
+        if issued_by_cert_manager(builder):
+            return await self._cert_manager.stored(builder, self._clock())
         if not needs_certificates(builder):
             return None
         return (await keeper.find(builder, self._secrets)).complete(self._lifetimes, self._clock())
@@ -222,7 +241,7 @@ class BuilderReconcile:
         )
 
 
-_CALM: Final = frozenset({Reason.PROGRESSING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
+_CALM: Final = frozenset({Reason.PROGRESSING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.CERTIFICATE_PENDING})
 """Reasons that are no cause for a warning."""
 
 

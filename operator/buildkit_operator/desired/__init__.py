@@ -6,6 +6,7 @@ from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import buildkitd_toml, network, workload
 from buildkit_operator.desired.certificates import Certificates, secrets
+from buildkit_operator.desired.claims import NO_CLAIMS, Claims, room
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.platform import Platform
@@ -13,17 +14,26 @@ from buildkit_operator.desired.platform import Platform
 
 def needs_certificates(builder: BuildKitBuilder) -> bool:
     """Tell whether clients of this builder speak mutual TLS."""
-    return builder.spec.mode is Mode.SHARED and builder.shared.tls.mode is TLSMode.SELF_SIGNED
+    return builder.spec.mode is Mode.SHARED and builder.shared.tls.mode is not TLSMode.DISABLED
+
+
+def issued_by_cert_manager(builder: BuildKitBuilder) -> bool:
+    """Tell whether cert-manager issues this builder's certificates."""
+    return builder.spec.mode is Mode.SHARED and builder.shared.tls.mode is TLSMode.CERT_MANAGER
 
 
 def children(
-    builder: BuildKitBuilder, platform: Platform, certificates: Certificates | None, confinement: Confinement
+    builder: BuildKitBuilder,
+    platform: Platform,
+    certificates: Certificates | None,
+    confinement: Confinement,
+    claims: Claims = NO_CLAIMS,
 ) -> list[Manifest]:
-    """Return the objects that should exist for a builder, what needs all the others last.
+    """Return the objects that should exist for a builder with these claims, what needs all the others last.
 
     Raises Problem when the spec asks for something that cannot be.
     """
-    toml = buildkitd_toml.render(builder, process_sandbox=confinement.process_sandbox)
+    toml = buildkitd_toml.render(builder, process_sandbox=confinement.process_sandbox, room=room(builder, claims))
     config = workload.config_map(builder, toml, confinement)
     if builder.spec.mode is Mode.SIDECAR:
         return [config]
@@ -33,7 +43,8 @@ def children(
         *secrets(builder, certificates),
         config,
         network.service(builder),
+        network.headless_service(builder),
         *network.network_policy(builder, platform.namespace),
         workload.disruption_budget(builder),
-        workload.deployment(builder, platform, confinement, read_at_start),
+        workload.daemons(builder, platform, confinement, read_at_start, claims),
     ]

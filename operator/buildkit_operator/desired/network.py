@@ -32,6 +32,23 @@ def service(builder: BuildKitBuilder) -> Manifest:
     )
 
 
+def headless_service(builder: BuildKitBuilder) -> Manifest:
+    """Return the headless Service, by which DNS knows each ready daemon of its own."""
+    return child(
+        builder,
+        "v1",
+        "Service",
+        names.headless(builder.metadata.name),
+        spec={
+            "clusterIP": "None",
+            "selector": selector(builder),
+            "ports": [
+                {"name": "buildkit", "port": builder.shared.port, "targetPort": "buildkit", "protocol": "TCP"},
+            ],
+        },
+    )
+
+
 def network_policy(builder: BuildKitBuilder, operator_namespace: str) -> list[Manifest]:
     """Return the NetworkPolicy of a builder that says who may connect, none where it does not.
 
@@ -71,5 +88,10 @@ def endpoint(builder: BuildKitBuilder) -> str:
 def dns_names(builder: BuildKitBuilder, cluster_domain: str) -> list[str]:
     """Return the names that clients may reach the daemon by; localhost is for `kubectl port-forward`."""
     name, namespace = names.daemon(builder.metadata.name), builder.metadata.namespace
-    of_service = [name, f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.{cluster_domain}"]
-    return sorted({*of_service, "localhost", *builder.shared.tls.dns_names})
+    headless = names.headless(builder.metadata.name)
+    of_services = (
+        f"{host}{suffix}"
+        for host in (name, headless, f"*.{headless}")
+        for suffix in ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.{cluster_domain}")
+    )
+    return sorted({*of_services, "localhost", *builder.shared.tls.dns_names})

@@ -11,7 +11,7 @@ from yarl import URL
 
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.auth import Connection
-from buildkit_operator.kube.resources import BUILT_IN, Manifest, Resource
+from buildkit_operator.kube.resources import KNOWN, Manifest, Resource
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 PAGE_SIZE: Final = 100
@@ -36,10 +36,10 @@ class Client:
     """
 
     def __init__(self, connection: Connection, *, field_manager: str, resources: Iterable[Resource] = ()) -> None:
-        """Speak for `field_manager`; `resources` are kinds to know besides the built-in ones."""
+        """Speak for `field_manager`; `resources` are kinds to know besides those of kube.resources."""
         self._connection = connection
         self._session: aiohttp.ClientSession | None = None
-        self._resources = {(known.api_version, known.kind): known for known in (*BUILT_IN, *resources)}
+        self._resources = {(known.api_version, known.kind): known for known in (*KNOWN, *resources)}
         self._apply_query = {"fieldManager": field_manager, "force": "true", "fieldValidation": "Strict"}
         self._write_query = {"fieldManager": field_manager, "fieldValidation": "Strict"}
 
@@ -128,6 +128,14 @@ class Client:
         resource = self.resource_of(manifest)
         path, query = resource.path(manifest["metadata"]["namespace"]), {**self._write_query, "dryRun": "All"}
         return await self._request("POST", resource, path, query=query, headers=_SEND, body=manifest)
+
+    async def serves(self, resource: Resource) -> bool:
+        """Tell whether the server knows a kind."""
+        try:
+            answer = await self._request("GET", resource, f"/apis/{resource.api_version}", headers=_JSON)
+        except errors.NotFound:
+            return False
+        return any(known["name"] == resource.plural for known in answer.get("resources") or ())
 
     async def server_minor(self) -> int:
         """Return the server's version of Kubernetes 1: 37 for v1.37.2."""

@@ -42,6 +42,7 @@ class Resource:
         return "/".join(parts)
 
 
+CERTIFICATE: Final = Resource("cert-manager.io", "v1", "certificates", "Certificate")
 CONFIG_MAP: Final = Resource("", "v1", "configmaps", "ConfigMap")
 DEPLOYMENT: Final = Resource("apps", "v1", "deployments", "Deployment")
 EVENT: Final = Resource("events.k8s.io", "v1", "events", "Event")
@@ -54,8 +55,10 @@ POD_DISRUPTION_BUDGET: Final = Resource("policy", "v1", "poddisruptionbudgets", 
 SECRET: Final = Resource("", "v1", "secrets", "Secret")
 SERVICE: Final = Resource("", "v1", "services", "Service")
 SERVICE_ACCOUNT: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+STATEFUL_SET: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
 
-BUILT_IN: Final = (
+KNOWN: Final = (
+    CERTIFICATE,
     CONFIG_MAP,
     DEPLOYMENT,
     EVENT,
@@ -68,5 +71,6 @@ BUILT_IN: Final = (
     SECRET,
     SERVICE,
     SERVICE_ACCOUNT,
+    STATEFUL_SET,
 )
 """Every kind above, for the client's table of what a manifest's apiVersion and kind stand for."""
