@@ -14,6 +14,7 @@ from buildkit_operator.api.conditions import ConditionType, Problem, Reason
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import network, paths
 from buildkit_operator.desired.certificates import Certificates
+from buildkit_operator.desired.claims import NO_CLAIMS, Claims
 from buildkit_operator.desired.isolation import UNMASKED_PROC_MINOR, Confinement
 from buildkit_operator.desired.metadata import Manifest, selector_string
 from buildkit_operator.diagnosis import Finding, diagnose
@@ -38,9 +39,11 @@ class Trial:
 class Observed:
     """What is seen of a builder's objects, after the reconcile did its part."""
 
-    deployment: Manifest | None = None
+    workload: Manifest | None = None
+    """What runs the daemons of mode Shared: a Deployment, or a StatefulSet where their cache is on claims."""
     pods: Sequence[Manifest] = ()
     certificates: Certificates | None = None
+    claims: Claims = NO_CLAIMS
     injection: Manifest | None = None
     """What runner pods get, as rendered now; None where it could not be, or is not to be changed."""
     confinement: Confinement | None = None
@@ -142,12 +145,12 @@ def _failing(finding: Finding) -> Verdict:
 
 
 def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
-    deployment, wanted = observed.deployment, builder.shared.replicas
+    workload, wanted = observed.workload, builder.shared.replicas
     if observed.waiting_for is not None:
         return _waiting(observed.waiting_for, observed.waiting_reason)
-    if deployment is None:
+    if workload is None:
         return _waiting("The daemon's objects are being made.", Reason.PROGRESSING)
-    counts = _Counts.of(deployment)
+    counts = _Counts.of(workload)
     # While one is replaced there is one more than wanted.
     ready = min(counts.ready, wanted)
     count = f"{ready} of {wanted} {'daemon' if wanted == 1 else 'daemons'} ready."
@@ -156,7 +159,7 @@ def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
         return Verdict(ready=False, reason=Reason.SCALED_TO_ZERO, message=message)
     if counts.settled(wanted):
         return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"{count}{_caveats(builder, observed)}")
-    return _unsettled(counts, count, diagnose(builder, deployment, observed.pods))
+    return _unsettled(counts, count, diagnose(builder, workload, observed.pods))
 
 
 def _unsettled(counts: _Counts, count: str, finding: Finding | None) -> Verdict:
@@ -182,7 +185,10 @@ def _caveats(builder: BuildKitBuilder, observed: Observed) -> str:
 
 @dataclass(frozen=True)
 class _Counts:
-    """How many daemons a Deployment has, in which state."""
+    """How many daemons a Deployment or StatefulSet has, in which state.
+
+    A StatefulSet's updatedReplicas are the pods of its updateRevision, also once that is rolled out.
+    """
 
     total: int
     updated: int
@@ -190,13 +196,13 @@ class _Counts:
     seen: bool
 
     @classmethod
-    def of(cls, deployment: Manifest) -> _Counts:
-        status = deployment.get("status", {})
+    def of(cls, workload: Manifest) -> _Counts:
+        status = workload.get("status", {})
         return cls(
             total=status.get("replicas", 0),
             updated=status.get("updatedReplicas", 0),
             ready=status.get("readyReplicas", 0),
-            seen=status.get("observedGeneration", 0) >= deployment["metadata"]["generation"],
+            seen=status.get("observedGeneration", 0) >= workload["metadata"]["generation"],
         )
 
     def settled(self, wanted: int) -> bool:
@@ -264,14 +270,14 @@ def _facts_of_sidecar(_builder: BuildKitBuilder, observed: Observed, previous: S
 
 def _facts_of_shared(builder: BuildKitBuilder, observed: Observed, _previous: Status) -> Status:
     """Return which objects exist and how to reach the daemon."""
-    deployment = observed.deployment
-    if deployment is None:
+    workload = observed.workload
+    if workload is None:
         return {}
-    counts = _Counts.of(deployment)
+    counts = _Counts.of(workload)
     facts: Status = {
         "endpoint": network.endpoint(builder),
         "connectionSecretName": names.connection_secret(builder.metadata.name),
-        "image": deployment["spec"]["template"]["spec"]["containers"][0]["image"],
+        "image": workload["spec"]["template"]["spec"]["containers"][0]["image"],
         "replicas": counts.total,
         "readyReplicas": counts.ready,
         "selector": selector_string(builder),

@@ -11,10 +11,12 @@ from buildkit_operator.kube.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
     NETWORK_POLICY,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_DISRUPTION_BUDGET,
     SERVICE,
     SERVICE_ACCOUNT,
+    STATEFUL_SET,
     Manifest,
     Resource,
 )
@@ -39,6 +41,8 @@ class Kinds:
     children: Mapping[Resource, Trim]
     owner_label: str
     """Label on every child: the name of the primary object, in the same namespace, that it belongs to."""
+    narrowing: str = ""
+    """Label selector of the children that are watched, where not all with that label are."""
 
     @property
     def all(self) -> tuple[Resource, ...]:
@@ -47,7 +51,12 @@ class Kinds:
 
     def selector(self, resource: Resource) -> str | None:
         """Label selector by which the server leaves out what is none of our business."""
-        return None if resource == self.primary else self.owner_label
+        return None if resource == self.primary else self.child_selector
+
+    @property
+    def child_selector(self) -> str:
+        """Label selector of all children."""
+        return f"{self.owner_label},{self.narrowing}" if self.narrowing else self.owner_label
 
     def trim(self, resource: Resource, manifest: Manifest) -> Manifest:
         """Copy what is worth keeping of an object."""
@@ -93,6 +102,9 @@ BUILDERS: Final = Kinds(
     primary=Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND),
     children={
         DEPLOYMENT: keep_all,
+        STATEFUL_SET: keep_all,
+        # Never deleted, whatever label they have: they belong to the StatefulSet or to nobody.
+        PERSISTENT_VOLUME_CLAIM: keep_all,
         SERVICE: keep_all,
         CONFIG_MAP: keep_all,
         SERVICE_ACCOUNT: keep_all,

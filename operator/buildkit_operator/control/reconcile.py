@@ -23,6 +23,7 @@ from buildkit_operator.control.cache import owned_by
 from buildkit_operator.control.census import Census
 from buildkit_operator.control.cert_manager import CertificatePending, CertManager
 from buildkit_operator.control.context import Context, Key, Reconcile
+from buildkit_operator.control.growth import Growth
 from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.control.objects import Objects, OwnerIsGone
 from buildkit_operator.control.pacer import Pacer
@@ -32,12 +33,20 @@ from buildkit_operator.control.trials import Trials, attempt
 from buildkit_operator.desired import children, injection, issued_by_cert_manager, needs_certificates
 from buildkit_operator.desired.cert_manager import requests
 from buildkit_operator.desired.certificates import Certificates
+from buildkit_operator.desired.claims import Claims, seen_claims
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.keypairs import Lifetimes
 from buildkit_operator.desired.platform import DEFAULT_IMAGE, Platform
 from buildkit_operator.diagnosis import diagnose_namespace
 from buildkit_operator.kube import errors
-from buildkit_operator.kube.resources import DEPLOYMENT, POD, Manifest
+from buildkit_operator.kube.resources import (
+    DEPLOYMENT,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    STATEFUL_SET,
+    Manifest,
+    Resource,
+)
 from buildkit_operator.status import (
     Observed,
     Status,
@@ -79,6 +88,7 @@ class BuilderReconcile:
         )
         trial = partial(attempt, context.client, self._platform.default_image)
         self._trials = Trials(trial, time.monotonic, settings.resync_seconds)
+        self._growth = Growth(context.client, time.monotonic, settings.resync_seconds)
         self._counted = Pacer(COUNT_SECONDS, time.monotonic)
 
     async def __call__(self, key: Key) -> float | None:
@@ -124,10 +134,11 @@ class BuilderReconcile:
         confinement = confine(builder.spec, enforced)
         try:
             ordered = requests(builder, self._platform.cluster_domain) if issued_by_cert_manager(builder) else []
-            wanted = children(builder, self._platform, certificates, confinement)
+            wanted = children(builder, self._platform, certificates, confinement, self._claims(builder))
             await references.check(builder, self._context.client, self._secrets)
             await self._objects.apply(builder, wanted)
             await self._objects.prune(builder, [*wanted, *ordered])
+            await self._growth.grow(builder, self._claims(builder))
         except OwnerIsGone as leftover:
             return Observed(waiting_for=str(leftover))
         except Problem as problem:
@@ -167,12 +178,25 @@ class BuilderReconcile:
         self, builder: BuildKitBuilder, certificates: Certificates | None, problem: Problem | None
     ) -> Observed:
         key = (builder.metadata.namespace, builder.metadata.name)
-        deployment = self._context.cache.get(DEPLOYMENT, key[0], names.daemon(key[1]))
-        if deployment is not None and not owned_by(deployment, builder.metadata.uid):
-            deployment = None
         is_shared = builder.spec.mode is Mode.SHARED
         pods = [pod for pod in self._context.cache.children(key, POD) if runners.is_runner(pod) is not is_shared]
-        return Observed(deployment, pods, certificates, problem=problem)
+        return Observed(self._workload(builder), pods, certificates, claims=self._claims(builder), problem=problem)
+
+    def _workload(self, builder: BuildKitBuilder) -> Manifest | None:
+        """Return what runs the daemons: while it is replaced by the other kind, the one that is wanted."""
+        kinds = (DEPLOYMENT, STATEFUL_SET)
+        if builder.spec.cache.persistent_volume_claim is not None:
+            kinds = (STATEFUL_SET, DEPLOYMENT)
+        return next((found for kind in kinds if (found := self._daemons(builder, kind))), None)
+
+    def _daemons(self, builder: BuildKitBuilder, kind: Resource) -> Manifest | None:
+        found = self._context.cache.get(kind, builder.metadata.namespace, names.daemon(builder.metadata.name))
+        return found if found is not None and owned_by(found, builder.metadata.uid) else None
+
+    def _claims(self, builder: BuildKitBuilder) -> Claims:
+        key = (builder.metadata.namespace, builder.metadata.name)
+        live = self._context.cache.children(key, PERSISTENT_VOLUME_CLAIM)
+        return seen_claims(builder, self._daemons(builder, STATEFUL_SET), live, self._growth.refusals(builder))
 
     async def _certificates(self, builder: BuildKitBuilder) -> Certificates | None:
         if issued_by_cert_manager(builder):

@@ -11,33 +11,36 @@ import tomli_w
 from buildkit_operator.api import quantity
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.conditions import Problem, Reason
-from buildkit_operator.api.daemon import GarbageCollection, Registry
+from buildkit_operator.api.daemon import GarbageCollection
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import buildkitd_keys as keys
-from buildkit_operator.desired import paths
+from buildkit_operator.desired import paths, registries
 
 Config = dict[str, Any]
 
 
-def render(builder: BuildKitBuilder, *, process_sandbox: bool) -> str:
-    """Return buildkitd.toml for a builder.
+def render(builder: BuildKitBuilder, *, process_sandbox: bool, room: str) -> str:
+    """Return buildkitd.toml for a builder whose daemons have this much room for their cache, a quantity.
 
-    Raises Problem when the raw part is no TOML, or has a key that buildkitd would pass over or that is not the user's.
+    Raises Problem when the raw part is no TOML, or has a key that buildkitd would pass over or that is not the user's,
+    and when registries contradict one another.
     """
     try:
-        return tomli_w.dumps(
-            _merge(_from_fields(builder, process_sandbox=process_sandbox), _from_user(builder.spec.daemon.toml or ""))
-        )
+        raw = _from_user(builder.spec.daemon.toml or "")
+        config = _from_fields(builder, room, process_sandbox=process_sandbox)
+        if registry := registries.tables(builder.spec.daemon.registries, raw.get("registry", {})):
+            config["registry"] = registry
+        return tomli_w.dumps(_merge(config, raw))
     except RecursionError:
         raise Problem(Reason.INVALID_TOML, "spec.daemon.toml is nested too deeply.") from None
 
 
-def _from_fields(builder: BuildKitBuilder, *, process_sandbox: bool) -> Config:
+def _from_fields(builder: BuildKitBuilder, room: str, *, process_sandbox: bool) -> Config:
     daemon = builder.spec.daemon
     oci: Config = {"enabled": True, "noProcessSandbox": not process_sandbox, "gc": True}
     if daemon.max_parallelism is not None:
         oci["max-parallelism"] = daemon.max_parallelism
-    oci["gcpolicy"] = _garbage_collection(daemon.garbage_collection, builder.spec.cache.size)
+    oci["gcpolicy"] = _garbage_collection(daemon.garbage_collection, room)
     config: Config = {
         "root": paths.ROOT,
         "log": {"level": daemon.log_level.value},
@@ -46,8 +49,6 @@ def _from_fields(builder: BuildKitBuilder, *, process_sandbox: bool) -> Config:
         "cdi": {"disabled": True},
         "worker": {"oci": oci, "containerd": {"enabled": False}},
     }
-    if daemon.registries:
-        config["registry"] = {registry.host: _registry(registry) for registry in daemon.registries}
     if daemon.dns is not None:
         config["dns"] = {
             "nameservers": daemon.dns.nameservers,
@@ -71,13 +72,13 @@ def _listeners(builder: BuildKitBuilder) -> Config:
     return grpc
 
 
-def _garbage_collection(wanted: GarbageCollection, cache_size: str) -> list[Config]:
+def _garbage_collection(wanted: GarbageCollection, room: str) -> list[Config]:
     """Return BuildKit's four default policies (cmd/buildkitd/config/gcpolicy.go) with amounts that fit the cache.
 
     Its own amounts are shares of the node's disk, which know nothing of the volume's limit. It collects only after a
     build, and counts too little (moby/buildkit#6931), so 40 % of the volume stay free for the builds that are running.
     """
-    size = quantity.value(cache_size)
+    size = quantity.value(room)
     caps = {
         "maxUsedSpace": int(quantity.value(wanted.max_used_space) if wanted.max_used_space else size * 60 / 100),
         "reservedSpace": int(quantity.value(wanted.reserved_space) if wanted.reserved_space else size * 10 / 100),
@@ -94,19 +95,6 @@ def _garbage_collection(wanted: GarbageCollection, cache_size: str) -> list[Conf
         caps,
         {"all": True, **caps},
     ]
-
-
-def _registry(registry: Registry) -> Config:
-    config: Config = {}
-    if registry.mirrors:
-        config["mirrors"] = registry.mirrors
-    if registry.plain_http:
-        config["http"] = True
-    if registry.insecure_skip_verify:
-        config["insecure"] = True
-    if registry.ca_secret_name:
-        config["ca"] = [paths.registry_authority(registry.ca_secret_name)]
-    return config
 
 
 def _from_user(text: str) -> Config:

@@ -73,6 +73,32 @@ def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: 
     return DaemonContainer(container, list({volume["name"]: volume for volume, _, _ in mounted}.values()))
 
 
+def volume_owner(builder: BuildKitBuilder, image: str) -> Manifest:
+    """Return the init container that gives a claim's volume to the daemon: many are root's (moby/buildkit#2898).
+
+    Pod Security level baseline admits it. Its resources are the daemon's, which costs nothing and satisfies any quota.
+    """
+    return {
+        "name": names.VOLUME_OWNER,
+        "image": image,
+        "imagePullPolicy": builder.spec.image_pull_policy.value,
+        "command": script("own.sh", paths.VOLUME_DIRECTORY, str(UID)),
+        "resources": _resources(builder.spec.resources),
+        "securityContext": {
+            "runAsUser": 0,
+            "runAsGroup": UID,
+            "runAsNonRoot": False,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"], "add": ["CHOWN"]},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": CONFIG_VOLUME, "mountPath": paths.CONFIG_DIRECTORY, "readOnly": True},
+            {"name": STATE_VOLUME, "mountPath": paths.VOLUME_DIRECTORY},
+        ],
+    }
+
+
 def _serving(builder: BuildKitBuilder) -> Manifest:
     """Return what a daemon needs that others connect to: its port, probes and a stop that waits for builds."""
     ready = {"exec": {"command": script("ready.sh")}}

@@ -13,6 +13,9 @@ REGISTRY_AUTHORITY_DIRECTORY: Final = "/etc/buildkit-registry-ca"
 STATE_DIRECTORY: Final = "/home/user/.local/share/buildkit"
 """Where the volume is mounted: with the image's own volume here, mounts fail on GKE's COS (moby/buildkit#879)."""
 
+VOLUME_DIRECTORY: Final = "/volume"
+"""Where the init container has the same volume: root without capabilities may not pass the daemon's home."""
+
 ROOT: Final = f"{STATE_DIRECTORY}/root"
 """The daemon's root, a private directory in the volume: see run.sh."""
 

@@ -1,4 +1,4 @@
-"""The shared daemon's workload and what belongs to it: Deployment, ServiceAccount, ConfigMap, PodDisruptionBudget."""
+"""The shared daemons' workload and what belongs to it: their pods, ServiceAccount, ConfigMap, PodDisruptionBudget."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.daemon import ClaimRetentionPolicy
 from buildkit_operator.api.shared import PodOverlay, TopologySpreadConstraint
-from buildkit_operator.desired.container import SUBORDINATE_IDS_KEY, daemon_container
+from buildkit_operator.desired.claims import Claims, volume_claim_template
+from buildkit_operator.desired.container import STATE_VOLUME, SUBORDINATE_IDS_KEY, daemon_container, volume_owner
 from buildkit_operator.desired.isolation import SUBORDINATE_IDS, Confinement
 from buildkit_operator.desired.metadata import Manifest, child, digest, labels, selector
 from buildkit_operator.desired.platform import Platform
@@ -50,10 +52,20 @@ def disruption_budget(builder: BuildKitBuilder) -> Manifest:
     )
 
 
-def deployment(
-    builder: BuildKitBuilder, platform: Platform, confinement: Confinement, start_inputs: object
+def daemons(
+    builder: BuildKitBuilder, platform: Platform, confinement: Confinement, start_inputs: object, claims: Claims
 ) -> Manifest:
-    """Return the Deployment. A change of start_inputs, what the daemon reads only at its start, rolls it."""
+    """Return the Deployment, or the StatefulSet where each daemon has a claim of its own.
+
+    A change of start_inputs, what a daemon reads only at its start, rolls it.
+    """
+    template = _pod_template(builder, platform, confinement, digest(start_inputs))
+    if builder.spec.cache.persistent_volume_claim is None:
+        return _deployment(builder, template)
+    return _stateful_set(builder, template, claims, builder.spec.cache.persistent_volume_claim.retention_policy)
+
+
+def _deployment(builder: BuildKitBuilder, template: Manifest) -> Manifest:
     return child(
         builder,
         "apps/v1",
@@ -65,9 +77,43 @@ def deployment(
             "selector": {"matchLabels": selector(builder)},
             # A new daemon is up before an old one is told to stop.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": _pod_template(builder, platform, confinement, digest(start_inputs)),
+            "template": template,
         },
     )
+
+
+def _stateful_set(
+    builder: BuildKitBuilder, template: Manifest, claims: Claims, retention: ClaimRetentionPolicy
+) -> Manifest:
+    """Return the StatefulSet: never more than one pod for a claim, as two daemons cannot share a root."""
+    _keep_on_claim(template["spec"], volume_owner(builder, template["spec"]["containers"][0]["image"]))
+    return child(
+        builder,
+        "apps/v1",
+        "StatefulSet",
+        names.daemon(builder.metadata.name),
+        spec={
+            "replicas": builder.shared.replicas,
+            "revisionHistoryLimit": 2,
+            "selector": {"matchLabels": selector(builder)},
+            "serviceName": names.headless(builder.metadata.name),
+            # The daemons know nothing of each other.
+            "podManagementPolicy": "Parallel",
+            "updateStrategy": {"type": "RollingUpdate"},
+            "persistentVolumeClaimRetentionPolicy": retention.model_dump(by_alias=True, mode="json"),
+            "volumeClaimTemplates": [volume_claim_template(builder, claims)],
+            "template": template,
+        },
+    )
+
+
+def _keep_on_claim(pod: Manifest, owner: Manifest) -> None:
+    """Let a pod's state be on the claim that the StatefulSet adds as a volume, owned by the daemon."""
+    pod["volumes"] = [volume for volume in pod["volumes"] if volume["name"] != STATE_VOLUME]
+    pod["initContainers"] = [owner]
+    # If a policy gives the pod an fsGroup, the default would change group and mode of every file in the volume at each
+    # start, cached layers among them, without a sign that they are no longer what was built.
+    pod["securityContext"] = {"fsGroupChangePolicy": "OnRootMismatch"}
 
 
 def _pod_template(builder: BuildKitBuilder, platform: Platform, confinement: Confinement, config_hash: str) -> Manifest:

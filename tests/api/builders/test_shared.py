@@ -17,6 +17,7 @@ OBJECTS = {
     "secrets/demo-connection",
     "serviceaccounts/demo-buildkitd",
     "services/demo-buildkitd",
+    "services/demo-buildkitd-headless",
 }
 
 

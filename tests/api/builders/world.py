@@ -18,6 +18,7 @@ T = TypeVar("T")
 GROUPS: Final = {
     "buildkitbuilders": "/apis/buildkit-operator.dev/v1alpha1",
     "deployments": "/apis/apps/v1",
+    "statefulsets": "/apis/apps/v1",
     "poddisruptionbudgets": "/apis/policy/v1",
     "networkpolicies": "/apis/networking.k8s.io/v1",
 }

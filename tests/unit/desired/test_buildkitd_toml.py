@@ -16,7 +16,7 @@ GIB = 1024**3
 
 
 def rendered(cache: str = "20Gi", **daemon: Any) -> Manifest:
-    return tomllib.loads(render(make_builder(daemon=daemon, cache={"size": cache}), process_sandbox=False))
+    return tomllib.loads(render(make_builder(daemon=daemon), process_sandbox=False, room=cache))
 
 
 def policies(cache: str = "20Gi", **wanted: Any) -> list[Manifest]:
@@ -26,7 +26,7 @@ def policies(cache: str = "20Gi", **wanted: Any) -> list[Manifest]:
 
 def refusal(toml: str) -> str:
     with pytest.raises(Problem) as caught:
-        render(make_builder(daemon={"toml": toml}), process_sandbox=False)
+        render(make_builder(daemon={"toml": toml}), process_sandbox=False, room="20Gi")
     assert caught.value.reason is Reason.INVALID_TOML
     return caught.value.message
 
@@ -66,7 +66,7 @@ def test_shared_and_internal_records_go_last() -> None:
 
 
 def test_a_shared_daemon_listens_on_its_port_with_mutual_tls() -> None:
-    grpc = tomllib.loads(render(make_builder(shared={"port": 4321}), process_sandbox=False))["grpc"]
+    grpc = tomllib.loads(render(make_builder(shared={"port": 4321}), process_sandbox=False, room="20Gi"))["grpc"]
 
     assert grpc["address"] == ["unix:///run/buildkit/buildkitd.sock", "tcp://:4321"]
     assert grpc["tls"].keys() == {"cert", "key", "ca"}
@@ -75,12 +75,14 @@ def test_a_shared_daemon_listens_on_its_port_with_mutual_tls() -> None:
 def test_without_tls_no_certificate_is_named() -> None:
     assert (
         "tls"
-        not in tomllib.loads(render(make_builder(shared={"tls": {"mode": "Disabled"}}), process_sandbox=False))["grpc"]
+        not in tomllib.loads(
+            render(make_builder(shared={"tls": {"mode": "Disabled"}}), process_sandbox=False, room="20Gi")
+        )["grpc"]
     )
 
 
 def test_a_sidecar_has_no_port_that_a_build_step_could_reach() -> None:
-    assert tomllib.loads(render(make_builder(mode="Sidecar"), process_sandbox=False))["grpc"] == {
+    assert tomllib.loads(render(make_builder(mode="Sidecar"), process_sandbox=False, room="20Gi"))["grpc"] == {
         "address": ["unix:///run/buildkit/buildkitd.sock"]
     }
 

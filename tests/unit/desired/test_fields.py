@@ -53,6 +53,9 @@ CHANGES: dict[str, Any] = {
     "daemon.garbageCollection.keepSeconds": 60,
     "daemon.toml": "debug = true",
     "cache.size": "51Gi",
+    "cache.persistentVolumeClaim.storageClassName": "slow",
+    "cache.persistentVolumeClaim.retentionPolicy.whenDeleted": "Retain",
+    "cache.persistentVolumeClaim.retentionPolicy.whenScaled": "Retain",
     "shared.replicas": 4,
     "shared.port": 1235,
     "shared.tls.mode": "Disabled",
@@ -99,7 +102,6 @@ ELSEWHERE = {
 }
 
 TO_COME = (
-    "cache.persistentVolumeClaim.",
     "shared.from.",
     "shared.allowedNamespaces.",
     "shared.tls.issuerRef.",
