@@ -115,3 +115,22 @@ class WebhookSettings(CommonSettings):
         if days > known.data.get("authority_days", days):
             raise ValueError("the authority must live as long as the certificate, or longer")
         return days
+
+
+class ExporterSettings(CommonSettings):
+    """Settings of the exporter's process."""
+
+    interval_seconds: float = Field(default=15, ge=0.1)
+    """Seconds between two questions to a daemon how many builds it runs, give or take a tenth."""
+
+    timeout_seconds: float = Field(default=5, gt=0)
+    """Seconds that such an answer may take."""
+
+    disk_usage_interval_seconds: float = Field(default=60, ge=0.1)
+    """Seconds between two questions to a daemon what its cache holds: it lists every record, so it is asked rarely."""
+
+    disk_usage_timeout_seconds: float = Field(default=60, gt=0)
+    """Seconds that such an answer may take: a daemon that deletes old cache answers late."""
+
+    concurrency: int = Field(default=16, ge=1, le=256)
+    """How many daemons are asked at one time how busy they are; a quarter as many tell what their caches hold."""
