@@ -7,9 +7,9 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
-from buildkit_operator.api.daemon import EnvVar, Resources
+from buildkit_operator.api.daemon import Resources
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.desired import paths
+from buildkit_operator.desired import environment, paths
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.platform import Platform
@@ -55,7 +55,7 @@ def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: 
         "env": [
             {"name": "BUILDKIT_HOST", "value": paths.SOCKET},
             *_served_containers(builder),
-            *(_env(variable) for variable in spec.env),
+            *environment.render(builder, platform.cluster_domain),
         ],
         "resources": _resources(spec.resources),
         "securityContext": {
@@ -130,12 +130,6 @@ def _served_containers(builder: BuildKitBuilder) -> list[Manifest]:
 def script(name: str, *arguments: str) -> list[str]:
     """Return the command that runs one of our scripts."""
     return ["/bin/sh", f"{paths.CONFIG_DIRECTORY}/{name}", *arguments]
-
-
-def _env(variable: EnvVar) -> Manifest:
-    if variable.value_from is None:
-        return {"name": variable.name, "value": variable.value or ""}
-    return {"name": variable.name, "valueFrom": variable.value_from.model_dump(by_alias=True, exclude_none=True)}
 
 
 def _resources(resources: Resources) -> Manifest:
