@@ -12,7 +12,7 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.desired import network, paths
+from buildkit_operator.desired import environment, network, paths
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims
 from buildkit_operator.desired.isolation import UNMASKED_PROC_MINOR, Confinement
@@ -120,8 +120,18 @@ def _judge_sidecar(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     name = builder.metadata.name
     message = f"Pods of this namespace with the label {names.BUILDER_LABEL}={name} get a daemon of their own."
     remarks = [remark.message for remark in (in_the_way, finding) if remark is not None]
-    message = " ".join([message + _confinement_caveat(observed.confinement), *remarks])
+    caveats = _confinement_caveat(observed.confinement) + _proxy_caveat(builder)
+    message = " ".join([message + caveats, *remarks])
     return Verdict(ready=True, reason=Reason.AVAILABLE, message=message)
+
+
+def _proxy_caveat(builder: BuildKitBuilder) -> str:
+    if not environment.leaves_cluster_to_proxy(builder):
+        return ""
+    return (
+        " NO_PROXY comes from a Secret or ConfigMap, where the operator adds nothing: registries in the cluster are "
+        "reached only if it lists .svc and the cluster's domain."
+    )
 
 
 def _confinement_caveat(confinement: Confinement | None) -> str:
@@ -177,7 +187,7 @@ def _waiting(message: str, reason: Reason) -> Verdict:
 
 
 def _caveats(builder: BuildKitBuilder, observed: Observed) -> str:
-    caveat = _confinement_caveat(observed.confinement)
+    caveat = _confinement_caveat(observed.confinement) + _proxy_caveat(builder)
     if builder.shared.tls.mode is TLSMode.DISABLED:
         caveat += f" {WITHOUT_TLS}"
     return caveat

@@ -56,6 +56,14 @@ def registry(**fields: Any) -> Manifest:
     return {"daemon": {"registries": [{"host": "example.com", **fields}]}}
 
 
+def peer(content: Manifest) -> Manifest:
+    return {"shared": {"networkPolicy": {"from": [content]}}}
+
+
+def budget(unavailable: object) -> Manifest:
+    return {"shared": {"disruptionBudget": {"maxUnavailable": unavailable}}}
+
+
 # What is refused
 
 
@@ -117,7 +125,39 @@ def registry(**fields: Any) -> Manifest:
             "spec.daemon.registries[1]",
             "Duplicate value",
         ),
-        ({"daemon": {"dns": {"nameservers": ["1"] * 4}}}, "spec.daemon.dns.nameservers", "at most 3 items"),
+        *(
+            (
+                registry(mirrors=[mirror]),
+                "spec.daemon.registries[0].mirrors[0]",
+                "must be a host, with its port and a path",
+            )
+            for mirror in ("https://mirror.example.com", "mirror.example.com/", "mirror:port", "/team", "a b")
+        ),
+        ({"daemon": {"dns": {"nameservers": ["10.0.0.10"] * 4}}}, "spec.daemon.dns.nameservers", "at most 3 items"),
+        *(
+            ({"daemon": {"dns": {"nameservers": [server]}}}, "spec.daemon.dns.nameservers[0]", "must be an IP address")
+            for server in ("dns.example.com", "10.0.0.10:53", "10.0.0", "")
+        ),
+        (peer({}), "spec.shared.networkPolicy.from[0]", "either ipBlock or podSelector and namespaceSelector must be"),
+        (
+            peer({"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}),
+            "spec.shared.networkPolicy.from[0]",
+            "either ipBlock or podSelector and namespaceSelector must be",
+        ),
+        (
+            peer({"ipBlock": {"cidr": "10.0.0.1"}}),
+            "spec.shared.networkPolicy.from[0].ipBlock.cidr",
+            "must be a range of addresses such as 10.0.0.0/8",
+        ),
+        (
+            peer({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.9.0.0/33"]}}),
+            "spec.shared.networkPolicy.from[0].ipBlock.except[0]",
+            "must be a range of addresses such as 10.0.0.0/8",
+        ),
+        ({"shared": {"networkPolicy": {"from": []}}}, "spec.shared.networkPolicy.from", "at least 1 items"),
+        (budget("half"), "spec.shared.disruptionBudget.maxUnavailable", "must be a number of pods or a percentage"),
+        (budget("101%"), "spec.shared.disruptionBudget.maxUnavailable", "must be a number of pods or a percentage"),
+        (budget(-1), "spec.shared.disruptionBudget.maxUnavailable", "must be a number of pods or a percentage"),
         (
             {"daemon": {"garbageCollection": {"maxUsedSpace": "all"}}},
             "spec.daemon.garbageCollection.maxUsedSpace",
@@ -208,6 +248,12 @@ def test_an_unknown_field_is_an_error_for_kubectl(control_plane: ControlPlane) -
         {"daemon": {"toml": "this is for the operator to refuse"}},
         {"daemon": {"garbageCollection": {"maxUsedSpace": "12Gi", "minFreeSpace": "1"}}},
         registry(host="registry.example.com:5000", mirrors=["mirror.example.com/team"]),
+        registry(mirrors=["mirror", "mirror:5000", "mirror.example.com/a/b_c-d.e", "10.0.0.1:80"]),
+        {"daemon": {"dns": {"nameservers": ["10.0.0.10", "fd00::10", "169.254.20.10"]}}},
+        peer({"podSelector": {}}),
+        peer({"namespaceSelector": {"matchLabels": {"team": "a"}}, "podSelector": {}}),
+        peer({"ipBlock": {"cidr": "fd00::/8", "except": ["fd00:1::/32"]}}),
+        *(budget(unavailable) for unavailable in (0, 3, "2", "0%", "34%", "100%")),
         registry(host="localhost"),
         registry(plainHTTP=True),
         registry(insecureSkipVerify=True),
@@ -253,6 +299,7 @@ def test_defaults_are_written_down_where_users_look(control_plane: ControlPlane)
             "port": 1234,
             "tls": {"mode": "SelfSigned"},
             "service": {"type": "ClusterIP"},
+            "disruptionBudget": {"maxUnavailable": "1"},
             "drainTimeoutSeconds": 900,
         },
     }

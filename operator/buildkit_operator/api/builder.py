@@ -116,7 +116,9 @@ class BuilderSpec(Model):
     resources: Resources = Resources()
     """What the daemon, with the build steps it runs, may use of its node."""
     env: Annotated[list[EnvVar], Field(max_length=64)] = Field(default=[], json_schema_extra=list_map("name"))
-    """Environment variables of the daemon, such as HTTPS_PROXY and NO_PROXY for pulls."""
+    """Environment variables of the daemon, such as HTTPS_PROXY for pulls and pushes; the cluster's own names are then
+    added to NO_PROXY, unless that comes from a Secret or ConfigMap.
+    """
     daemon: Daemon = Daemon()
     """The daemon's configuration."""
     cache: Cache = Cache()

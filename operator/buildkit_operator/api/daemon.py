@@ -10,8 +10,10 @@ from pydantic import ConfigDict, Field
 from buildkit_operator.api.fields import (
     ATOMIC,
     HOST_AND_PORT,
+    Address,
     Amount,
     DNSName,
+    Mirror,
     Model,
     Name,
     Size,
@@ -117,7 +119,10 @@ class Resources(Model):
 
 
 class Registry(Model):
-    """How the daemon talks to one registry host. A mirror's host needs an entry of its own for its own settings."""
+    """How the daemon talks to one registry host.
+
+    Its mirrors are reached in the same way, unless a mirror's host has an entry of its own.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -134,10 +139,10 @@ class Registry(Model):
 
     host: Annotated[str, Field(min_length=1, max_length=253, pattern=HOST_AND_PORT)]
     """Registry host as it stands in image names, with its port if it has one, such as registry.example.com:5000."""
-    mirrors: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(max_length=16)] = Field(
-        default=[], json_schema_extra=ATOMIC
-    )
-    """Hosts to pull from instead, tried in this order before the registry itself. Pushes never go to a mirror."""
+    mirrors: Annotated[list[Mirror], Field(max_length=16)] = Field(default=[], json_schema_extra=ATOMIC)
+    """Hosts, with a path if there is one, to pull from instead: tried in this order before the registry itself. Pushes
+    never go to a mirror.
+    """
     plain_http: Annotated[bool, Field(alias="plainHTTP")] = False
     """Speak HTTP without TLS."""
     insecure_skip_verify: bool = False
@@ -149,9 +154,7 @@ class Registry(Model):
 class DNS(Model):
     """Name resolution inside build steps; the pod's own settings where unset."""
 
-    nameservers: Annotated[list[Annotated[str, Field(max_length=45)]], Field(max_length=3)] = Field(
-        default=[], json_schema_extra=ATOMIC
-    )
+    nameservers: Annotated[list[Address], Field(max_length=3)] = Field(default=[], json_schema_extra=ATOMIC)
     """Addresses of name servers. BuildKit drops loopback addresses, so a node-local resolver on 127.0.0.0/8 is none."""
     search_domains: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
     """Domains that short names are looked up in."""

@@ -44,6 +44,7 @@ ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_NAME = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 HOST_AND_PORT = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?$"
+MIRROR = r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[-._~A-Za-z0-9]+)*$"
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Text = Annotated[str, Field(max_length=4096)]
@@ -51,6 +52,34 @@ LabelValue = Annotated[str, Field(max_length=63)]
 Labels = Annotated[dict[str, LabelValue], Field(max_length=32)]
 Annotations = Annotated[dict[str, Text], Field(max_length=32)]
 DNSName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_NAME)]
+
+Mirror = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        json_schema_extra=rules(
+            rule(
+                f"self.matches('{MIRROR}')",
+                "must be a host, with its port and a path if there are any, such as mirror.example.com:5000/team; "
+                "not https:// or http://, as plainHTTP says which",
+            )
+        ),
+    ),
+]
+"""Where images of a registry are pulled from instead."""
+
+Address = Annotated[
+    str, Field(max_length=45, json_schema_extra=rules(rule("isIP(self)", "must be an IP address such as 10.0.0.10")))
+]
+AddressRange = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=43,
+        json_schema_extra=rules(rule("isCIDR(self)", "must be a range of addresses such as 10.0.0.0/8")),
+    ),
+]
 
 Size = Annotated[
     str,

@@ -19,8 +19,8 @@ FIELD_MANAGER: Final = "buildkit-operator"
 CONTROLLER: Final = f"{GROUP}/builder-controller"
 """The component that events are reported by."""
 
-OPERATOR: Final = "buildkit-operator"
-"""Value of app.kubernetes.io/name on the operator's own pods: see deploy/manifests."""
+EXPORTER: Final = "buildkit-operator-exporter"
+"""Value of app.kubernetes.io/name on the pods of the metrics exporter: see deploy/exporter."""
 
 DAEMON: Final = "buildkitd"
 """Name of the daemon's container, shared or injected."""

@@ -11,6 +11,7 @@ from buildkit_operator.api import names
 from buildkit_operator.api.fields import (
     ATOMIC,
     SET,
+    AddressRange,
     Annotations,
     DNSName,
     Labels,
@@ -133,11 +134,11 @@ class NamespaceSelector(LabelSelector):
 class IPBlock(Model):
     """A range of addresses."""
 
-    cidr: Annotated[str, Field(min_length=1, max_length=43)]
+    cidr: AddressRange
     """The range, such as 10.0.0.0/8."""
-    except_ranges: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=43)]], Field(alias="except", max_length=32)
-    ] = Field(default=[], json_schema_extra=ATOMIC)
+    except_ranges: Annotated[list[AddressRange], Field(alias="except", max_length=32)] = Field(
+        default=[], json_schema_extra=ATOMIC
+    )
     """Ranges within it that are left out."""
 
 
@@ -167,7 +168,9 @@ class NetworkPolicy(Model):
     from_peers: Annotated[list[NetworkPolicyPeer], Field(alias="from", min_length=1, max_length=32)] = Field(
         json_schema_extra=ATOMIC
     )
-    """Who may connect. Nobody else reaches the port where the cluster's network enforces NetworkPolicies."""
+    """Who may connect: runner pods, of every namespace that uses the builder, and clients outside. Beside them only the
+    operator's exporter of metrics reaches the daemons, where the cluster's network enforces NetworkPolicies.
+    """
 
 
 class AllowedNamespaces(Model):

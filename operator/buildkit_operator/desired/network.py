@@ -62,7 +62,7 @@ def network_policy(builder: BuildKitBuilder, operator_namespace: str) -> list[Ma
     spec = {
         "podSelector": {"matchLabels": selector(builder)},
         "policyTypes": ["Ingress"],
-        "ingress": [{"from": [*peers, _operator(operator_namespace)], "ports": [port]}],
+        "ingress": [{"from": [*peers, _exporter(operator_namespace)], "ports": [port]}],
     }
     return [child(builder, "networking.k8s.io/v1", "NetworkPolicy", names.daemon(builder.metadata.name), spec=spec)]
 
@@ -72,11 +72,11 @@ def _peer(peer: NetworkPolicyPeer) -> Manifest:
     return peer.model_dump(by_alias=True, exclude_defaults=True)
 
 
-def _operator(namespace: str) -> Manifest:
-    """Return the peer that is the operator's own pods, which ask daemons for their metrics."""
+def _exporter(namespace: str) -> Manifest:
+    """Return the peer that is the operator's exporter, which asks daemons for their metrics."""
     return {
         "namespaceSelector": {"matchLabels": {NAMESPACE_NAME_LABEL: namespace}},
-        "podSelector": {"matchLabels": {"app.kubernetes.io/name": names.OPERATOR}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": names.EXPORTER}},
     }
 
 
