@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from buildkit_operator import runners
+from buildkit_operator import runners, volumes
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
@@ -15,9 +15,11 @@ from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import environment, network, paths
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims
-from buildkit_operator.desired.isolation import UNMASKED_PROC_MINOR, Confinement
+from buildkit_operator.desired.consumers import Borrowed, is_consumer
+from buildkit_operator.desired.isolation import UNMASKED_PROC_MINOR, Confinement, PodSecurity
 from buildkit_operator.desired.metadata import Manifest, selector_string
-from buildkit_operator.diagnosis import Finding, diagnose
+from buildkit_operator.desired.workload import STATEFUL_SET
+from buildkit_operator.diagnosis import Finding, diagnose, diagnose_namespace
 
 Status = dict[str, Any]
 
@@ -47,8 +49,12 @@ class Observed:
     injection: Manifest | None = None
     """What runner pods get, as rendered now; None where it could not be, or is not to be changed."""
     confinement: Confinement | None = None
+    enforced: PodSecurity | None = None
+    """What the namespace enforces on pods; None where that was not asked."""
     trial: Trial | None = None
     """How a trial pod fared; None where none was tried."""
+    borrowed: Borrowed | None = None
+    """What a builder has of its provider, where it uses another's daemons."""
     problem: Problem | None = None
     waiting_for: str | None = None
     """What is in the way and will go by itself, in a sentence."""
@@ -71,10 +77,9 @@ class Verdict:
 
 def status_for(builder: BuildKitBuilder, observed: Observed, previous: Status, now: datetime) -> Status:
     """Return the builder's whole status; `previous` gives the times of conditions that have not changed."""
-    facts = _facts_of_shared if builder.spec.mode is Mode.SHARED else _facts_of_sidecar
     verdict = judge(builder, observed)
     conditions = [*_conditions(verdict), *_insecure(builder)]
-    return _status(builder.metadata.generation, conditions, facts(builder, observed, previous), previous, now)
+    return _status(builder.metadata.generation, conditions, _facts(builder, observed, previous), previous, now)
 
 
 def status_for_unreadable(generation: int, problem: Problem, previous: Status, now: datetime) -> Status:
@@ -94,6 +99,8 @@ def judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
         verdict = _stalled(observed.problem)
     elif builder.spec.mode is Mode.SIDECAR:
         verdict = _judge_sidecar(builder, observed)
+    elif is_consumer(builder):
+        verdict = _judge_consumer(observed)
     else:
         verdict = _judge_shared(builder, observed)
     if builder.spec.suspend:
@@ -154,6 +161,19 @@ def _failing(finding: Finding) -> Verdict:
     )
 
 
+def _judge_consumer(observed: Observed) -> Verdict:
+    """Return the verdict on a builder that uses another's daemons: it is ready when that one is."""
+    borrowed = observed.borrowed
+    if borrowed is None:
+        return _waiting(observed.waiting_for or "The provider is not looked at.", observed.waiting_reason)
+    ready = borrowed.condition(ConditionType.READY)
+    if ready.get("status") == "True":
+        return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"Builds run on {borrowed.name}, which is ready.")
+    message = f"Builds run on {borrowed.name}, which is not ready: {ready.get('reason', Reason.PROGRESSING)}."
+    going_on = message if borrowed.condition(ConditionType.RECONCILING) else None
+    return Verdict(ready=False, reason=Reason.PROVIDER_NOT_READY, message=message, reconciling=going_on)
+
+
 def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     workload, wanted = observed.workload, builder.shared.replicas
     if observed.waiting_for is not None:
@@ -169,17 +189,34 @@ def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
         return Verdict(ready=False, reason=Reason.SCALED_TO_ZERO, message=message)
     if counts.settled(wanted):
         return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"{count}{_caveats(builder, observed)}")
-    return _unsettled(counts, count, diagnose(builder, workload, observed.pods))
+    return _unsettled(counts, count, _finding(builder, workload, observed), _awaited(workload, observed))
 
 
-def _unsettled(counts: _Counts, count: str, finding: Finding | None) -> Verdict:
+def _finding(builder: BuildKitBuilder, workload: Manifest, observed: Observed) -> Finding | None:
+    found = volumes.diagnose(builder, observed.claims, observed.pods) or diagnose(builder, workload, observed.pods)
+    if found is not None or observed.pods or workload["kind"] != STATEFUL_SET or observed.enforced is None:
+        return found
+    # That its pods are refused is told by a Deployment in its status, by a StatefulSet in events alone.
+    return diagnose_namespace(builder, observed.enforced)
+
+
+def _awaited(workload: Manifest, observed: Observed) -> str:
+    """Return what daemons that nothing is known to be wrong with wait for."""
+    if workload["kind"] == STATEFUL_SET and not observed.pods:
+        metadata = workload["metadata"]
+        told = f"kubectl describe -n {metadata['namespace']} statefulset {metadata['name']}"
+        return f"Waiting for the first pod; should none come, this tells why: {told}"
+    return volumes.waiting(observed.claims) or "Waiting for the daemon to answer."
+
+
+def _unsettled(counts: _Counts, count: str, finding: Finding | None, awaited: str) -> Verdict:
     """Return the verdict on daemons that are not all as they should be: some may serve all the same."""
     if counts.ready > 0:
         going_on = f"{count} {finding.message}" if finding else f"{count} {counts.updated} up to date."
         return Verdict(ready=True, reason=Reason.AVAILABLE, message=going_on, reconciling=going_on)
     if finding is not None:
         return _failing(finding)
-    return _waiting(f"{count} Waiting for the daemon to answer.", Reason.PROGRESSING)
+    return _waiting(f"{count} {awaited}", Reason.PROGRESSING)
 
 
 def _waiting(message: str, reason: Reason) -> Verdict:
@@ -190,7 +227,7 @@ def _caveats(builder: BuildKitBuilder, observed: Observed) -> str:
     caveat = _confinement_caveat(observed.confinement) + _proxy_caveat(builder)
     if builder.shared.tls.mode is TLSMode.DISABLED:
         caveat += f" {WITHOUT_TLS}"
-    return caveat
+    return " ".join([caveat, *volumes.remarks(builder, observed.claims)])
 
 
 @dataclass(frozen=True)
@@ -265,6 +302,14 @@ def _condition(kind: ConditionType, status: str, reason: Reason, message: str) -
     return {"type": kind.value, "status": status, "reason": reason.value, "message": message}
 
 
+def _facts(builder: BuildKitBuilder, observed: Observed, previous: Status) -> Status:
+    if builder.spec.mode is Mode.SIDECAR:
+        return _facts_of_sidecar(builder, observed, previous)
+    if is_consumer(builder):
+        return _facts_of_consumer(builder, observed, previous)
+    return _facts_of_shared(builder, observed, previous)
+
+
 def _facts_of_sidecar(_builder: BuildKitBuilder, observed: Observed, previous: Status) -> Status:
     """Return what runner pods get and how many have it; what they get stays as it was while it cannot be rendered."""
     injection = observed.injection or previous.get("injection")
@@ -294,6 +339,21 @@ def _facts_of_shared(builder: BuildKitBuilder, observed: Observed, _previous: St
     }
     if observed.certificates is not None:
         facts["certificateNotAfterTime"] = timestamp(observed.certificates.not_after)
+    return facts
+
+
+_FACTS_OF_CONSUMER: Final = ("endpoint", "connectionSecretName", "certificateNotAfterTime", "injection")
+
+
+def _facts_of_consumer(builder: BuildKitBuilder, observed: Observed, previous: Status) -> Status:
+    """Return how to reach the provider's daemons; it stays as it was while the provider will not have it."""
+    facts: Status = {key: previous[key] for key in _FACTS_OF_CONSUMER if key in previous}
+    if observed.borrowed is not None:
+        facts |= {
+            "endpoint": network.endpoint(observed.borrowed.provider),
+            "connectionSecretName": names.connection_secret(builder.metadata.name),
+            "certificateNotAfterTime": timestamp(observed.borrowed.not_after),
+        }
     return facts
 
 

@@ -93,6 +93,9 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         stamps={"github.com/google/go-containerregistry/cmd/crane/cmd.Version": pins.CRANE},
     ),
     "debian": DebianTree(suite=pins.DEBIAN_SUITE),
+    "files:cert-manager": GoModuleFiles(
+        module="cert-manager", dependency="github.com/cert-manager/cert-manager", folder="deploy/crds"
+    ),
     "files:kind": GoModuleFiles(module="tools", dependency="sigs.k8s.io/kind", folder="images/base/files"),
 }
 

@@ -21,6 +21,8 @@ DOCKER: Final = "29.8.2"
 HELM: Final = "4.3.1"
 # Puts images into the registry of the cluster and lists what is there.
 CRANE: Final = "0.22.1"
+# Of its CRDs alone.
+CERT_MANAGER: Final = "1.21.2"
 DEBIAN_SUITE: Final = "bookworm"
 
 # The oldest Go that all modules accept, and what is installed where the machine has none.
@@ -45,6 +47,7 @@ GO_MODULES: Final = {
         "sigs.k8s.io/cri-tools": CRICTL,
         "sigs.k8s.io/kind": KIND,
     },
+    "cert-manager": {"github.com/cert-manager/cert-manager": CERT_MANAGER},
     "crane": {"github.com/google/go-containerregistry": CRANE},
     # Swarm's client, which it brings along, needs an older raft than etcd does.
     "docker": {"github.com/docker/cli": f"{DOCKER}+incompatible"},

@@ -13,9 +13,9 @@ from typing import Final
 import pytest
 from cryptography import x509
 
-from buildkit_operator.control.certificates import Found, completed, found
+from buildkit_operator.control.certificates import Found, completed, current, found
 from buildkit_operator.control.issuer import issue_authority
-from buildkit_operator.desired.authorities import Authorities, advanced, next_step
+from buildkit_operator.desired.authorities import Authorities, next_step
 from buildkit_operator.desired.certificates import Certificates, secrets
 from buildkit_operator.desired.keypairs import CLOCK_SKEW, KeyPair, Lifetimes
 from tests.unit.make import NOW, make_builder
@@ -165,7 +165,7 @@ def test_the_operator_is_woken_for_each_step_and_never_in_vain() -> None:
 
 
 def at(authorities: Authorities, now: datetime) -> Authorities:
-    return advanced(authorities, LIFETIMES, now, lambda: issue_authority("next", LIFETIMES.authority, now))
+    return current(authorities, LIFETIMES, now, lambda: issue_authority("next", LIFETIMES.authority, now))
 
 
 def test_the_next_one_is_made_at_two_thirds_and_issues_one_leafs_life_later() -> None:

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     SCALED_TO_ZERO = "ScaledToZero"
     TLS_DISABLED = "TLSDisabled"
     CERTIFICATE_PENDING = "CertificatePending"
+    PROVIDER_NOT_READY = "ProviderNotReady"
     # somebody must change the builder or what it refers to
     INVALID_SPEC = "InvalidSpec"
     INVALID_TOML = "InvalidToml"
@@ -32,6 +33,9 @@ class Reason(StrEnum):
     CLAIM_NOT_FOUND = "ClaimNotFound"
     CERT_MANAGER_NOT_FOUND = "CertManagerNotFound"
     ISSUER_UNSUITABLE = "IssuerUnsuitable"
+    PROVIDER_NOT_FOUND = "ProviderNotFound"
+    PROVIDER_UNSUITABLE = "ProviderUnsuitable"
+    NOT_ADMITTED = "NotAdmitted"
     NAME_CONFLICT = "NameConflict"
     REJECTED = "Rejected"
     # no pod gets the sidecar
@@ -40,6 +44,9 @@ class Reason(StrEnum):
     POD_SECURITY_DENIED = "PodSecurityDenied"
     PODS_REFUSED = "PodsRefused"
     UNSCHEDULABLE = "Unschedulable"
+    CLAIM_PENDING = "ClaimPending"
+    CLAIM_LOST = "ClaimLost"
+    VOLUME_NOT_WRITABLE = "VolumeNotWritable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
     USER_NAMESPACE_DENIED = "UserNamespaceDenied"

@@ -34,9 +34,11 @@ def next_look(
 
 
 def _until_renewal(observed: Observed, now: datetime) -> float | None:
-    if observed.certificates is None:
-        return None
-    return max(0.0, (observed.certificates.renewal - now).total_seconds())
+    dues = [
+        *([observed.certificates.renewal] if observed.certificates is not None else ()),
+        *([observed.borrowed.look] if observed.borrowed is not None else ()),
+    ]
+    return max(0.0, (min(dues) - now).total_seconds()) if dues else None
 
 
 def _until_sidecar_is_served(trial: Trial | None, until_trial: float | None) -> float | None:

@@ -50,6 +50,8 @@ class Cache:
         self._kinds = kinds
         self._objects: dict[Resource, dict[Key, _Entry]] = {resource: {} for resource in kinds.all}
         self._children: defaultdict[Key, set[tuple[Resource, str]]] = defaultdict(set)
+        self._references: dict[Key, Key] = {}
+        self._dependents: defaultdict[Key, set[Key]] = defaultdict(set)
         self._removed: OrderedDict[str, int] = OrderedDict()
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
@@ -65,6 +67,10 @@ class Cache:
         """Give the objects whose owner label names `key`, of one kind or of all, by kind and name."""
         children = sorted(self._children.get(key, ()), key=lambda child: (child[0].kind, child[1]))
         return [self._objects[kind][key[0], name].unpacked() for kind, name in children if resource in (None, kind)]
+
+    def dependents(self, key: Key) -> frozenset[Key]:
+        """Give the primary objects that refer to this one, whether it exists or not."""
+        return frozenset(self._dependents.get(key, ()))
 
     def count(self, resource: Resource) -> int:
         """Count the objects of a kind."""
@@ -84,7 +90,9 @@ class Cache:
         self._objects[resource][key] = _Entry(uid, version, owner, packed)
         if resource != self._kinds.primary:
             self._children[owner].add((resource, key[1]))
-        return concerned | {owner}
+            return concerned | {owner}
+        self._refer(key, self._kinds.refers_to(manifest))
+        return concerned | {owner} | self.dependents(key)
 
     def remove(self, resource: Resource, manifest: Manifest) -> frozenset[Key]:
         """Forget an object that was deleted or lost its label; give the keys of those it is news to."""
@@ -128,7 +136,19 @@ class Cache:
             siblings.discard((resource, key[1]))
             if not siblings:
                 del self._children[entry.owner]
-        return frozenset({entry.owner})
+            return frozenset({entry.owner})
+        self._refer(key, None)
+        return frozenset({key}) | self.dependents(key)
+
+    def _refer(self, key: Key, to: Key | None) -> None:
+        before = self._references.pop(key, None)
+        if before is not None:
+            self._dependents[before].discard(key)
+            if not self._dependents[before]:
+                del self._dependents[before]
+        if to is not None:
+            self._references[key] = to
+            self._dependents[to].add(key)
 
     def _remember_removal(self, uid: str, version: int) -> None:
         self._removed[uid] = max(version, self._removed.pop(uid, version))

@@ -67,7 +67,10 @@ class CertManager:
             return None
         if not (cert_manager.is_issued(server, now) and cert_manager.is_issued(client, now)):
             return None
-        return cert_manager.issued(server, client, now)
+        try:
+            return cert_manager.issued(server, client, now)
+        except Problem:
+            return None
 
     async def _request(self, builder: BuildKitBuilder, requests: list[Manifest]) -> None:
         try:

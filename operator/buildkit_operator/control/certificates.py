@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -13,7 +14,7 @@ from buildkit_operator.control.cache import owned_by
 from buildkit_operator.control.issuer import issue_authority, issue_leaf
 from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.desired import network
-from buildkit_operator.desired.authorities import Authorities, advanced, next_step, usable
+from buildkit_operator.desired.authorities import Authorities, advanced, next_step, preparation, usable
 from buildkit_operator.desired.certificates import Certificates, key_pair, value
 from buildkit_operator.desired.keypairs import KeyPair, Lifetimes, Usage, leaf_will_do, renewal_time
 from buildkit_operator.kube.resources import Manifest
@@ -71,7 +72,7 @@ def completed(
     """Return certificates that will do, those found where they do and new ones elsewhere."""
     name = f"{builder.metadata.name}.{builder.metadata.namespace}"
     make = partial(issue_authority, f"BuildKit builder {name}", lifetimes.authority, now)
-    authorities = advanced(found.authorities(now) or Authorities(make()), lifetimes, now, make)
+    authorities = current(found.authorities(now), lifetimes, now, make)
 
     def leaf(pair: KeyPair | None, role: str, usage: Usage, dns_names: list[str]) -> KeyPair:
         if pair is not None and leaf_will_do(pair, authorities.active, usage, dns_names, now):
@@ -80,6 +81,15 @@ def completed(
 
     server = leaf(found.server, "server", Usage.SERVER, network.dns_names(builder, cluster_domain))
     return _certificates(authorities, server, leaf(found.client, "client", Usage.CLIENT, []), lifetimes)
+
+
+def current(
+    stored: Authorities | None, lifetimes: Lifetimes, now: datetime, make: Callable[[], KeyPair]
+) -> Authorities:
+    """Return the authorities with every step taken that is due, new ones where none can be worked with."""
+    authorities = advanced(stored or Authorities(make()), lifetimes, now)
+    due = preparation(authorities)
+    return replace(authorities, next=make()) if due is not None and due <= now else authorities
 
 
 def _certificates(authorities: Authorities, server: KeyPair, client: KeyPair, lifetimes: Lifetimes) -> Certificates:

@@ -79,7 +79,11 @@ class FencedClient(Client):
         if resource in self._kinds.all:
             if resource == self._kinds.primary:
                 self._notice_a_new_generation(answer)
-            self._cache.put(resource, answer)
+            concerned = self._cache.put(resource, answer)
+            if resource == self._kinds.primary:
+                # Those that refer to it hear of its new status from nobody else.
+                for key in concerned - {_key(answer)}:
+                    self._enqueue(key)
         return answer
 
     def _notice_a_new_generation(self, answer: Manifest) -> None:
@@ -87,8 +91,11 @@ class FencedClient(Client):
 
         The answer shows the new spec, and the cache drops the watch's event about it as known already.
         """
-        metadata = answer["metadata"]
-        key = (metadata["namespace"], metadata["name"])
+        key, metadata = _key(answer), answer["metadata"]
         known = self._cache.get(self._kinds.primary, *key)
         if known is None or known["metadata"]["generation"] != metadata["generation"]:
             self._enqueue(key)
+
+
+def _key(manifest: Manifest) -> Key:
+    return manifest["metadata"]["namespace"], manifest["metadata"]["name"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from buildkit_operator.api import names
@@ -41,6 +41,8 @@ class Kinds:
     children: Mapping[Resource, Trim]
     owner_label: str
     """Label on every child: the name of the primary object, in the same namespace, that it belongs to."""
+    refers_to: Callable[[Manifest], Key | None] = field(default=lambda _manifest: None)
+    """Gives another primary object that a primary object depends on, if it does."""
     narrowing: str = ""
     """Label selector of the children that are watched, where not all with that label are."""
 
@@ -98,6 +100,12 @@ def _without(mapping: Manifest, key: str) -> Manifest:
     return {name: value for name, value in mapping.items() if name != key}
 
 
+def provider_of(builder: Manifest) -> Key | None:
+    """Give the builder of another namespace whose daemons a builder uses, as its spec says; valid it need not be."""
+    provider = ((builder.get("spec") or {}).get("shared") or {}).get("from")
+    return None if provider is None else (provider["namespace"], provider["name"])
+
+
 BUILDERS: Final = Kinds(
     primary=Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND),
     children={
@@ -113,5 +121,6 @@ BUILDERS: Final = Kinds(
         POD: keep_pod_state,
     },
     owner_label=names.OWNER_LABEL,
+    refers_to=provider_of,
 )
 """Secrets are not among them: they are read by name, so that RBAC need not allow listing them."""

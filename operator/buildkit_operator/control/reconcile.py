@@ -22,6 +22,7 @@ from buildkit_operator.control.agenda import next_look
 from buildkit_operator.control.cache import owned_by
 from buildkit_operator.control.census import Census
 from buildkit_operator.control.cert_manager import CertificatePending, CertManager
+from buildkit_operator.control.consumers import Consumers, ProviderPending
 from buildkit_operator.control.context import Context, Key, Reconcile
 from buildkit_operator.control.growth import Growth
 from buildkit_operator.control.kinds import BUILDERS
@@ -30,10 +31,11 @@ from buildkit_operator.control.pacer import Pacer
 from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.control.surroundings import Surroundings
 from buildkit_operator.control.trials import Trials, attempt
-from buildkit_operator.desired import children, injection, issued_by_cert_manager, needs_certificates
+from buildkit_operator.desired import children, consumers, injection, issued_by_cert_manager, needs_certificates
 from buildkit_operator.desired.cert_manager import requests
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.claims import Claims, seen_claims
+from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.keypairs import Lifetimes
 from buildkit_operator.desired.platform import DEFAULT_IMAGE, Platform
@@ -86,6 +88,9 @@ class BuilderReconcile:
         self._cert_manager = CertManager(
             context.client, self._objects, self._secrets, time.monotonic, settings.resync_seconds
         )
+        self._consumers = Consumers(
+            context.cache, self._secrets, self._surroundings, settings.watch_namespaces, self._lifetimes
+        )
         trial = partial(attempt, context.client, self._platform.default_image)
         self._trials = Trials(trial, time.monotonic, settings.resync_seconds)
         self._growth = Growth(context.client, time.monotonic, settings.resync_seconds)
@@ -121,6 +126,8 @@ class BuilderReconcile:
 
     async def _bring_about(self, builder: BuildKitBuilder, previous: Status) -> Observed:
         """Make the builder's objects what they should be; a problem leaves them as they are."""
+        if is_consumer(builder):
+            return await self._borrow(builder)
         try:
             certificates = await self._certificates(builder)
         except OwnerIsGone as leftover:
@@ -144,7 +151,7 @@ class BuilderReconcile:
         except Problem as problem:
             # Certificates that were made just now may not have been stored.
             return self._observed(builder, await self._stored_certificates(builder), problem)
-        observed = replace(self._observed(builder, certificates, None), confinement=confinement)
+        observed = replace(self._observed(builder, certificates, None), confinement=confinement, enforced=enforced)
         if builder.spec.mode is Mode.SHARED:
             return observed
         rendered = injection.render(builder, self._platform, confinement)
@@ -155,8 +162,26 @@ class BuilderReconcile:
         self._trials.forget(builder.metadata.namespace, builder.metadata.name)
         return replace(observed, injection=rendered, trial=Trial(served=False, finding=refused))
 
+    async def _borrow(self, builder: BuildKitBuilder) -> Observed:
+        """Give a builder what it needs to use another's daemons; what it has stays where that will not have it."""
+        try:
+            borrowed = await self._consumers.borrow(builder, self._clock())
+            wanted = consumers.children(builder, borrowed)
+            await self._cert_manager.withdraw(builder)
+            await self._objects.apply(builder, wanted)
+            await self._objects.prune(builder, wanted)
+        except OwnerIsGone as leftover:
+            return Observed(waiting_for=str(leftover))
+        except ProviderPending as pending:
+            return Observed(waiting_for=str(pending), waiting_reason=Reason.PROVIDER_NOT_READY)
+        except Problem as problem:
+            return Observed(problem=problem)
+        return Observed(borrowed=borrowed)
+
     async def _look(self, builder: BuildKitBuilder, previous: Status) -> Observed:
         """See how a suspended builder is doing and change nothing."""
+        if is_consumer(builder):
+            return Observed()
         observed = self._observed(builder, await self._stored_certificates(builder), None)
         if builder.spec.mode is Mode.SHARED or "injection" not in previous:
             return observed
@@ -170,7 +195,8 @@ class BuilderReconcile:
 
     async def _enforced(self, builder: BuildKitBuilder) -> PodSecurity:
         """Return what Pod Security enforces, where that makes a difference to what is made or said."""
-        if builder.spec.mode is Mode.SHARED and builder.spec.isolation is Isolation.ROOTLESS:
+        tells_refusals = builder.spec.cache.persistent_volume_claim is None
+        if builder.spec.mode is Mode.SHARED and builder.spec.isolation is Isolation.ROOTLESS and tells_refusals:
             return PodSecurity()
         return await self._surroundings.pod_security(builder.metadata.namespace)
 
@@ -265,7 +291,9 @@ class BuilderReconcile:
         )
 
 
-_CALM: Final = frozenset({Reason.PROGRESSING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.CERTIFICATE_PENDING})
+_CALM: Final = frozenset(
+    {Reason.PROGRESSING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.CERTIFICATE_PENDING, Reason.PROVIDER_NOT_READY}
+)
 """Reasons that are no cause for a warning."""
 
 

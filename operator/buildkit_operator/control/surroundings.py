@@ -1,4 +1,4 @@
-"""What a builder's namespace and cluster ask of its pods: read by name, remembered for a short while."""
+"""What namespaces and the cluster say that builders go by: read by name, remembered for a short while."""
 
 from __future__ import annotations
 
@@ -25,24 +25,28 @@ class Surroundings:
         self._client = client
         self._clock = clock
         self._resync_seconds = resync_seconds
-        self._read: dict[str, tuple[float, PodSecurity]] = {}
+        self._read: dict[str, tuple[float, dict[str, str]]] = {}
         self._minor = 0
         self._minor_until = 0.0
 
     async def pod_security(self, namespace: str) -> PodSecurity:
         """Return what a namespace enforces: nothing where its labels may not be read. Raises kube.errors.ApiError."""
+        labels = await self.labels(namespace)
+        return PodSecurity.of(labels, await self._server_minor(self._clock()))
+
+    async def labels(self, namespace: str) -> dict[str, str]:
+        """Return a namespace's labels: none where they may not be read. Raises kube.errors.ApiError."""
         now = self._clock()
         self._forget_old(now)
         if namespace not in self._read:
-            labels = await self._labels(namespace)
-            self._read[namespace] = (now + MEMORY, PodSecurity.of(labels, await self._server_minor(now)))
+            self._read[namespace] = (now + MEMORY, await self._read_labels(namespace))
         return self._read[namespace][1]
 
-    async def _labels(self, namespace: str) -> dict[str, str]:
+    async def _read_labels(self, namespace: str) -> dict[str, str]:
         try:
             live = await self._client.get(NAMESPACE, None, namespace, metadata_only=True)
         except errors.Forbidden as error:
-            logger.warning("Pod Security of namespace %s cannot be told: %s", namespace, error)
+            logger.warning("The labels of namespace %s cannot be read: %s", namespace, error)
             return {}
         labels: dict[str, str] = ((live or {}).get("metadata") or {}).get("labels") or {}
         return labels

@@ -9,15 +9,12 @@ An authority and the one after it overlap, so that no client with a valid certif
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 from buildkit_operator.desired.keypairs import KeyPair, Lifetimes, can_issue, made_at, parse, renewal_time
-
-Make: TypeAlias = Callable[[], KeyPair]
-"""Makes a certificate authority."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Step:
 
     name: str
     due: Callable[[Authorities, Lifetimes], datetime | None]
-    take: Callable[[Authorities, Make], Authorities]
+    take: Callable[[Authorities], Authorities]
 
 
 def _promotion(authorities: Authorities, lifetimes: Lifetimes) -> datetime | None:
@@ -55,7 +52,7 @@ def _promotion(authorities: Authorities, lifetimes: Lifetimes) -> datetime | Non
     return min(made + lifetimes.leaf, made + (authorities.active.parsed().not_valid_after_utc - made) / 2)
 
 
-def _promote(authorities: Authorities, _make: Make) -> Authorities:
+def _promote(authorities: Authorities) -> Authorities:
     return Authorities(authorities.next or authorities.active, previous=authorities.active.certificate)
 
 
@@ -66,25 +63,15 @@ def _retirement(authorities: Authorities, lifetimes: Lifetimes) -> datetime | No
     return min(made_at(authorities.active.parsed()) + 2 * lifetimes.leaf, previous.not_valid_after_utc)
 
 
-def _retire(authorities: Authorities, _make: Make) -> Authorities:
+def _retire(authorities: Authorities) -> Authorities:
     return replace(authorities, previous=None)
-
-
-def _preparation(authorities: Authorities, _lifetimes: Lifetimes) -> datetime | None:
-    one_alone = authorities.next is None and authorities.previous is None
-    return renewal_time(authorities.active.parsed()) if one_alone else None
-
-
-def _prepare(authorities: Authorities, make: Make) -> Authorities:
-    return replace(authorities, next=make())
 
 
 PROMOTE: Final = Step("promote the next one", _promotion, _promote)
 RETIRE: Final = Step("retire the previous one", _retirement, _retire)
-PREPARE: Final = Step("prepare a next one", _preparation, _prepare)
 
-CHAIN: Final = (PROMOTE, RETIRE, PREPARE)
-"""What a builder's own reconcile does, in this order."""
+CHAIN: Final = (PROMOTE, RETIRE)
+"""The steps in their order. Neither makes anything: whoever else issues by these authorities takes them too."""
 
 
 def usable(
@@ -97,18 +84,22 @@ def usable(
     return Authorities(following) if following is not None else None
 
 
-def advanced(
-    authorities: Authorities, lifetimes: Lifetimes, now: datetime, make: Make, chain: Sequence[Step] = CHAIN
-) -> Authorities:
+def advanced(authorities: Authorities, lifetimes: Lifetimes, now: datetime) -> Authorities:
     """Return the authorities with every step taken that is due."""
-    for step in chain:
+    for step in CHAIN:
         due = step.due(authorities, lifetimes)
         if due is not None and due <= now:
-            authorities = step.take(authorities, make)
+            authorities = step.take(authorities)
     return authorities
+
+
+def preparation(authorities: Authorities) -> datetime | None:
+    """Return when a next one is to be made, the first step of all; None while there are two."""
+    one_alone = authorities.next is None and authorities.previous is None
+    return renewal_time(authorities.active.parsed()) if one_alone else None
 
 
 def next_step(authorities: Authorities, lifetimes: Lifetimes) -> datetime:
     """Return when the next step is due."""
-    dues = [step.due(authorities, lifetimes) for step in CHAIN]
+    dues = [preparation(authorities), *(step.due(authorities, lifetimes) for step in CHAIN)]
     return min(due for due in dues if due is not None)

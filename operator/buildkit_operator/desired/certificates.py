@@ -41,8 +41,9 @@ class Certificates:
 def secrets(builder: BuildKitBuilder, certificates: Certificates | None) -> list[Manifest]:
     """Return the Secrets that the operator writes: authority and server where it issues, and the connection."""
     if certificates is None:
-        return [connection(builder, {})]
-    written = [connection(builder, {"ca.crt": certificates.trust} | _pair(certificates.client))]
+        return [connection(builder, network.endpoint(builder), {})]
+    client = client_credentials(certificates.trust, certificates.client)
+    written = [connection(builder, network.endpoint(builder), client)]
     if certificates.authorities is None:
         return written
     name = builder.metadata.name
@@ -54,10 +55,15 @@ def secrets(builder: BuildKitBuilder, certificates: Certificates | None) -> list
     ]
 
 
-def connection(builder: BuildKitBuilder, credentials: dict[str, bytes]) -> Manifest:
+def connection(builder: BuildKitBuilder, endpoint: str, credentials: dict[str, bytes]) -> Manifest:
     """Return the Secret with all that a client needs."""
-    host = {"BUILDKIT_HOST": network.endpoint(builder).encode()}
+    host = {"BUILDKIT_HOST": endpoint.encode()}
     return _secret(builder, names.connection_secret(builder.metadata.name), host | credentials)
+
+
+def client_credentials(trust: bytes, client: KeyPair) -> dict[str, bytes]:
+    """Return what a client proves itself with, and by which it knows the daemon."""
+    return {"ca.crt": trust} | _pair(client)
 
 
 def _stored(authorities: Authorities) -> dict[str, bytes]:

@@ -30,6 +30,8 @@ class Lifetimes:
 
     authority: timedelta = timedelta(days=3650)
     leaf: timedelta = timedelta(days=90)
+    borrowed: timedelta = timedelta(hours=24)
+    """Of a client's certificate in another namespace, which ends by itself when that is admitted no more."""
 
 
 @dataclass(frozen=True)

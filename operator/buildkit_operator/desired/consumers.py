@@ -1,0 +1,134 @@
+"""Builders that use the daemons of another namespace's builder: who admits whom, and what a consumer consists of.
+
+A handshake as in Gateway API: the consumer names its provider, the provider admits the consumer's namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.shared import LabelSelector, LabelSelectorRequirement, TLSMode
+from buildkit_operator.desired import network
+from buildkit_operator.desired.certificates import client_credentials, connection
+from buildkit_operator.desired.keypairs import KeyPair
+from buildkit_operator.desired.metadata import Manifest
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """What a consumer has of its provider."""
+
+    provider: BuildKitBuilder
+    status: Mapping[str, Any]
+    """The provider's, as it was last written."""
+    trust: bytes
+    client: KeyPair
+    look: datetime
+    """When the certificate is due, or the admission to be looked at again."""
+
+    @property
+    def name(self) -> str:
+        """The provider, as messages call it."""
+        return f"builder {self.provider.metadata.name} of namespace {self.provider.metadata.namespace}"
+
+    def condition(self, kind: str) -> Mapping[str, Any]:
+        """Return a condition of the provider's; of its words, only reasons are for other namespaces."""
+        conditions = self.status.get("conditions") or ()
+        return next((condition for condition in conditions if condition["type"] == kind), {})
+
+    @property
+    def not_after(self) -> datetime:
+        """When the certificate, and with it the access, ends unless it is renewed."""
+        return self.client.parsed().not_valid_after_utc
+
+
+def is_consumer(builder: BuildKitBuilder) -> bool:
+    """Tell whether a builder uses another's daemons."""
+    return builder.spec.mode is Mode.SHARED and builder.shared.from_builder is not None
+
+
+def children(builder: BuildKitBuilder, borrowed: Borrowed) -> list[Manifest]:
+    """Return the objects of a consumer."""
+    credentials = client_credentials(borrowed.trust, borrowed.client)
+    return [connection(builder, network.endpoint(borrowed.provider), credentials)]
+
+
+def check(
+    builder: BuildKitBuilder, provider: BuildKitBuilder | None, labels: Mapping[str, str], watched: Sequence[str]
+) -> BuildKitBuilder:
+    """Return the provider when it admits the consumer, whose namespace has these labels. Raises Problem otherwise.
+
+    `watched` are the namespaces that this operator serves; none are all.
+    """
+    wanted = builder.shared.from_builder
+    if wanted is None:
+        raise ValueError("no consumer")
+    where = f"Builder {wanted.name} of namespace {wanted.namespace}, which spec.shared.from names,"
+    if watched and wanted.namespace not in watched:
+        raise Problem(
+            Reason.PROVIDER_NOT_FOUND,
+            f"{where} is none of this operator's: it does not watch that namespace. Ask its administrator.",
+        )
+    if provider is None:
+        raise Problem(Reason.PROVIDER_NOT_FOUND, f"{where} does not exist, or its spec cannot be read.")
+    if provider.spec.mode is not Mode.SHARED:
+        raise Problem(Reason.PROVIDER_UNSUITABLE, f"{where} has no daemons to share: its mode is {provider.spec.mode}.")
+    if is_consumer(provider):
+        raise Problem(
+            Reason.PROVIDER_UNSUITABLE, f"{where} uses another builder's daemons itself: name that one instead."
+        )
+    if not admits(provider, builder.metadata.namespace, labels):
+        raise Problem(
+            Reason.NOT_ADMITTED,
+            f"{where} does not admit namespace {builder.metadata.namespace}: ask its owners to name or select it in "
+            "spec.shared.allowedNamespaces. Certificates that were issued before end within a day.",
+        )
+    return provider
+
+
+def admits(provider: BuildKitBuilder, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Tell whether a provider lets builders of a namespace with these labels use its daemons."""
+    allowed = provider.shared.allowed_namespaces
+    if allowed is None or provider.shared.tls.mode is not TLSMode.SELF_SIGNED:
+        return False
+    return namespace in allowed.names or (allowed.selector is not None and selects(allowed.selector, labels))
+
+
+def admits_by_labels(provider: BuildKitBuilder) -> bool:
+    """Tell whether labels decide, which are not watched."""
+    allowed = provider.shared.allowed_namespaces
+    return allowed is not None and allowed.selector is not None
+
+
+def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
+    """Tell whether all that a selector says holds of labels; one that says nothing selects nothing here."""
+    if not selector.match_labels and not selector.match_expressions:
+        return False
+    return all(labels.get(key) == value for key, value in selector.match_labels.items()) and all(
+        _OPERATORS[requirement.operator](requirement, labels) for requirement in selector.match_expressions
+    )
+
+
+def _is_in(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
+    return labels.get(requirement.key) in requirement.values
+
+
+def _is_not_in(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
+    # As in Kubernetes, a label that is not there has none of the values.
+    return not _is_in(requirement, labels)
+
+
+def _exists(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
+    return requirement.key in labels
+
+
+def _does_not_exist(requirement: LabelSelectorRequirement, labels: Mapping[str, str]) -> bool:
+    return requirement.key not in labels
+
+
+_OPERATORS: Final = {"In": _is_in, "NotIn": _is_not_in, "Exists": _exists, "DoesNotExist": _does_not_exist}
