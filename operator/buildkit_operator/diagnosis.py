@@ -30,7 +30,7 @@ class Finding:
     @property
     def needs_somebody(self) -> bool:
         """Whether waiting is of no use."""
-        return self.reason in {Reason.POD_SECURITY_DENIED, Reason.USER_NAMESPACE_DENIED}
+        return self.reason in {Reason.POD_SECURITY_DENIED, Reason.USER_NAMESPACE_DENIED, Reason.CLAIM_LOST}
 
 
 _PULL_FAILURES: Final = frozenset(
@@ -88,9 +88,7 @@ def refused_by_pod_security(builder: BuildKitBuilder, said: str) -> Finding | No
     if violated is None:
         return None
     remedy = _pod_security_remedy(builder, Level[violated[1].upper()])
-    return Finding(
-        Reason.POD_SECURITY_DENIED, f"Pod Security refuses pods with this daemon: {_sentence(said)} {remedy}"
-    )
+    return Finding(Reason.POD_SECURITY_DENIED, f"Pod Security refuses pods with this daemon: {sentence(said)} {remedy}")
 
 
 def _pod_security_remedy(builder: BuildKitBuilder, refusing: Level) -> str:
@@ -118,19 +116,26 @@ def _refused(builder: BuildKitBuilder, deployment: Manifest) -> Finding | None:
     condition = _condition(deployment, "ReplicaFailure")
     if condition.get("status") != "True":
         return None
-    said = _sentence(condition.get("message"))
+    said = sentence(condition.get("message"))
     refused = refused_by_pod_security(builder, said)
     return refused or Finding(Reason.PODS_REFUSED, f"The API server refuses the daemon's pods: {said}")
 
 
-def _unschedulable(pod: Manifest) -> Finding | None:
+def unschedulable(pod: Manifest) -> str | None:
+    """Return what the scheduler says of a pod that no node takes, or None."""
     condition = _condition(pod, "PodScheduled")
     if condition.get("status") != "False" or condition.get("reason") != "Unschedulable":
         return None
+    return sentence(condition.get("message"))
+
+
+def _unschedulable(pod: Manifest) -> Finding | None:
+    said = unschedulable(pod)
+    if said is None:
+        return None
     return Finding(
         Reason.UNSCHEDULABLE,
-        f"No node takes pod {_name(pod)}: {_sentence(condition.get('message'))} "
-        "Check spec.resources and spec.shared.pod against the nodes.",
+        f"No node takes pod {_name(pod)}: {said} Check spec.resources and spec.shared.pod against the nodes.",
     )
 
 
@@ -141,31 +146,45 @@ def evicted(pod: Manifest) -> Finding | None:
         return None
     return Finding(
         Reason.EVICTED,
-        f"Its node evicted pod {_name(pod)}: {_sentence(status.get('message'))} "
+        f"Its node evicted pod {_name(pod)}: {sentence(status.get('message'))} "
         "If the cache outgrew its volume, raise spec.cache.size or lower spec.daemon.garbageCollection.maxUsedSpace.",
     )
 
 
 def image_pull(pod: Manifest) -> Finding | None:
     """Find that the daemon's image cannot be had."""
-    waiting = _state(pod, "state", "waiting")
+    waiting = _waiting(pod)
     if waiting.get("reason") not in _PULL_FAILURES:
         return None
     return Finding(
         Reason.IMAGE_PULL_FAILED,
-        f"Pod {_name(pod)} cannot get its image: {waiting['reason']}: {_sentence(waiting.get('message'))} "
+        f"Pod {_name(pod)} cannot get its image: {waiting['reason']}: {sentence(waiting.get('message'))} "
         "Check spec.image, and spec.imagePullSecrets if its registry asks for credentials.",
     )
 
 
 def container_config(pod: Manifest) -> Finding | None:
     """Find that the daemon's container cannot be made."""
-    waiting = _state(pod, "state", "waiting")
+    waiting = _waiting(pod)
     if waiting.get("reason") not in _CONFIG_FAILURES:
         return None
     return Finding(
         Reason.CONTAINER_CONFIG_ERROR,
-        f"Pod {_name(pod)} cannot start: {_sentence(waiting.get('message'))} Check spec.env and what it refers to.",
+        f"Pod {_name(pod)} cannot start: {sentence(waiting.get('message'))} Check spec.env and what it refers to.",
+    )
+
+
+def _volume(pod: Manifest) -> Finding | None:
+    """Find that the volume of a pod's claim cannot be given to the daemon."""
+    owner = container_status(pod, names.VOLUME_OWNER)
+    ended = [(owner.get(which) or {}).get("terminated") or {} for which in ("state", "lastState")]
+    # What the time before ended with is of no interest once it has succeeded.
+    if ended[0].get("exitCode") == 0 or not (failed := [end for end in ended if end.get("exitCode")]):
+        return None
+    return Finding(
+        Reason.VOLUME_NOT_WRITABLE,
+        f"The volume of pod {_name(pod)} cannot be given to the daemon: {_cause(str(failed[0].get('message', '')))} "
+        "Make its top directory writable for uid 1000.",
     )
 
 
@@ -200,6 +219,7 @@ _POD_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (
     _unschedulable,
     image_pull,
     container_config,
+    _volume,
     crash,
     evicted,
 )
@@ -225,11 +245,22 @@ def _state(pod: Manifest, which: str, state: str) -> dict[str, Any]:
     return daemon_status(pod).get(which, {}).get(state) or {}
 
 
+def _waiting(pod: Manifest) -> dict[str, Any]:
+    """Return why the daemon's container has not started, or the one before it that gives it its volume."""
+    before: dict[str, Any] = (container_status(pod, names.VOLUME_OWNER).get("state") or {}).get("waiting") or {}
+    return before or _state(pod, "state", "waiting")
+
+
 def daemon_status(pod: Manifest) -> dict[str, Any]:
     """Return what the kubelet says of the daemon's container, nothing before it has looked."""
+    return container_status(pod, names.DAEMON)
+
+
+def container_status(pod: Manifest, name: str) -> dict[str, Any]:
+    """Return what the kubelet says of a container, nothing before it has looked."""
     status = pod.get("status", {})
     containers = (status.get("containerStatuses") or []) + (status.get("initContainerStatuses") or [])
-    return next((container for container in containers if container["name"] == names.DAEMON), {})
+    return next((container for container in containers if container["name"] == name), {})
 
 
 def _condition(manifest: Manifest, kind: str) -> dict[str, Any]:
@@ -241,7 +272,7 @@ def _name(pod: Manifest) -> str:
     return str(pod["metadata"]["name"])
 
 
-def _sentence(text: object) -> str:
+def sentence(text: object) -> str:
     """Return somebody's message as one line that ends with a full stop."""
     line = " ".join(str(text or "no reason given").split())[:1000].rstrip(".")
     return f"{line}."
@@ -249,10 +280,10 @@ def _sentence(text: object) -> str:
 
 def _line_with(sign: str, log: str) -> str:
     """Return the line of a log that has a sign in it, as a sentence."""
-    return _sentence(next(line for line in log.splitlines() if sign in line))
+    return sentence(next(line for line in log.splitlines() if sign in line))
 
 
 def _cause(log: str) -> str:
     """Return the line of a log that says why the daemon ended; behind it come a stack trace and who noticed."""
     lines = [line for line in log.splitlines() if line.strip()]
-    return _sentence(next((line for line in lines if line.startswith("buildkitd: ")), lines[-1] if lines else None))
+    return sentence(next((line for line in lines if line.startswith("buildkitd: ")), lines[-1] if lines else None))

@@ -1,6 +1,7 @@
 """Small builders of what the functions under test are given: resources, certificates, live objects."""
 
 import copy
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -83,6 +84,39 @@ def make_deployment(*, total: int = 1, updated: int | None = None, ready: int = 
             "updatedReplicas": total if updated is None else updated,
             "readyReplicas": ready,
             **extra,
+        },
+    }
+
+
+def make_stateful_set(*, total: int = 1, updated: int | None = None, ready: int = 0) -> Manifest:
+    """Return a StatefulSet of daemons with claims as its controller leaves it, of as many replicas as are there."""
+    made = make_deployment(total=total, updated=updated, ready=ready)
+    return made | {"kind": "StatefulSet", "spec": made["spec"] | {"replicas": total or 1}}
+
+
+def make_claim(
+    ordinal: int,
+    requested: str = "50Gi",
+    *,
+    name: str | None = None,
+    phase: str = "Bound",
+    capacity: str | None = None,
+    storage_class: str | None = "standard",
+    conditions: Sequence[Manifest] = (),
+) -> Manifest:
+    """Return a daemon's claim; one that is bound has a volume of the size it asks for unless another is given."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name or f"buildkit-state-demo-buildkitd-{ordinal}", "uid": f"claim-{ordinal}"},
+        "spec": {
+            "resources": {"requests": {"storage": requested}},
+            **({"storageClassName": storage_class} if storage_class else {}),
+        },
+        "status": {
+            "phase": phase,
+            "conditions": list(conditions),
+            **({"capacity": {"storage": capacity or requested}} if phase == "Bound" else {}),
         },
     }
 

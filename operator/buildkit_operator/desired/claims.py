@@ -49,6 +49,11 @@ class Claim:
             refusal=refusal,
         )
 
+    @property
+    def pod(self) -> str:
+        """Name of the pod that uses it."""
+        return self.name.removeprefix(f"{STATE_VOLUME}-")
+
     def is_smaller(self, size: str) -> bool:
         """Tell whether there is a volume that does not have this size yet."""
         return self.capacity is not None and quantity.value(self.capacity) < quantity.value(size)

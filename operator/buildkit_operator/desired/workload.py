@@ -15,6 +15,8 @@ from buildkit_operator.desired.metadata import Manifest, child, digest, labels, 
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.desired.scripts import SCRIPTS
 
+STATEFUL_SET: Final = "StatefulSet"
+
 STOP_SECONDS: Final = 30
 """How long a drained daemon may take to end, in seconds."""
 
@@ -90,7 +92,7 @@ def _stateful_set(
     return child(
         builder,
         "apps/v1",
-        "StatefulSet",
+        STATEFUL_SET,
         names.daemon(builder.metadata.name),
         spec={
             "replicas": builder.shared.replicas,
