@@ -174,3 +174,44 @@ def test_the_controller_owns(references: list[dict[str, object]] | None, expecte
     metadata = {} if references is None else {"ownerReferences": references}
 
     assert owned_by({"metadata": metadata}, "owner") is expected
+
+
+# A builder that depends on another
+
+
+CONSUMER = ("team", "team")
+
+
+def consumer(version: int, provider: str | None) -> Manifest:
+    shared = {} if provider is None else {"from": {"namespace": "ci", "name": provider}}
+    return {**manifest("team", version, uid="u2", namespace="team"), "spec": {"shared": shared}}
+
+
+def test_news_of_a_provider_is_news_to_its_consumers(cache: Cache) -> None:
+    cache.put(BUILDER, consumer(5, "main"))
+
+    assert cache.put(BUILDER, manifest("main", 6)) == {KEY, CONSUMER}
+    assert cache.put(BUILDER, manifest("main", 7)) == {KEY, CONSUMER}
+    assert cache.remove(BUILDER, manifest("main", 8)) == {KEY, CONSUMER}
+
+
+def test_news_of_a_providers_children_is_not(cache: Cache) -> None:
+    cache.put(BUILDER, consumer(5, "main"))
+
+    assert cache.put(CONFIG_MAP, child("toml", 6)) == {KEY}
+
+
+@pytest.mark.parametrize("other", [None, "other"])
+def test_who_has_turned_away_hears_no_more(cache: Cache, other: str | None) -> None:
+    cache.put(BUILDER, consumer(5, "main"))
+    cache.put(BUILDER, consumer(6, other))
+
+    assert cache.put(BUILDER, manifest("main", 7)) == {KEY}
+    assert cache.dependents(("ci", "other")) == ({CONSUMER} if other else frozenset())
+
+
+def test_a_deleted_consumer_hears_no_more(cache: Cache) -> None:
+    cache.put(BUILDER, consumer(5, "main"))
+    cache.remove(BUILDER, consumer(6, "main"))
+
+    assert cache.put(BUILDER, manifest("main", 7)) == {KEY}
