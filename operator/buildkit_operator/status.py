@@ -185,7 +185,10 @@ def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     ready = min(counts.ready, wanted)
     count = f"{ready} of {wanted} {'daemon' if wanted == 1 else 'daemons'} ready."
     if wanted == 0 and counts.total == 0:
-        message = "Scaled to zero: no daemon runs until spec.shared.replicas is raised."
+        message = (
+            "Scaled to zero: no daemon runs until spec.shared.replicas is raised; "
+            "until then builds wait in their runner pods."
+        )
         return Verdict(ready=False, reason=Reason.SCALED_TO_ZERO, message=message)
     if counts.settled(wanted):
         return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"{count}{_caveats(builder, observed)}")

@@ -19,3 +19,4 @@ def test_the_operator_does_without_the_kubernetes_library_until_somebody_needs_i
     assert "kopf" in loaded.split()
     assert not any(name.startswith("kubernetes") for name in loaded.split()), "20 MiB for what a pod does not use"
     assert importable == "True"
+    assert not any(name.startswith("grpc") for name in loaded.split()), "only the exporter speaks to daemons"
