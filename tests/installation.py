@@ -27,7 +27,7 @@ def install() -> Kubectl:
 
     Raises ClusterError where the cluster is the user's and nobody says from where it can pull the operator.
     """
-    image = _image_to_pull()
+    image = operator_image()
     up = cluster.up()
     kubectl = Kubectl(up.bin / "kubectl", up.kubeconfig)
     if up.docker is not None:
@@ -78,7 +78,7 @@ def remove_webhook(kubectl: Kubectl) -> None:
         kubectl("delete", "--ignore-not-found", f"--filename={what}")
 
 
-def _image_to_pull() -> str:
+def operator_image() -> str:
     """Return the operator's image: the one that is built and loaded here, or what the user's cluster can pull."""
     if not current.chosen():
         return pins.OPERATOR_IMAGE

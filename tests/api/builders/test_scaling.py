@@ -1,5 +1,6 @@
 """The scale subresource, by kubectl and by the real controller of HorizontalPodAutoscalers; no pod ever runs here."""
 
+import json
 import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +91,8 @@ def test_an_autoscaler_needs_the_field_shared(builders: Builders) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         builders.control_plane.request("GET", scale)
 
-    assert '".spec.shared.replicas" does not exist' in refused.value.read().decode()
+    message = json.load(refused.value)["message"]
+    assert '".spec.shared.replicas" does not exist' in message
     builders.edit(shared={})
     assert builders.control_plane.request("GET", scale)["spec"] == {"replicas": 1}
 

@@ -23,7 +23,7 @@ from buildkit_operator.kube.client import Client
 from buildkit_operator.metrics import CommonMetrics
 from buildkit_operator.settings import ExporterSettings
 
-NAME: Final = f"{names.FIELD_MANAGER}-exporter"
+NAME: Final = names.EXPORTER
 
 logger = logging.getLogger(__name__)
 
