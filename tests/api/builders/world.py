@@ -30,6 +30,7 @@ CHILDREN: Final = (
     "secrets",
     "serviceaccounts",
     "services",
+    "statefulsets",
 )
 SECONDS: Final = 20
 """Until something that takes milliseconds is given up."""
@@ -160,13 +161,13 @@ class Builders:
     def wait_for_deployment(self, name: str = "demo") -> Manifest:
         return self.wait(f"the Deployment of {name}", lambda: self.get("deployments", f"{name}-buildkitd") or {})
 
-    def make_ready(self, name: str = "demo") -> None:
-        """Play the Deployment's controller until the builder is ready, whatever still changes meanwhile."""
+    def make_ready(self, name: str = "demo", plural: str = "deployments") -> None:
+        """Play the workload's controller until the builder is ready, whatever still changes meanwhile."""
 
         def probe() -> bool:
-            found = self.get("deployments", f"{name}-buildkitd")
+            found = self.get(plural, f"{name}-buildkitd")
             if found is not None and not is_settled(found):
-                self.play_controller(name)
+                self.play_controller(name, plural)
             builder = self.get("buildkitbuilders", name) or {"metadata": {}}
             ready = condition(builder, "Ready")
             seen = ready.get("observedGeneration") == builder["metadata"].get("generation")
@@ -176,23 +177,24 @@ class Builders:
 
     # What controllers and kubelet do: the API server here has none
 
-    def play_controller(self, name: str = "demo", **status: Any) -> None:
-        """Write a Deployment's status; without any, as when all its pods are ready."""
-        deployment = self.deployment(name)
-        wanted = deployment["spec"]["replicas"]
+    def play_controller(self, name: str = "demo", plural: str = "deployments", **status: Any) -> None:
+        """Write a Deployment's or StatefulSet's status; without any, as when all its pods are ready."""
+        workload = self.get(plural, f"{name}-buildkitd")
+        assert workload is not None
+        wanted = workload["spec"]["replicas"]
         counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-        deployment["status"] = {
-            "observedGeneration": deployment["metadata"]["generation"],
+        workload["status"] = {
+            "observedGeneration": workload["metadata"]["generation"],
             **dict.fromkeys(counts, wanted),
             **status,
         }
         try:
-            self.control_plane.request("PUT", self.path("deployments", f"{name}-buildkitd") + "/status", deployment)
+            self.control_plane.request("PUT", self.path(plural, f"{name}-buildkitd") + "/status", workload)
         except urllib.error.HTTPError as refused:
             if refused.code != HTTPStatus.CONFLICT:
                 raise
             # The operator was faster, and so would a real controller have to look again.
-            self.play_controller(name, **status)
+            self.play_controller(name, plural, **status)
 
 
 def is_settled(deployment: Manifest) -> bool:
