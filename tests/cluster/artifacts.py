@@ -93,9 +93,11 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         stamps={"github.com/google/go-containerregistry/cmd/crane/cmd.Version": pins.CRANE},
     ),
     "debian": DebianTree(suite=pins.DEBIAN_SUITE),
+    "debian:haproxy": DebianTree(suite=pins.HAPROXY_SUITE),
     "files:cert-manager": GoModuleFiles(
         module="cert-manager", dependency="github.com/cert-manager/cert-manager", folder="deploy/crds"
     ),
+    "files:keda": GoModuleFiles(module="keda", dependency="github.com/kedacore/keda/v2", folder="config/crd/bases"),
     "files:kind": GoModuleFiles(module="tools", dependency="sigs.k8s.io/kind", folder="images/base/files"),
 }
 

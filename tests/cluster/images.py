@@ -15,7 +15,7 @@ from tests.cluster import archive, artifacts, cache, layers, pins, progress
 from tests.cluster.docker import Docker
 
 SCRIPTS: Final = Path(__file__).with_name("images")
-PUBLISHED: Final = (pins.BUILDKIT_IMAGE, pins.DOCKER_IMAGE, pins.REGISTRY_IMAGE)
+PUBLISHED: Final = (pins.BUILDKIT_IMAGE, pins.DOCKER_IMAGE, pins.HAPROXY_IMAGE, pins.REGISTRY_IMAGE)
 _TOP: Final = Path(__file__).parents[2]
 # What deploy/Dockerfile copies.
 _OPERATOR_SOURCES: Final = ("deploy", "operator", "pyproject.toml", "README.md", "LICENSE")
@@ -31,6 +31,8 @@ class Made:
     parts: tuple[str, ...]
     # As `docker image inspect` shows it for the published one.
     config: Mapping[str, Any]
+    # The Debian beneath, an artifact.
+    tree: str = "debian"
 
 
 MADE: Final = {
@@ -60,6 +62,18 @@ MADE: Final = {
             "Cmd": ["sh"],
         },
     ),
+    "haproxy": Made(
+        pins.HAPROXY_IMAGE,
+        (),
+        {
+            "User": "haproxy",
+            "Env": [PATH, f"HAPROXY_VERSION={pins.HAPROXY}"],
+            "Entrypoint": ["docker-entrypoint.sh"],
+            "Cmd": ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
+            "StopSignal": "SIGUSR1",
+        },
+        tree="debian:haproxy",
+    ),
     "registry": Made(
         pins.REGISTRY_IMAGE,
         (),
@@ -82,9 +96,8 @@ def architecture() -> str:
 
 def local_archive() -> Path:
     """Return the folder of images.tar and ids.json: the published images this project needs, made from packages."""
-    base = layers.base()
     artifacts.ensure(*(part for made in MADE.values() for part in made.parts))
-    return write("images", [_image(name, made, base) for name, made in MADE.items()])
+    return write("images", [_image(name, made) for name, made in MADE.items()])
 
 
 def write(name: str, images: list[archive.Image]) -> Path:
@@ -161,7 +174,8 @@ def in_node(docker: Docker, node: str) -> dict[str, str]:
     return {name: image["id"] for image in images for name in image["repoTags"]}
 
 
-def _image(name: str, made: Made, base: Path) -> archive.Image:
+def _image(name: str, made: Made) -> archive.Image:
+    base = layers.base(made.tree)
     top = layers.layer(name, SCRIPTS / f"{name}.sh", [base], artifacts.ensure(*made.parts))
     return archive.Image([made.image], [base, top], made.config)
 

@@ -28,9 +28,9 @@ _LAYER_SH: Final = Path(__file__).with_name("layer.sh")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def base() -> Path:
-    """Return the root tree of Debian's essential packages, without what only people or the next download read."""
-    debian = artifacts.ensure("debian")["debian"] / "root"
+def base(tree: str = "debian") -> Path:
+    """Return a tree of Debian's essential packages, an artifact, without what only people or the next download read."""
+    debian = artifacts.ensure(tree)[tree] / "root"
 
     def make(folder: Path) -> None:
         # Hard links: the tree is only read.

@@ -21,9 +21,13 @@ DOCKER: Final = "29.8.2"
 HELM: Final = "4.3.1"
 # Puts images into the registry of the cluster and lists what is there.
 CRANE: Final = "0.22.1"
-# Of its CRDs alone.
+# Of their CRDs alone.
 CERT_MANAGER: Final = "1.21.2"
+KEDA: Final = "2.21.0"
 DEBIAN_SUITE: Final = "bookworm"
+# Of HAProxy, which is too old in the other one: `hash-key` is from 3.0.
+HAPROXY_SUITE: Final = "trixie"
+HAPROXY: Final = "3.0.11"
 
 # The oldest Go that all modules accept, and what is installed where the machine has none.
 GO_MINIMUM: Final = (1, 26, 8)
@@ -51,11 +55,13 @@ GO_MODULES: Final = {
     "crane": {"github.com/google/go-containerregistry": CRANE},
     # Swarm's client, which it brings along, needs an older raft than etcd does.
     "docker": {"github.com/docker/cli": f"{DOCKER}+incompatible"},
+    "keda": {"github.com/kedacore/keda/v2": KEDA},
 }
 
 BUILDKIT_IMAGE: Final = f"docker.io/moby/buildkit:v{BUILDKIT}-rootless"
 DOCKER_IMAGE: Final = f"docker.io/library/docker:{DOCKER}-cli"
 DIND_IMAGE: Final = f"docker.io/library/docker:{DOCKER}-dind"
+HAPROXY_IMAGE: Final = f"docker.io/library/haproxy:{HAPROXY}"
 REGISTRY_IMAGE: Final = "docker.io/library/registry:2.8.2"
 PYTHON_IMAGE: Final = "docker.io/library/python:3.11-slim-bookworm"
 OPERATOR_IMAGE: Final = f"buildkit-operator.dev/buildkit-operator:{version('buildkit-operator')}"
