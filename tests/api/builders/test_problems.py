@@ -50,6 +50,22 @@ def test_bad_toml_of_a_new_builder_makes_nothing(builders: Builders) -> None:
     assert builders.children() == {}
 
 
+def test_registries_that_differ_over_one_mirror_are_named_and_an_entry_for_it_is_enough(builders: Builders) -> None:
+    mirrors = ["mirror.example.com"]
+    entries: list[Manifest] = [
+        {"host": "a.example.com", "mirrors": mirrors, "plainHTTP": True},
+        {"host": "b.example.com", "mirrors": mirrors},
+    ]
+    builders.create(daemon={"registries": entries})
+
+    message = stalled(builders, "InvalidSpec")
+    assert "a.example.com and b.example.com both have the mirror mirror.example.com" in message
+    assert builders.children() == {}
+
+    builders.edit(daemon={"registries": [*entries, {"host": "mirror.example.com"}]})
+    builders.make_ready()
+
+
 def test_a_spec_that_the_definition_lets_through_is_refused_with_its_place(builders: Builders) -> None:
     builders.create(resources={"limits": {"cpu": "1e100"}})
 

@@ -1,0 +1,135 @@
+"""Registries in the cluster, each spoken to as it wants, in both modes and past a proxy that answers nobody.
+
+The daemons' proxy is a port where nothing listens: each build here also shows that the cluster's names go without it.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from tests.cluster import pins
+from tests.e2e import jobs, runners
+from tests.e2e.jobs import REGISTRIES, JobError, builder, wait_ready
+from tests.e2e.registries import PrivateRegistry, private_registry
+from tests.e2e.runners import Runner, step
+from tests.installation import REGISTRY, tags
+from tests.kubectl import Kubectl, Manifest
+
+PROXY: Final = "http://127.0.0.1:9"
+ABSENT: Final = "absent.example.com"
+"""A registry that does not exist; a mirror has its images."""
+LOOPBACK: Final = "127.0.0.1"
+LINK_LOCAL: Final = "169.254.20.10"
+"""Where Kubernetes' NodeLocal DNSCache listens."""
+
+FILES: Final = {
+    "base": f"FROM {pins.PYTHON_IMAGE}\nRUN echo made > /made\n",
+    "mirrored": f"FROM {ABSENT}/org/base\nRUN cat /made\n",
+    "outside": "FROM registry.example.com/org/base\n",
+    "resolver": f"FROM {pins.PYTHON_IMAGE}\nRUN cat /etc/resolv.conf\n",
+}
+
+Build = Callable[..., str]
+"""Runs a build with these further arguments in a job, and returns its log."""
+
+
+@pytest.fixture(scope="module")
+def private(team_for_module: Kubectl) -> PrivateRegistry:
+    return private_registry(team_for_module, "registry", "mirror")
+
+
+@pytest.fixture(scope="module")
+def team(team_for_module: Kubectl, private: PrivateRegistry) -> Kubectl:
+    """Return a namespace with a builder of each mode, and one with name servers of its own, all ready."""
+    registry, mirror = private.hosts
+    registries = [
+        *REGISTRIES,
+        {"host": registry, "caSecretName": private.authority_secret},
+        # The mirror has no entry of its own.
+        {"host": ABSENT, "mirrors": [f"{mirror}/mirrored"], "caSecretName": private.authority_secret},
+    ]
+    spec: Manifest = {
+        "daemon": {"registries": registries},
+        "env": [{"name": name, "value": PROXY} for name in ("HTTP_PROXY", "HTTPS_PROXY")],
+    }
+    loopback = {"daemon": {"dns": {"nameservers": [LOOPBACK]}}}
+    team_for_module.apply(
+        builder("shared", **spec),
+        builder("sidecar", mode="Sidecar", **spec),
+        builder("loopback", mode="Sidecar", **loopback),
+    )
+    for name in ("shared", "sidecar", "loopback"):
+        wait_ready(team_for_module, name)
+    return team_for_module
+
+
+def in_shared_mode(team: Kubectl, *arguments: str) -> str:
+    return jobs.run(team, command(jobs.BUILD, arguments), files=FILES, connection="shared-connection")
+
+
+def in_sidecar_mode(team: Kubectl, *arguments: str, asks_for: str = "sidecar", **pod: Any) -> str:
+    runner = Runner.start(team, step(command(runners.BUILD, arguments)), asks_for=asks_for, files=FILES, **pod)
+    runner.succeed()
+    return runner.log()
+
+
+def command(build: str, arguments: tuple[str, ...]) -> str:
+    return " ".join([build, *arguments])
+
+
+def push(image: str) -> str:
+    return f"--output type=image,name={image},push=true"
+
+
+BOTH = pytest.mark.parametrize("build", [in_shared_mode, in_sidecar_mode])
+
+
+@BOTH
+def test_a_private_authority_and_a_mirror_of_a_host_that_does_not_exist(
+    team: Kubectl, private: PrivateRegistry, build: Build
+) -> None:
+    mode = build.__name__.replace("_", "-")
+    build(team, "--opt filename=base", push(f"{private.hosts[0]}/mirrored/org/base:latest"))
+
+    build(team, "--opt filename=mirrored --no-cache", push(f"{REGISTRY}/org/mirrored:{mode}"))
+
+    assert mode in tags(team, "org/mirrored")
+
+
+def test_what_is_outside_goes_through_the_proxy(team: Kubectl) -> None:
+    with pytest.raises(JobError, match=r"proxyconnect tcp: dial tcp 127\.0\.0\.1:9"):
+        in_shared_mode(team, "--opt filename=outside")
+
+
+# Name servers of build steps
+
+
+def test_a_step_asks_a_link_local_resolver_and_no_loopback_one(team: Kubectl) -> None:
+    servers = [team.within("kube-system").get("service", "kube-dns")["spec"]["clusterIP"], LINK_LOCAL, LOOPBACK]
+
+    assert seen_by_a_step(team, servers) == servers[:2]
+
+
+def test_a_step_asks_public_resolvers_where_there_are_only_loopback_ones(team: Kubectl) -> None:
+    assert seen_by_a_step(team, [LOOPBACK])[0] == "8.8.8.8"
+
+
+def test_a_step_asks_a_loopback_resolver_that_the_builder_names(team: Kubectl) -> None:
+    assert seen_by_a_step(team, [LOOPBACK], asks_for="loopback") == [LOOPBACK]
+
+
+def seen_by_a_step(team: Kubectl, servers: list[str], **more: str) -> list[str]:
+    """Return the name servers of a build step, in a pod with these."""
+    address = team.within("registry").get("service", "registry")["spec"]["clusterIP"]
+    log = in_sidecar_mode(
+        team,
+        "--opt filename=resolver --no-cache",
+        dnsPolicy="None",
+        dnsConfig={"nameservers": servers},
+        # The daemon finds the registry whatever the name servers are.
+        hostAliases=[{"ip": address, "hostnames": [REGISTRY.partition(":")[0]]}],
+        **more,
+    )
+    return re.findall(r"^#\d+ [\d.]+ nameserver (\S+)$", log, re.MULTILINE)
