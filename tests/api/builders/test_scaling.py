@@ -12,6 +12,7 @@ import yaml
 from tests.api.builders.conftest import StartOperator
 from tests.api.builders.world import Builders
 from tests.api.conftest import CRDS
+from tests.cluster import artifacts
 from tests.cluster.controlplane import ControlPlane
 from tests.kubectl import condition
 
@@ -134,3 +135,19 @@ def test_an_autoscaler_keeps_its_minimum_without_any_metric(
     assert condition(found, "AbleToScale")["status"] == "True"
     active = condition(found, "ScalingActive")
     assert active.get("reason") == "FailedGetResourceMetric", active
+
+
+# KEDA, whose definition of ScaledObjects is its own; its controllers do not run here
+
+
+@pytest.mark.parametrize("sample", ["scaledobject-runners.yaml", "scaledobject-prometheus.yaml"])
+def test_keda_accepts_the_samples(builders: Builders, keda: None, sample: str) -> None:  # noqa: ARG001  it knows the kind
+    builders.kubectl("create", "--dry-run=server", "--validate=strict", f"--filename={SAMPLES / sample}")
+
+
+@pytest.fixture(scope="module")
+def keda(control_plane: ControlPlane) -> None:
+    """Let the shared API server know ScaledObjects."""
+    file = artifacts.ensure("files:keda")["files:keda"] / "keda.sh_scaledobjects.yaml"
+    control_plane.kubectl("create", f"--filename={file}")
+    control_plane.kubectl("wait", "--for=condition=Established", f"--filename={file}", "--timeout=30s")
