@@ -198,6 +198,21 @@ def test_a_daemon_with_another_builders_certificate_is_not_believed(
     waits(builders, exporter)({("up", "demo", "demo-0"): 1, ("up", "other", "other-0"): 0})
 
 
+def test_a_secret_with_rubbish_harms_its_own_builder_alone(
+    builders: Builders, exporter: ExporterProcess, daemon: RealDaemon
+) -> None:
+    builders.create("other", shared={"port": daemon.port})
+    builders.wait("certificates", lambda: builders.secret("other-connection"))
+    builders.edit("other", suspend=True)
+    rubbish = dict.fromkeys(("ca.crt", "tls.crt", "tls.key"), "rubbish")
+    builders.patch("secrets", "other-connection", {"stringData": rubbish})
+    daemon_pod(builders, "other-0", builder="other")
+
+    waits(builders, exporter)({("up", "demo", "demo-0"): 1, ("up", "other", "other-0"): 0})
+    builders.wait("a try", lambda: f"{builders.namespace}/other-0 does not answer" in exporter.log.read_text())
+    assert exporter.running
+
+
 def test_new_certificates_are_taken_up(builders: Builders, exporter: ExporterProcess) -> None:
     wait, port = waits(builders, exporter), free_port()
     builders.create(shared={"port": port})
