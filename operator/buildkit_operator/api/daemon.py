@@ -165,15 +165,15 @@ class DNS(Model):
 
 
 class GarbageCollection(Model):
-    """When build cache is deleted. Unset amounts follow from cache.size with about 40 % headroom.
+    """When build cache is deleted. Unset amounts leave about 40 % headroom.
 
     The daemon collects only after a build has ended, so a build needs room beyond maxUsedSpace.
     """
 
     max_used_space: Size | None = None
-    """Cache above this is deleted; unset: 60 % of cache.size."""
+    """Cache above this is deleted; unset: 60 % of cache.size, or of the smallest claim's volume."""
     reserved_space: Size | None = None
-    """Cache below this is kept whatever its age; unset: 10 % of cache.size."""
+    """Cache below this is kept whatever its age; unset: 10 % of the same."""
     min_free_space: Size | None = None
     """Free space to keep on the disk that holds the cache; unset: none, as that disk is shared with the whole node."""
     keep_seconds: Annotated[int, Field(ge=60, le=31_536_000)] = 5_184_000
