@@ -137,6 +137,35 @@ def test_retention_can_be_changed(builders: Builders, make_class: Callable[..., 
     )
 
 
+def test_pod_security_admits_the_pods_at_the_level_of_their_isolation(
+    builders: Builders, make_class: Callable[..., str]
+) -> None:
+    level = {"pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/enforce-version": "latest"}
+    builders.kubectl("label", "namespace", builders.namespace, *(f"{key}={value}" for key, value in level.items()))
+    claim = {"storageClassName": make_class()}
+    builders.create(isolation="UserNamespace", cache={"persistentVolumeClaim": claim})
+    builders.wait("the StatefulSet", lambda: builders.get("statefulsets", "demo-buildkitd"))
+    spec = stateful_set(builders)["spec"]["template"]["spec"]
+    volume = {"name": "buildkit-state", "persistentVolumeClaim": {"claimName": "any"}}
+    pod = {"metadata": {"name": "demo-buildkitd-0"}, "spec": {**spec, "volumes": [*spec["volumes"], volume]}}
+
+    made = builders.control_plane.request("POST", builders.path("pods") + "?dryRun=All", pod)
+
+    assert made["spec"]["initContainers"][0]["securityContext"]["runAsUser"] == 0
+
+
+def test_a_namespace_that_refuses_the_pods_is_told_though_the_stateful_set_does_not(
+    builders: Builders, make_class: Callable[..., str]
+) -> None:
+    enforce = "pod-security.kubernetes.io/enforce"
+    builders.kubectl("label", "namespace", builders.namespace, f"{enforce}=baseline")
+    create(builders, make_class())
+
+    ready = builders.wait_reason("PodSecurityDenied")
+
+    assert f"{enforce}=privileged" in ready["message"]
+
+
 def test_at_rest_nothing_is_written(builders: Builders, make_class: Callable[..., str]) -> None:
     # A size that the server spells in its own way, and a volume that is larger than asked for.
     create(builders, make_class(), "10240Mi")
