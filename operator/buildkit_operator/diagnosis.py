@@ -33,7 +33,7 @@ class Finding:
         return self.reason in {Reason.POD_SECURITY_DENIED, Reason.USER_NAMESPACE_DENIED, Reason.CLAIM_LOST}
 
 
-_PULL_FAILURES: Final = frozenset(
+PULL_FAILURES: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 )
 _CONFIG_FAILURES: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
@@ -154,7 +154,7 @@ def evicted(pod: Manifest) -> Finding | None:
 def image_pull(pod: Manifest) -> Finding | None:
     """Find that the daemon's image cannot be had."""
     waiting = _waiting(pod)
-    if waiting.get("reason") not in _PULL_FAILURES:
+    if waiting.get("reason") not in PULL_FAILURES:
         return None
     return Finding(
         Reason.IMAGE_PULL_FAILED,

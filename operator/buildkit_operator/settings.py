@@ -75,6 +75,11 @@ class Settings(CommonSettings):
     buildkit_image: str = ""
     """Image of BuildKit for builders that name none. Empty means the release this operator was tested with."""
 
+    connector_image: str = ""
+    """Image of HAProxy, which leads runner pods to shared daemons. Empty means the release this operator was tested
+    with.
+    """
+
     workers: int = Field(default=16, ge=1, le=256)
     """How many builders are reconciled at the same time."""
 

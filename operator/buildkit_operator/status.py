@@ -53,6 +53,8 @@ class Observed:
     """What the namespace enforces on pods; None where that was not asked."""
     trial: Trial | None = None
     """How a trial pod fared; None where none was tried."""
+    runners: Sequence[Manifest] = ()
+    """Runner pods; in mode Shared, those in `pods` are the daemons' own."""
     borrowed: Borrowed | None = None
     """What a builder has of its provider, where it uses another's daemons."""
     problem: Problem | None = None
@@ -326,13 +328,20 @@ def _facts_of_sidecar(_builder: BuildKitBuilder, observed: Observed, previous: S
     }
 
 
-def _facts_of_shared(builder: BuildKitBuilder, observed: Observed, _previous: Status) -> Status:
+def _connection(observed: Observed, previous: Status) -> Status:
+    """Return what runner pods of a Shared builder get and how many have it."""
+    injection = observed.injection or previous.get("injection")
+    return {} if injection is None else {"pods": runners.counts(observed.runners), "injection": injection}
+
+
+def _facts_of_shared(builder: BuildKitBuilder, observed: Observed, previous: Status) -> Status:
     """Return which objects exist and how to reach the daemon."""
+    facts = _connection(observed, previous)
     workload = observed.workload
     if workload is None:
-        return {}
+        return facts
     counts = _Counts.of(workload)
-    facts: Status = {
+    facts |= {
         "endpoint": network.endpoint(builder),
         "connectionSecretName": names.connection_secret(builder.metadata.name),
         "image": workload["spec"]["template"]["spec"]["containers"][0]["image"],
@@ -345,12 +354,13 @@ def _facts_of_shared(builder: BuildKitBuilder, observed: Observed, _previous: St
     return facts
 
 
-_FACTS_OF_CONSUMER: Final = ("endpoint", "connectionSecretName", "certificateNotAfterTime", "injection")
+_FACTS_OF_CONSUMER: Final = ("endpoint", "connectionSecretName", "certificateNotAfterTime")
 
 
 def _facts_of_consumer(builder: BuildKitBuilder, observed: Observed, previous: Status) -> Status:
     """Return how to reach the provider's daemons; it stays as it was while the provider will not have it."""
     facts: Status = {key: previous[key] for key in _FACTS_OF_CONSUMER if key in previous}
+    facts |= _connection(observed, previous)
     if observed.borrowed is not None:
         facts |= {
             "endpoint": network.endpoint(observed.borrowed.provider),

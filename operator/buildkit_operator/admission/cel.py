@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from buildkit_operator.api import names
@@ -34,6 +34,11 @@ def literal(text: str) -> str:
     if "'" not in text:
         return f"'{text}'"
     return '"' + text.replace('"', '\\"') + '"'
+
+
+def strings(texts: Iterable[str]) -> str:
+    """Return a list of string literals."""
+    return f"[{', '.join(map(literal, texts))}]"
 
 
 def sentence(template: str, values: Mapping[str, str]) -> str:

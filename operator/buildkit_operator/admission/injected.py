@@ -28,7 +28,7 @@ def has_builder(pod: Manifest, builder: str) -> bool:
     """Tell whether the pod has what the marker stands for."""
     labels = pod["metadata"].get("labels") or {}
     return labels.get(names.INJECTED_LABEL) == builder and any(
-        container["name"] == names.DAEMON and "restartPolicy" in container
+        container["name"] in names.SIDECARS and "restartPolicy" in container
         for container in pod["spec"].get("initContainers") or ()
     )
 
@@ -40,9 +40,9 @@ HAS_BUILDER: Final = cel.expression(
     """
     $marked && object.metadata.labels['$INJECTED_LABEL'] == variables.builder
     && has(object.spec.initContainers)
-    && object.spec.initContainers.exists(c, c.name == '$sidecar' && has(c.restartPolicy))
+    && object.spec.initContainers.exists(c, c.name in $sidecars && has(c.restartPolicy))
     """,
     marked=IS_MARKED,
-    sidecar=names.DAEMON,
+    sidecars=cel.strings(names.SIDECARS),
 )
 """CEL of the same as has_builder, likewise."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from buildkit_operator.admission import cel
+from buildkit_operator.admission import cachekey, cel
 from buildkit_operator.admission.facts import CONTAINER_LISTS
 from buildkit_operator.admission.jsonpatch import key
 from buildkit_operator.api import names
@@ -101,11 +101,16 @@ _NOTE: Final = _annotate(names.NOT_INJECTED_ANNOTATION, "variables.refusal")
 _ANNOTATIONS: Final = cel.expression(
     """
     $served
+    + ($wants_key
+      ? [JSONPatch{op: 'add', path: '/metadata/annotations/$key', value: variables.cacheKey}]
+      : [])
     + (has(object.metadata.annotations) && '$NOT_INJECTED_ANNOTATION' in object.metadata.annotations
       ? [JSONPatch{op: 'remove', path: '/metadata/annotations/$stale'}]
       : [])
     """,
     served=_annotate(names.CONTAINERS_ANNOTATION, "variables.servedNames.join(',')"),
+    wants_key=cachekey.IS_WANTED,
+    key=key(names.CACHE_KEY_ANNOTATION),
     stale=key(names.NOT_INJECTED_ANNOTATION),
 )
 

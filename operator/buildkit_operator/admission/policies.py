@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from buildkit_operator.admission import cel, facts, injected, mutation, restore, rules
+from buildkit_operator.admission import cachekey, cel, facts, injected, mutation, restore, rules
 from buildkit_operator.admission.facts import Manifest
 from buildkit_operator.api import generated, names
 
@@ -73,7 +73,7 @@ def _mutating(name: str, failure: str, matches: Manifest, condition: dict[str, s
         "paramKind": {"apiVersion": names.API_VERSION, "kind": names.KIND},
         "matchConstraints": matches,
         "matchConditions": _named(condition),
-        "variables": _named(facts.VARIABLES | rules.VARIABLES),
+        "variables": _named(facts.VARIABLES | cachekey.VARIABLES | rules.VARIABLES),
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": mutation.splice()}}],
     }
     # An empty selector without a namespace: every builder of the pod's own.

@@ -83,8 +83,12 @@ _FOUND: Final = {
 """CEL: what the rules look for; of what one finds, its sentence tells the first."""
 
 
-def _shared(facts: Facts) -> Values | None:
-    return {} if facts.builder["spec"]["mode"] == Mode.SHARED else None
+def _has_daemon(facts: Facts) -> bool:
+    """Tell whether build steps run in the pod."""
+    return bool(facts.builder["spec"]["mode"] == Mode.SIDECAR)
+
+
+_HAS_DAEMON: Final = f"params.spec.mode == '{Mode.SIDECAR}'"
 
 
 def _unready(facts: Facts) -> Values | None:
@@ -98,7 +102,7 @@ def _unseen(facts: Facts) -> Values | None:
 
 
 def _sharing(host_field: str) -> Callable[[Facts], Values | None]:
-    return lambda facts: {} if facts.spec.get(host_field) else None
+    return lambda facts: {} if _has_daemon(facts) and facts.spec.get(host_field) else None
 
 
 def _on_windows(facts: Facts) -> Values | None:
@@ -112,7 +116,8 @@ def _against_user_namespace(facts: Facts) -> Values | None:
 
 
 def _for_user_namespace(facts: Facts) -> Values | None:
-    return {} if "hostUsers" not in facts.injection and facts.spec.get("hostUsers") is False else None
+    is_ruled_out = _has_daemon(facts) and "hostUsers" not in facts.injection
+    return {} if is_ruled_out and facts.spec.get("hostUsers") is False else None
 
 
 def _with_our_container(facts: Facts) -> Values | None:
@@ -141,12 +146,6 @@ def _with_covered_mount(facts: Facts) -> Values | None:
 
 RULES: Final = (
     Rule(
-        f"its mode is {Mode.SHARED}, which is not injected. "
-        f"Mount its Secret {names.connection_secret('{builder}')} and use the BUILDKIT_HOST in it.",
-        _shared,
-        f"params.spec.mode == '{Mode.SHARED}'",
-    ),
-    Rule(
         f"it is not ready: {{message}}{_HINT}",
         _unready,
         "!has(params.status.injection) && variables.readyMessages.size() > 0",
@@ -163,7 +162,7 @@ RULES: Final = (
             f"the pod has {shared}: true, and what a Dockerfile runs would be let into its node's {what} too. "
             "Remove it.",
             _sharing(shared),
-            f"has(object.spec.{shared}) && object.spec.{shared}",
+            f"{_HAS_DAEMON} && has(object.spec.{shared}) && object.spec.{shared}",
         )
         for shared, what in {"hostNetwork": "network", "hostPID": "processes", "hostIPC": "IPC"}.items()
     ),
@@ -186,7 +185,7 @@ RULES: Final = (
         f"the pod has hostUsers: false, under which the builder's isolation {Isolation.ROOTLESS} cannot work. Set the "
         f"builder's isolation to {Isolation.USER_NAMESPACE}.",
         _for_user_namespace,
-        "!has(variables.injection.hostUsers) && has(object.spec.hostUsers) && !object.spec.hostUsers",
+        f"{_HAS_DAEMON} && !has(variables.injection.hostUsers) && has(object.spec.hostUsers) && !object.spec.hostUsers",
     ),
     Rule(
         "the pod has a container named {name}, which is the name of the injected one. Rename it.",
@@ -208,7 +207,7 @@ RULES: Final = (
         {"container": "variables.coveredMounts[0][0]", "path": "variables.coveredMounts[0][1]"},
     ),
 )
-"""In the order in which they are asked. From the third on, a rule may rely on a builder that has been rendered."""
+"""In the order in which they are asked. From the second on, a rule may rely on a builder that has been rendered."""
 
 
 def _first_reason() -> str:

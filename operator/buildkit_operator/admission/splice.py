@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from buildkit_operator.admission import cachekey
 from buildkit_operator.admission.facts import Facts, Manifest
 from buildkit_operator.admission.jsonpatch import Operation, Patch, add, extend, remove_entry, set_entries
 from buildkit_operator.admission.rules import check
@@ -18,7 +19,7 @@ def add_builder(facts: Facts) -> Patch:
     Nothing that others wrote is moved or replaced.
     """
     check(facts)
-    # The daemon's container comes last: going before the others it changes their positions.
+    # The sidecar comes last: going before the others it changes their positions.
     return [*_containers(facts), *_pod(facts), *_metadata(facts), *_sidecar(facts)]
 
 
@@ -63,6 +64,9 @@ def _sidecar(facts: Facts) -> Iterator[Operation]:
 def _metadata(facts: Facts) -> Iterator[Operation]:
     yield from set_entries("/metadata/labels", facts.labels, facts.injection.get("labels") or {})
     served = ",".join(container["name"] for _, container in facts.served)
-    yield from set_entries(ANNOTATIONS, facts.annotations, {names.CONTAINERS_ANNOTATION: served})
+    noted = {names.CONTAINERS_ANNOTATION: served}
+    if cachekey.is_wanted(facts):
+        noted[names.CACHE_KEY_ANNOTATION] = cachekey.cache_key(facts)
+    yield from set_entries(ANNOTATIONS, facts.annotations, noted)
     if names.NOT_INJECTED_ANNOTATION in facts.annotations:
         yield remove_entry(ANNOTATIONS, names.NOT_INJECTED_ANNOTATION)

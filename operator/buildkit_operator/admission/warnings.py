@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from buildkit_operator.admission.facts import Facts
-from buildkit_operator.api.builder import Isolation
+from buildkit_operator.api.builder import Isolation, Mode
 
 
 def warnings(facts: Facts) -> Iterator[str]:
@@ -16,7 +16,14 @@ def warnings(facts: Facts) -> Iterator[str]:
             name = variable["name"]
             if name in ours and variable != ours[name]:
                 yield f"container {container['name']} sets {name} itself and will not use BuildKitBuilder {facts.name}"
-    if facts.spec.get("shareProcessNamespace") and facts.builder["spec"].get("isolation") != Isolation.USER_NAMESPACE:
+    if not facts.spec.get("shareProcessNamespace"):
+        return
+    if facts.builder["spec"]["mode"] == Mode.SHARED:
+        yield (
+            "the pod has shareProcessNamespace: true, so processes of its containers see the connector's, and those of "
+            "the same user can read its certificate"
+        )
+    elif facts.builder["spec"].get("isolation") != Isolation.USER_NAMESPACE:
         yield (
             "the pod has shareProcessNamespace: true, so what a Dockerfile runs sees the processes of all its "
             "containers and can signal them"

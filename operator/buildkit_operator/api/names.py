@@ -31,6 +31,9 @@ VOLUME_OWNER: Final = "buildkit-volume"
 CONNECTOR: Final = "buildkit-connector"
 """Name of the container that is injected in mode Shared, and leads to the shared daemons."""
 
+SIDECARS: Final = (DAEMON, CONNECTOR)
+"""Names of the containers that are injected: a pod gets one of them."""
+
 OWNER_LABEL: Final = f"{GROUP}/owner"
 """On every child, and on every pod with a daemon, shared or injected: the name of the builder it belongs to."""
 

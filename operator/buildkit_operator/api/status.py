@@ -71,7 +71,7 @@ class RenderedInjection(Model):
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
 
     init_containers: list[InjectedObject] = Field(default=[], json_schema_extra=ATOMIC)
-    """The daemon's container, which goes before the pod's own init containers."""
+    """The container of the daemon, or of the connector to it, which goes before the pod's own init containers."""
     volumes: list[InjectedObject] = Field(default=[], json_schema_extra=ATOMIC)
     """Volumes for the pod."""
     env: list[InjectedVariable] = Field(default=[], json_schema_extra=ATOMIC)
@@ -86,6 +86,8 @@ class RenderedInjection(Model):
     """Labels for the pod."""
     host_users: bool | None = None
     """The pod's hostUsers, where the isolation needs a user namespace."""
+    cache_key: bool | None = None
+    """Whether the pod is annotated with the key by which it meets the same daemon again, unless it has one."""
 
 
 class PodCounts(Model):
@@ -94,9 +96,9 @@ class PodCounts(Model):
     injected: Annotated[int, Field(ge=0)] = 0
     """Pods that got the sidecar."""
     ready: Annotated[int, Field(ge=0)] = 0
-    """Those whose daemon answers."""
+    """Those whose daemon answers, or whose connector is up."""
     failed: Annotated[int, Field(ge=0)] = 0
-    """Those whose daemon cannot run."""
+    """Those whose sidecar cannot run."""
 
 
 class BuilderStatus(Model):
@@ -121,6 +123,6 @@ class BuilderStatus(Model):
     certificate_not_after_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
     """When the daemon's certificate ends; it is renewed well before."""
     pods: PodCounts | None = None
-    """Runner pods with the builder's sidecar, in mode Sidecar."""
+    """Runner pods with the builder's sidecar: the daemon, or in mode Shared the connector."""
     injection: RenderedInjection | None = None
-    """What a runner pod gets, in mode Sidecar. For machines: it may change with any version of the operator."""
+    """What a runner pod gets. For machines: it may change with any version of the operator."""

@@ -38,7 +38,7 @@ from buildkit_operator.desired.claims import Claims, seen_claims
 from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.keypairs import Lifetimes
-from buildkit_operator.desired.platform import DEFAULT_IMAGE, Platform
+from buildkit_operator.desired.platform import CONNECTOR_IMAGE, DEFAULT_IMAGE, Platform
 from buildkit_operator.diagnosis import diagnose_namespace
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.resources import (
@@ -82,7 +82,12 @@ class BuilderReconcile:
         self._clock = clock
         self._secrets = Secrets(context.client, time.monotonic, settings.resync_seconds)
         self._objects = Objects(context.client, context.cache, self._secrets)
-        self._platform = Platform(settings.buildkit_image or DEFAULT_IMAGE, settings.cluster_domain, settings.namespace)
+        self._platform = Platform(
+            settings.buildkit_image or DEFAULT_IMAGE,
+            settings.cluster_domain,
+            settings.namespace,
+            settings.connector_image or CONNECTOR_IMAGE,
+        )
         self._lifetimes = Lifetimes()
         self._surroundings = Surroundings(context.client, time.monotonic, settings.resync_seconds)
         self._cert_manager = CertManager(
@@ -116,7 +121,8 @@ class BuilderReconcile:
             observed = await self._look(builder, previous)
         else:
             observed = await self._bring_about(builder, previous)
-        self._tell_runners(builder, observed)
+        observed = replace(observed, runners=self._runners(builder))
+        self._tell_runners(observed)
         self._tell_of_lost_builds(resource, builder, observed)
         status = status_for(builder, observed, previous, self._clock())
         if differs_in_counts_only(status, previous) and (pause := self._counted.pause(key)):
@@ -152,9 +158,9 @@ class BuilderReconcile:
             # Certificates that were made just now may not have been stored.
             return self._observed(builder, await self._stored_certificates(builder), problem)
         observed = replace(self._observed(builder, certificates, None), confinement=confinement, enforced=enforced)
-        if builder.spec.mode is Mode.SHARED:
-            return observed
         rendered = injection.render(builder, self._platform, confinement)
+        if builder.spec.mode is Mode.SHARED:
+            return replace(observed, injection=rendered)
         refused = diagnose_namespace(builder, enforced)
         if refused is None:
             return replace(observed, injection=rendered, trial=await self._trial(builder, rendered, previous))
@@ -166,7 +172,7 @@ class BuilderReconcile:
         """Give a builder what it needs to use another's daemons; what it has stays where that will not have it."""
         try:
             borrowed = await self._consumers.borrow(builder, self._clock())
-            wanted = consumers.children(builder, borrowed)
+            wanted = consumers.children(builder, borrowed, self._platform)
             await self._cert_manager.withdraw(builder)
             await self._objects.apply(builder, wanted)
             await self._objects.prune(builder, wanted)
@@ -176,7 +182,8 @@ class BuilderReconcile:
             return Observed(waiting_for=str(pending), waiting_reason=Reason.PROVIDER_NOT_READY)
         except Problem as problem:
             return Observed(problem=problem)
-        return Observed(borrowed=borrowed)
+        rendered = injection.render(builder, self._platform, confine(builder.spec, PodSecurity()))
+        return Observed(borrowed=borrowed, injection=rendered)
 
     async def _look(self, builder: BuildKitBuilder, previous: Status) -> Observed:
         """See how a suspended builder is doing and change nothing."""
@@ -207,6 +214,10 @@ class BuilderReconcile:
         is_shared = builder.spec.mode is Mode.SHARED
         pods = [pod for pod in self._context.cache.children(key, POD) if runners.is_runner(pod) is not is_shared]
         return Observed(self._workload(builder), pods, certificates, claims=self._claims(builder), problem=problem)
+
+    def _runners(self, builder: BuildKitBuilder) -> list[Manifest]:
+        key = (builder.metadata.namespace, builder.metadata.name)
+        return [pod for pod in self._context.cache.children(key, POD) if runners.is_runner(pod)]
 
     def _workload(self, builder: BuildKitBuilder) -> Manifest | None:
         """Return what runs the daemons: while it is replaced by the other kind, the one that is wanted."""
@@ -240,11 +251,10 @@ class BuilderReconcile:
             return None
         return (await keeper.find(builder, self._secrets)).complete(self._lifetimes, self._clock())
 
-    def _tell_runners(self, builder: BuildKitBuilder, observed: Observed) -> None:
-        """Say on runner pods that wait in vain what their daemons said: the kubelet's own events do not quote it."""
-        if builder.spec.mode is Mode.SIDECAR:
-            for pod, finding in runners.failed(observed.pods):
-                self._context.recorder.event(pod, "Warning", finding.reason, finding.message, action="Inject")
+    def _tell_runners(self, observed: Observed) -> None:
+        """Say on runner pods that wait in vain what their sidecars said: the kubelet's own events do not quote it."""
+        for pod, finding in runners.failed(observed.runners):
+            self._context.recorder.event(pod, "Warning", finding.reason, finding.message, action="Inject")
 
     def _tell_of_lost_builds(self, resource: Manifest, builder: BuildKitBuilder, observed: Observed) -> None:
         """Say which daemons are ended while they are busy: in a moment nothing is left of their pods."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.desired import buildkitd_toml, network, workload
+from buildkit_operator.desired import buildkitd_toml, connector, network, workload
 from buildkit_operator.desired.certificates import Certificates, secrets
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims, room
 from buildkit_operator.desired.isolation import Confinement
@@ -42,6 +42,7 @@ def children(
         workload.service_account(builder),
         *secrets(builder, certificates),
         config,
+        connector.config_map(builder, connector.Upstream.of(builder, platform)),
         network.service(builder),
         network.headless_service(builder),
         *network.network_policy(builder, platform.namespace),

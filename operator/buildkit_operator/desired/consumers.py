@@ -13,10 +13,11 @@ from typing import Any, Final
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.api.shared import LabelSelector, LabelSelectorRequirement, TLSMode
-from buildkit_operator.desired import network
+from buildkit_operator.desired import connector, network
 from buildkit_operator.desired.certificates import client_credentials, connection
 from buildkit_operator.desired.keypairs import KeyPair
 from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.desired.platform import Platform
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,13 @@ def is_consumer(builder: BuildKitBuilder) -> bool:
     return builder.spec.mode is Mode.SHARED and builder.shared.from_builder is not None
 
 
-def children(builder: BuildKitBuilder, borrowed: Borrowed) -> list[Manifest]:
+def children(builder: BuildKitBuilder, borrowed: Borrowed, platform: Platform) -> list[Manifest]:
     """Return the objects of a consumer."""
     credentials = client_credentials(borrowed.trust, borrowed.client)
-    return [connection(builder, network.endpoint(borrowed.provider), credentials)]
+    return [
+        connection(builder, network.endpoint(borrowed.provider), credentials),
+        connector.config_map(builder, connector.Upstream.of(borrowed.provider, platform)),
+    ]
 
 
 def check(

@@ -54,7 +54,7 @@ def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: 
         "command": script("run.sh", "once" if is_shared else "always", paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY),
         "env": [
             {"name": "BUILDKIT_HOST", "value": paths.SOCKET},
-            *_served_containers(builder),
+            *([] if is_shared else served_containers(builder)),
             *environment.render(builder, platform.cluster_domain),
         ],
         "resources": _resources(spec.resources),
@@ -119,9 +119,9 @@ def _serving(builder: BuildKitBuilder) -> Manifest:
     }
 
 
-def _served_containers(builder: BuildKitBuilder) -> list[Manifest]:
-    """Return the variable that tells run.sh which of the job's containers want to use buildx: the engine noted it."""
-    if builder.spec.mode is Mode.SHARED or not builder.injection.buildx:
+def served_containers(builder: BuildKitBuilder) -> list[Manifest]:
+    """Return the variable that tells a sidecar which of the job's containers want buildx: the engine noted it."""
+    if not builder.injection.buildx:
         return []
     field = {"fieldPath": f"metadata.annotations['{names.CONTAINERS_ANNOTATION}']"}
     return [{"name": "BUILDX_CONTAINERS", "valueFrom": {"fieldRef": field}}]

@@ -1,12 +1,12 @@
-"""What a runner pod of a Sidecar builder gets: rendered into the status, from where either engine copies it."""
+"""What a runner pod of a builder gets: rendered into the status, from where either engine copies it."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.desired import paths
+from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.desired import connector, paths
 from buildkit_operator.desired.container import SOCKET_VOLUME, daemon_container, script
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest
@@ -21,37 +21,46 @@ BUILDX_BUILDER: Final = "buildkit"
 
 def render(builder: BuildKitBuilder, platform: Platform, confinement: Confinement) -> Manifest:
     """Return status.injection. What is empty is left out, as the API server's expressions ask with has()."""
-    daemon = daemon_container(builder, platform, confinement)
+    is_shared = builder.spec.mode is Mode.SHARED
+    container, volumes = _connector(builder, platform) if is_shared else _daemon(builder, platform, confinement)
     rendered: Manifest = {
-        "initContainers": [_sidecar(daemon.container)],
-        "volumes": [*daemon.volumes, *_job_volumes(builder)],
+        "initContainers": [container],
+        "volumes": [*volumes, *_job_volumes(builder)],
         "env": [{"name": "BUILDKIT_HOST", "value": paths.SOCKET}],
         "buildxEnv": _buildx(builder),
         "volumeMounts": _job_mounts(builder),
         "containers": builder.injection.containers,
         "labels": {names.INJECTED_LABEL: builder.metadata.name, names.OWNER_LABEL: builder.metadata.name},
     }
-    if confinement.user_namespace:
+    if is_shared:
+        rendered["cacheKey"] = True
+    elif confinement.user_namespace:
         rendered["hostUsers"] = False
     return {name: value for name, value in rendered.items() if value not in ([], {})}
 
 
-def _sidecar(container: Manifest) -> Manifest:
+def _connector(builder: BuildKitBuilder, platform: Platform) -> tuple[Manifest, list[Manifest]]:
+    return connector.container(builder, platform), connector.volumes(builder)
+
+
+def _daemon(builder: BuildKitBuilder, platform: Platform, confinement: Confinement) -> tuple[Manifest, list[Manifest]]:
     """Return the daemon's container as a native sidecar (KEP-753): up before the job begins, gone after it ends.
 
     A hook gates the job's start, as probes are too slow for it: the earliest one costs a second. There is no preStop
     hook, as that runs when the pod's end begins, and the job may still be building.
     """
+    daemon = daemon_container(builder, platform, confinement)
     gate = script("started.sh", str(START_SECONDS), paths.NOTES_DIRECTORY, paths.TERMINATION_LOG)
-    return {
-        **container,
+    sidecar: Manifest = {
+        **daemon.container,
         "restartPolicy": "Always",
         "lifecycle": {"postStart": {"exec": {"command": gate}}},
     }
+    return sidecar, daemon.volumes
 
 
 def _buildx(builder: BuildKitBuilder) -> list[Manifest]:
-    """Return the variables by which buildx, and the docker CLI with it, finds the builder that run.sh describes."""
+    """Return the variables by which buildx, and the docker CLI with it, finds the builder that buildx.sh describes."""
     if not builder.injection.buildx:
         return []
     return [

@@ -9,6 +9,10 @@ DEFAULT_IMAGE: Final = "docker.io/moby/buildkit:v0.34.2-rootless"
 """The release that the operator is tested with."""
 
 
+CONNECTOR_IMAGE: Final = "docker.io/library/haproxy:3.0.11"
+"""The HAProxy that the operator is tested with; `hash-key` needs 3.0."""
+
+
 @dataclass(frozen=True)
 class Platform:
     """What is the same for all builders of this operator."""
@@ -17,3 +21,4 @@ class Platform:
     cluster_domain: str = "cluster.local"
     namespace: str = "buildkit-operator"
     """Where the operator runs."""
+    connector_image: str = CONNECTOR_IMAGE

@@ -31,7 +31,7 @@ def kubectl_create(engine: Engine, pod: str) -> list[str]:
     return subprocess.run(command, text=True, capture_output=True, check=False).stderr.splitlines()
 
 
-@pytest.mark.parametrize("pod", ["host-network", "no-such-builder", "shared-builder", "volume-under-our-name"])
+@pytest.mark.parametrize("pod", ["host-network", "no-such-builder", "shared-and-connector-of-its-own", "windows-os"])
 def test_a_refusal_is_a_line_with_the_reason(engine: Engine, pod: str) -> None:
     (line,) = kubectl_create(engine, pod)
 

@@ -35,6 +35,7 @@ RENDERED: Final[dict[str, Manifest]] = {
         "injection": {"localCache": {"claimName": "cache"}, "buildx": False},
     },
     "rendered-node-default": {"securityProfiles": "NodeDefault", "cache": {"size": "1.5Ti"}},
+    "rendered-shared": {"mode": "Shared", "injection": {"localCache": {"claimName": "cache"}}},
     "rendered-user-namespace": {"isolation": "UserNamespace", "injection": {"containers": ["job"]}},
 }
 """Specs of builders that are rendered by the operator's own function."""
@@ -116,7 +117,7 @@ def read_builders() -> list[Manifest]:
 
 def render(name: str) -> Manifest:
     """Return the status.injection that the operator gives to one of RENDERED."""
-    builder = make_builder(name, mode="Sidecar", **RENDERED[name])
+    builder = make_builder(name, **{"mode": "Sidecar", **RENDERED[name]})
     return injection.render(builder, Platform(), confine(builder.spec, PodSecurity()))
 
 

@@ -33,7 +33,7 @@ def test_a_builder_has_exactly_these_objects(case: str, *, request: pytest.Fixtu
     compare(children_of(builder, fake_certificates(builder)), golden, request)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("sidecar")])
+@pytest.mark.parametrize("case", CASES)
 def test_a_runner_pod_gets_exactly_this(case: str, *, request: pytest.FixtureRequest) -> None:
     builder = make_builder(**yaml.safe_load((GOLDEN / case / "builder.yaml").read_text()))
 

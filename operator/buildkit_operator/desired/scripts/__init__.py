@@ -1,10 +1,16 @@
-"""The shell scripts that run in the daemon's container, as they are mounted there."""
+"""The shell scripts that run in our containers, as they are mounted there."""
 
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Final
 
-SCRIPTS: Final = {
-    name: files(__name__).joinpath(name).read_text()
-    for name in ("run.sh", "ready.sh", "drain.sh", "started.sh", "own.sh")
-}
-"""File name to text. All of them in both modes: while the mode changes, daemons of the other one still end."""
+
+def _read(names: Iterable[str]) -> dict[str, str]:
+    return {name: files(__name__).joinpath(name).read_text() for name in names}
+
+
+SCRIPTS: Final = _read(("run.sh", "ready.sh", "drain.sh", "started.sh", "buildx.sh"))
+"""The daemon's, file name to text. All in both modes: while the mode changes, daemons of the other one still end."""
+
+CONNECTOR_SCRIPTS: Final = _read(("connect.sh", "connected.sh", "buildx.sh", "greet.lua"))
+"""The connector's, likewise."""

@@ -67,19 +67,6 @@ await_end() {
   done
 }
 
-# buildx keeps files of mode 0600 beside its list of builders: each container gets a directory of its own.
-offer_buildx() {
-  directory=${socket%/*}/buildx
-  IFS=,
-  for container in ${BUILDX_CONTAINERS-}; do
-    [ ! -d "$directory/$container" ] || continue
-    mkdir -p "$directory/$container/instances"
-    printf '{"Name":"buildkit","Driver":"remote","Nodes":[{"Name":"buildkit0","Endpoint":"%s"}],"Dynamic":false}\n' \
-      "$BUILDKIT_HOST" >"$directory/$container/instances/buildkit"
-    chmod -R a+rwX "$directory/$container"
-  done
-}
-
 # buildkitd opens its socket for its own uid alone (0660), and knows no option for another mode. It does so before it
 # makes its parts, which may fail (moby/buildkit#4618): it is up once it answers.
 await_start() {
@@ -88,7 +75,7 @@ await_start() {
     sleep 0.02
   done
   chmod 0666 "$socket"
-  offer_buildx
+  sh "${0%/*}/buildx.sh"
   until sh "${0%/*}/ready.sh" >/dev/null; do
     kill -0 "$daemon" 2>/dev/null || return
     sleep 0.1

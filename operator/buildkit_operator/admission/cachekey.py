@@ -1,0 +1,58 @@
+"""By what pods that run builds of the same thing meet the same daemon, in Python and in CEL.
+
+A pod's own annotation comes first. Else the key is whoever made the pod (its controller, or what its name was made of),
+without the five characters that Kubernetes adds to make names unique: the next runner of a set has the same key.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from buildkit_operator.admission import cel
+from buildkit_operator.admission.facts import Facts
+from buildkit_operator.api import names
+
+_GENERATED: Final = "-([bcdfghjklmnpqrstvwxz2456789]{5})?$"
+"""How a generated name ends (apimachinery, rand.String), and the beginning that it is made of, with a hyphen."""
+
+
+def is_wanted(facts: Facts) -> bool:
+    """Tell whether the pod is to have a key and has none of its own."""
+    return bool(facts.injection.get("cacheKey")) and names.CACHE_KEY_ANNOTATION not in facts.annotations
+
+
+def cache_key(facts: Facts) -> str:
+    """Return the key."""
+    metadata = facts.pod["metadata"]
+    controllers = [owner["name"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+    maker = next(iter([*controllers, metadata.get("generateName") or metadata.get("name") or ""]))
+    return f"{facts.namespace}/{re.sub(_GENERATED, '', maker)}"
+
+
+VARIABLES: Final = {
+    "controllers": cel.expression("""
+        (has(object.metadata.ownerReferences) ? object.metadata.ownerReferences : [])
+          .filter(o, has(o.controller) && o.controller).map(o, o.name)
+    """),
+    "maker": cel.expression("""
+        variables.controllers.size() > 0 ? variables.controllers[0]
+        : has(object.metadata.generateName) && object.metadata.generateName != '' ? object.metadata.generateName
+        : has(object.metadata.name) ? object.metadata.name
+        : ''
+    """),
+    "cacheKey": cel.expression(
+        """
+        request.namespace + '/' + (variables.maker.matches($generated)
+          ? variables.maker.substring(0, variables.maker.lastIndexOf('-')) : variables.maker)
+        """,
+        generated=cel.literal(_GENERATED),
+    ),
+}
+"""CEL of cache_key, as the last of these."""
+
+IS_WANTED: Final = cel.expression("""
+    has(variables.injection.cacheKey) && variables.injection.cacheKey
+    && !(has(object.metadata.annotations) && '$CACHE_KEY_ANNOTATION' in object.metadata.annotations)
+""")
+"""CEL of is_wanted."""

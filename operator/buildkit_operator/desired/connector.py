@@ -1,0 +1,233 @@
+"""The connector of mode Shared: the sidecar that leads a runner pod's socket to shared daemons, and its ConfigMap.
+
+It is HAProxy on the level of connections (mode tcp): a build's session must stay with one daemon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.shared import TLSMode
+from buildkit_operator.desired import paths
+from buildkit_operator.desired.container import CONFIG_VOLUME, SOCKET_VOLUME, script, served_containers
+from buildkit_operator.desired.metadata import Manifest, child
+from buildkit_operator.desired.platform import Platform
+from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS
+
+CERTIFICATE_VOLUME: Final = "buildkit-client"
+UID: Final = 65532
+"""User and group of the connector: no one whom an image of a job, or the daemon's, has files of."""
+
+START_SECONDS: Final = 60
+"""How long the connector may take until its socket is there, in seconds; the job waits."""
+
+RETRIES: Final = 900
+"""How often a connection is tried again, a second or more apart, before the client is told that there is no daemon."""
+
+CONFIG: Final = f"{paths.CONFIG_DIRECTORY}/haproxy.cfg"
+
+_RESOURCES: Final = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
+"""Measured: 15 MiB at rest. More than once while it is reloaded, as those with running builds stay."""
+
+_ENOUGH_SLOTS: Final = 16
+"""How many daemons of a Deployment find room without a reload."""
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Where shared daemons are, for whoever renders a connector to them."""
+
+    service: str
+    """Host name of the Service; its certificate carries it."""
+    address: str
+    """The same in full, for a resolver that knows no search domains."""
+    headless: str
+    """Host name in full of the headless Service."""
+    port: int
+    tls: bool
+    daemons: tuple[str, ...] = ()
+    """Names that daemons keep over restarts, beneath the headless Service; empty: they have none."""
+    slots: int = _ENOUGH_SLOTS
+    """How many daemons there may be at the same time, where they have no names."""
+
+    @classmethod
+    def of(cls, provider: BuildKitBuilder, platform: Platform) -> Upstream:
+        """Return where a builder's own daemons are."""
+        name, namespace = provider.metadata.name, provider.metadata.namespace
+        host, replicas = f"{names.daemon(name)}.{namespace}.svc", provider.shared.replicas
+        has_names = provider.spec.cache.persistent_volume_claim is not None
+        return cls(
+            service=host,
+            address=f"{host}.{platform.cluster_domain}",
+            headless=f"{names.headless(name)}.{namespace}.svc.{platform.cluster_domain}",
+            port=provider.shared.port,
+            tls=provider.shared.tls.mode is not TLSMode.DISABLED,
+            daemons=tuple(f"{names.daemon(name)}-{ordinal}" for ordinal in range(replicas)) if has_names else (),
+            # Twice as many while they are rolled.
+            slots=max(_ENOUGH_SLOTS, 2 * replicas),
+        )
+
+
+def config_map(builder: BuildKitBuilder, upstream: Upstream) -> Manifest:
+    """Return the ConfigMap with the connector's configuration and scripts."""
+    data = {"haproxy.cfg": _configuration(upstream), **CONNECTOR_SCRIPTS}
+    return child(builder, "v1", "ConfigMap", names.connector(builder.metadata.name), data=data)
+
+
+def container(builder: BuildKitBuilder, platform: Platform) -> Manifest:
+    """Return the container. Nothing in it depends on how many daemons there are: running pods could not follow."""
+    key = {"fieldPath": f"metadata.annotations['{names.CACHE_KEY_ANNOTATION}']"}
+    return {
+        "name": names.CONNECTOR,
+        "image": platform.connector_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": script("connect.sh", CONFIG, paths.CERTIFICATE_DIRECTORY),
+        "env": [
+            {"name": "BUILDKIT_HOST", "value": paths.SOCKET},
+            {"name": "CACHE_KEY", "valueFrom": {"fieldRef": key}},
+            *served_containers(builder),
+        ],
+        "resources": _RESOURCES,
+        "securityContext": {
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "runAsNonRoot": True,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": volume["name"], **mount} for volume, mount in _volumes(builder)],
+        "restartPolicy": "Always",
+        "lifecycle": {"postStart": {"exec": {"command": script("connected.sh", str(START_SECONDS))}}},
+    }
+
+
+def volumes(builder: BuildKitBuilder) -> list[Manifest]:
+    """Return the volumes that the container mounts."""
+    return [volume for volume, _ in _volumes(builder)]
+
+
+def _volumes(builder: BuildKitBuilder) -> list[tuple[Manifest, Manifest]]:
+    """Return each volume with how the container mounts it.
+
+    The certificate's is there without TLS too, and may be without a certificate: which of both it is stands in the
+    configuration, that running pods get anew.
+    """
+    name = builder.metadata.name
+    files = [("tls.crt", "client.pem"), ("tls.key", "client.pem.key"), ("ca.crt", "ca.crt")]
+    secret = {"secretName": names.connection_secret(name), "items": [{"key": k, "path": p} for k, p in files]}
+    read_only: Manifest = {"readOnly": True}
+    return [
+        (
+            {"name": CONFIG_VOLUME, "configMap": {"name": names.connector(name)}},
+            {"mountPath": paths.CONFIG_DIRECTORY} | read_only,
+        ),
+        ({"name": SOCKET_VOLUME, "emptyDir": {}}, {"mountPath": paths.SOCKET_DIRECTORY}),
+        (
+            {"name": CERTIFICATE_VOLUME, "secret": {**secret, "optional": True}},
+            {"mountPath": paths.CERTIFICATE_DIRECTORY} | read_only,
+        ),
+        # In the way of the job's own token, which the API server would mount here too.
+        ({"name": "buildkit-no-token", "emptyDir": {}}, {"mountPath": paths.TOKEN_DIRECTORY} | read_only),
+    ]
+
+
+def _configuration(upstream: Upstream) -> str:
+    """Return haproxy.cfg.
+
+    While no daemon can be reached the Service, which then refuses connections, is tried each second. Each connection
+    that fails is tried with another server next (redispatch), and whoever refused is left out until it answers checks.
+    The key is read as a sample and never stands in this text, which would give a meaning to its quotes and backslashes.
+    """
+    return f"""\
+global
+  log stdout format raw local0 notice
+  lua-load {paths.CONFIG_DIRECTORY}/greet.lua
+  maxconn 400
+  nbthread 1
+
+resolvers daemons
+  parse-resolv-conf
+  accepted_payload_size 8192
+  timeout resolve 1s
+  timeout retry 1s
+  hold valid 5s
+  hold nx 1s
+
+# The Service's address stays: one that DNS once told is used for as long as DNS cannot be asked.
+resolvers service
+  parse-resolv-conf
+  accepted_payload_size 8192
+  timeout resolve 1s
+  timeout retry 1s
+  hold valid 30s
+  hold nx 24h
+  hold refused 24h
+  hold timeout 24h
+  hold other 24h
+
+defaults
+  mode tcp
+  log global
+  option dontlog-normal
+  option tcplog
+  # Finds a node that is gone: a build there would hang for ever.
+  option srvtcpka
+  srvtcpka-idle 30s
+  srvtcpka-intvl 10s
+  srvtcpka-cnt 6
+  timeout connect 5s
+  timeout check 5s
+  # A build may say nothing for hours.
+  timeout client 7d
+  timeout server 7d
+
+frontend socket
+  bind unix@{paths.SOCKET.removeprefix("unix://")} mode 666
+  # gRPC clients give a connection up on which no server has sent its settings within 20 s.
+  tcp-request inspect-delay 5s
+  tcp-request content lua.greet
+  default_backend daemons
+
+backend daemons
+  balance hash env(CACHE_KEY)
+  hash-type consistent sdbm avalanche
+  retries {RETRIES}
+  option redispatch 1
+  default-server {_server(upstream)}
+{_daemons(upstream)}  server service {upstream.address}:{upstream.port} backup resolvers service init-addr libc,none
+"""
+
+
+def _server(upstream: Upstream) -> str:
+    words = ["resolve-prefer ipv4"]
+    if upstream.tls:
+        folder, host = paths.CERTIFICATE_DIRECTORY, upstream.service
+        words += [
+            f"ssl alpn h2 verify required ca-file {folder}/ca.crt crt {folder}/client.pem",
+            f"sni str({host}) verifyhost {host} check-sni {host} check-alpn h2",
+        ]
+    return " ".join(words)
+
+
+def _daemons(upstream: Upstream) -> str:
+    """Return the servers among which a key chooses one.
+
+    With names, the share of a daemon is its ordinal's, also after a restart. Without, it is its address's.
+    """
+    checks = "check inter 60s fastinter 1s downinter 1s rise 1 fall 1 observe layer4 error-limit 1 on-error mark-down"
+    common = f"weight 64 resolvers daemons init-addr none {checks}"
+    if upstream.daemons:
+        lines = [
+            f"  server {daemon} {daemon}.{upstream.headless}:{upstream.port} id {position} hash-key id {common}\n"
+            for position, daemon in enumerate(upstream.daemons, start=1)
+        ]
+        return "".join(lines)
+    return (
+        f"  server-template daemon {upstream.slots} {upstream.headless}:{upstream.port} hash-key addr-port {common}\n"
+    )

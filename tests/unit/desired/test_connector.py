@@ -1,0 +1,89 @@
+"""The connector to shared daemons: what running pods have of it never changes with the number of daemons."""
+
+import re
+from typing import Any
+
+import pytest
+
+from buildkit_operator.desired.connector import Upstream, config_map
+from buildkit_operator.desired.isolation import Level, PodSecurity
+from buildkit_operator.desired.platform import Platform
+from tests.unit.make import Manifest, injection_of, make_builder
+
+CLAIMS: Manifest = {"cache": {"persistentVolumeClaim": {}}}
+
+
+def configuration(**spec: Any) -> str:
+    builder = make_builder(**spec)
+    text: str = config_map(builder, Upstream.of(builder, Platform()))["data"]["haproxy.cfg"]
+    return text
+
+
+def servers(text: str) -> list[str]:
+    return re.findall(r"^  (server\S* \S+ \S+)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("spec", [{}, CLAIMS])
+def test_what_a_pod_gets_is_the_same_for_any_number_of_daemons(spec: Manifest) -> None:
+    assert injection_of(make_builder(shared={"replicas": 0}, **spec)) == injection_of(
+        make_builder(shared={"replicas": 40}, **spec)
+    )
+
+
+def test_daemons_with_claims_have_their_share_by_ordinal() -> None:
+    text = configuration(shared={"replicas": 2}, **CLAIMS)
+
+    host = "demo-buildkitd-headless.ci.svc.cluster.local:1234"
+    assert servers(text) == [
+        f"server demo-buildkitd-0 demo-buildkitd-0.{host}",
+        f"server demo-buildkitd-1 demo-buildkitd-1.{host}",
+        "server service demo-buildkitd.ci.svc.cluster.local:1234",
+    ]
+    assert re.findall(r"id (\d+) hash-key id ", text) == ["1", "2"]
+
+
+@pytest.mark.parametrize(("replicas", "slots"), [(0, 16), (8, 16), (9, 18)])
+def test_daemons_without_names_have_room_while_they_are_rolled(replicas: int, slots: int) -> None:
+    text = configuration(shared={"replicas": replicas})
+
+    assert servers(text)[0] == f"server-template daemon {slots}"
+
+
+def test_without_daemons_those_to_come_are_looked_for_and_the_service_tried_over_and_over() -> None:
+    text = configuration(shared={"replicas": 0}, **CLAIMS)
+
+    assert [server.split()[0] for server in servers(text)] == ["server-template", "server"]
+    assert servers(text)[1] == "server service demo-buildkitd.ci.svc.cluster.local:1234"
+    retries = re.search(r"retries (\d+)", text)
+    assert retries is not None
+    assert int(retries[1]) >= 600
+
+
+def test_tls_is_used_where_the_daemon_does() -> None:
+    assert "ssl alpn h2 verify required" in configuration()
+    assert "ssl" not in configuration(shared={"tls": {"mode": "Disabled"}})
+
+
+def test_a_builder_of_another_namespace_can_be_the_upstream() -> None:
+    consumer = make_builder("mine", shared={"from": {"namespace": "ci", "name": "demo"}})
+
+    made = config_map(consumer, Upstream.of(make_builder(), Platform()))
+
+    assert made["metadata"]["name"] == "mine-connector"
+    assert "verifyhost demo-buildkitd.ci.svc " in made["data"]["haproxy.cfg"]
+
+
+def test_the_certificate_is_mounted_in_the_connector_alone() -> None:
+    injection = injection_of(make_builder())
+
+    (volume,) = [volume for volume in injection["volumes"] if "secret" in volume]
+    assert volume["secret"]["secretName"] == "demo-connection"
+    assert volume["name"] not in {mount["name"] for mount in injection["volumeMounts"]}
+    (container,) = injection["initContainers"]
+    assert volume["name"] in {mount["name"] for mount in container["volumeMounts"]}
+
+
+def test_the_isolation_of_the_daemon_is_none_of_the_pods() -> None:
+    builder = make_builder(isolation="UserNamespace")
+
+    assert "hostUsers" not in injection_of(builder, PodSecurity(Level.BASELINE))
