@@ -121,7 +121,9 @@ class BuilderStatus(Model):
     selector: str | None = None
     """Label selector of the daemons' pods, for autoscalers."""
     certificate_not_after_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
-    """When the daemon's certificate ends; it is renewed well before."""
+    """When the daemon's certificate ends, or the client's own of a builder that uses another namespace's daemons; each
+    is renewed well before.
+    """
     pods: PodCounts | None = None
     """Runner pods with the builder's sidecar: the daemon, or in mode Shared the connector."""
     injection: RenderedInjection | None = None

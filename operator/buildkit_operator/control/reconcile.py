@@ -173,6 +173,7 @@ class BuilderReconcile:
         try:
             borrowed = await self._consumers.borrow(builder, self._clock())
             wanted = consumers.children(builder, borrowed, self._platform)
+            await references.check(builder, self._context.client, self._secrets)
             await self._cert_manager.withdraw(builder)
             await self._objects.apply(builder, wanted)
             await self._objects.prune(builder, wanted)
