@@ -18,7 +18,7 @@ from tests.cluster.problems import ClusterError
 from tests.cluster.progress import say, step
 from tests.cluster.recipes import RecipeError
 from tests.cluster.toolchain import MissingError
-from tests.kubectl import Kubectl, KubectlError, wait_for
+from tests.kubectl import Kubectl, KubectlError, condition, wait_for
 
 HERE: Final = Path(__file__).parent
 TOP: Final = HERE.parents[1]
@@ -55,6 +55,11 @@ def demonstrate() -> None:
         "docker build with a sidecar": _build(
             team, "sidecar-build", "docker build, with a daemon in the job's own pod"
         ),
+        "its builder switched to Shared → ready": _switch(team, "sidecar"),
+        "the same job, through a connector": _build(
+            team, "sidecar-build", "The very same Job, now through a connector to a shared daemon"
+        ),
+        "the same job again": _build(team, "sidecar-build", again),
     }
     _show(team, timings)
 
@@ -71,6 +76,25 @@ def _make_builder(team: Kubectl, name: str, file: str) -> float:
         team("apply", "--server-side", f"--filename={HERE / file}")
         team("wait", "--for=condition=Ready", f"bkb/{name}", "--timeout=120s", timeout=130)
     return seconds()
+
+
+def _switch(team: Kubectl, name: str) -> float:
+    """Have a builder's jobs share a daemon from now on; nothing of a job changes."""
+    patch = '--patch={"spec":{"mode":"Shared"}}'
+    with timed(
+        f"Switching the builder {name} to mode Shared",
+        f"""kubectl patch bkb {name} --type=merge -p '{{"spec":{{"mode":"Shared"}}}}'""",
+    ) as seconds:
+        team("patch", "bkb", name, "--type=merge", patch)
+        wait_for("the builder has switched", lambda: _is_ready(team, name), 120)
+    return seconds()
+
+
+def _is_ready(team: Kubectl, name: str) -> bool:
+    """Tell whether a builder is ready for the newest spec."""
+    builder = team.get("bkb", name)
+    ready = condition(builder, "Ready")
+    return ready.get("status") == "True" and ready["observedGeneration"] == builder["metadata"]["generation"]
 
 
 def _build(team: Kubectl, job: str, title: str) -> float:

@@ -1,0 +1,191 @@
+"""Shared daemons behind the same socket as a sidecar's: real builds through the connector, and what it bears with."""
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.cluster import pins
+from tests.e2e.jobs import builder, wait_ready, wait_reason
+from tests.e2e.runners import BUILD, IMAGE, Runner, push, sidecar, step
+from tests.installation import OPERATOR, tags
+from tests.kubectl import Kubectl, KubectlError, Manifest, wait_for
+
+CONNECTOR = "buildkit-connector"
+BUILDX = "/usr/local/libexec/docker/cli-plugins/docker-buildx"
+WORKER = "buildctl --addr $BUILDKIT_HOST debug workers --format '{{range .}}{{.ID}}{{end}}'"
+NO_CERTIFICATE = "! find / -xdev -name 'client.pem*' 2>/dev/null | grep . && test ! -e /etc/buildkit-tls"
+RESTRICTED: Manifest = {
+    "runAsUser": 1001,
+    "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@pytest.fixture(scope="module")
+def team(team_for_module: Kubectl) -> Kubectl:
+    """Return a namespace with a shared builder that is ready."""
+    team_for_module.apply(builder())
+    wait_ready(team_for_module)
+    return team_for_module
+
+
+def docker(script: str, name: str = "job", **more: Any) -> Manifest:
+    """Return a container of Docker's client image, with buildx as its plugin and no daemon."""
+    return step(script, name, image=pins.DOCKER_IMAGE, **more)
+
+
+def injected(job: Runner) -> list[str]:
+    """Return the names of the pod's native sidecars."""
+    return [c["name"] for c in job.pod()["spec"]["initContainers"] if c.get("restartPolicy") == "Always"]
+
+
+def connector(job: Runner) -> Manifest:
+    """Return what the kubelet says of the connector."""
+    statuses: list[Manifest] = job.pod()["status"]["initContainerStatuses"]
+    return next(status for status in statuses if status["name"] == CONNECTOR)
+
+
+def test_jobs_of_any_user_build_and_push_and_see_no_certificate(team: Kubectl) -> None:
+    users: dict[str, Manifest] = {
+        "as-root": {"runAsUser": 0},
+        "as-the-daemon": {"runAsUser": 1000, "runAsGroup": 1000},
+        "as-arc": {"runAsUser": 1001, "runAsGroup": 1001},
+        "without-capabilities": {"runAsUser": 0, "capabilities": {"drop": ["ALL"]}},
+    }
+    script = f"{NO_CERTIFICATE}; {BUILD}"
+    job = Runner.start(
+        team, *(step(f"{script} {push(who)}", who, securityContext=context) for who, context in users.items())
+    )
+
+    job.succeed()
+    assert set(users) <= set(tags(team, "org/sidecar"))
+    assert injected(job) == [CONNECTOR]
+    assert connector(job)["state"]["terminated"]["exitCode"] == 0
+    assert connector(job)["restartCount"] == 0
+
+
+def test_docker_and_buildx_build_and_push_unchanged(team: Kubectl) -> None:
+    commands = {"docker-build": "docker build", "docker-buildx": "docker buildx build", "buildx": f"{BUILDX} build"}
+    steps = [
+        docker(
+            f"export HOME=/tmp; {command} --tag {IMAGE}:connector-{name} --push .",
+            name,
+            securityContext={"runAsUser": uid},
+        )
+        for uid, (name, command) in enumerate(commands.items())
+    ]
+    job = Runner.start(team, *steps)
+
+    job.succeed()
+    assert {f"connector-{name}" for name in commands} <= set(tags(team, "org/sidecar"))
+
+
+def test_the_builder_counts_its_pods(team: Kubectl) -> None:
+    job = Runner.start(team, step("sleep 300"))
+
+    wait_for("it counts", lambda: team.get("bkb", "demo")["status"]["pods"]["ready"] >= 1)
+    job.delete()
+    wait_for("it is counted no more", lambda: team.get("bkb", "demo")["status"]["pods"]["ready"] == 0)
+
+
+def test_a_job_without_any_right_runs_where_pod_security_is_restricted(cluster: Kubectl, team: Kubectl) -> None:
+    label = "pod-security.kubernetes.io/enforce"
+    # The daemon's pod was admitted before: it needs more than that.
+    cluster("label", "namespace", team.namespace, f"{label}=restricted")
+    try:
+        wait_for("Pod Security refuses pods", lambda: _is_refused(team))
+        job = Runner.start(team, step(f"{BUILD} {push('restricted')}", securityContext=RESTRICTED))
+    finally:
+        cluster("label", "namespace", team.namespace, f"{label}-")
+
+    job.succeed()
+
+
+def _is_refused(team: Kubectl) -> bool:
+    try:
+        team("run", "probe", "--image=none", "--dry-run=server")
+    except KubectlError as error:
+        return "restricted" in str(error)
+    return False
+
+
+def test_pods_with_one_key_meet_one_daemon_among_several(team: Kubectl) -> None:
+    team.apply(builder("several", shared={"replicas": 2}, resources={"requests": {"cpu": "10m", "memory": "64Mi"}}))
+    wait_ready(team, "several", 180)
+    annotations = {"buildkit-operator.dev/cache-key": 'org/repo "$HOME" \\'}
+    jobs = []
+    for _ in range(3):
+        labels = {"buildkit-operator.dev/builder": "several"}
+        # The daemons' names are asked for first; until then it is the Service's turn.
+        waits = f"sleep 3; {WORKER}"
+        jobs.append(Runner.start(team, step(waits), metadata={"labels": labels, "annotations": annotations}))
+
+    for job in jobs:
+        job.succeed()
+    assert len({job.log().split()[-1] for job in jobs}) == 1
+    team("delete", "bkb", "several", "--wait=false")
+
+
+def test_builds_that_come_while_there_is_no_daemon_wait_longer_than_clients_do_by_themselves(team: Kubectl) -> None:
+    team.apply(builder("zero", shared={"replicas": 0}))
+    wait_reason(team, "ScaledToZero", "zero")
+    job = Runner.start(
+        team,
+        step(f"date +%s; {BUILD} {push('zero-buildctl')}; date +%s", "buildctl"),
+        docker(f"date +%s; docker build --tag {IMAGE}:zero-buildx --push .; date +%s", "buildx"),
+        asks_for="zero",
+    )
+    for name in ("buildctl", "buildx"):
+        job.wait_running(name)
+    time.sleep(40)
+    team("patch", "bkb", "zero", "--type=merge", '--patch={"spec":{"shared":{"replicas":1}}}')
+
+    job.succeed(300)
+    for name in ("buildctl", "buildx"):
+        times = [int(line) for line in job.log(name).splitlines() if line.isdigit()]
+        assert times[-1] - times[0] > 40
+    assert {"zero-buildctl", "zero-buildx"} <= set(tags(team, "org/sidecar"))
+    team("delete", "bkb", "zero", "--wait=false")
+
+
+def test_a_running_build_survives_the_renewal_of_its_certificate(cluster: Kubectl, team: Kubectl) -> None:
+    dockerfile = f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN echo begins-$SALT && sleep 45\n"
+    build = f"{BUILD} --opt build-arg:SALT"
+    job = Runner.start(team, step(f"{build}=old; {WORKER}"), files={"Dockerfile": dockerfile})
+    job.wait_log("begins-old")
+    before = team.get("secret", "demo-connection")["data"]["tls.crt"]
+
+    # As if it had become due: the operator finds none and issues one.
+    team("delete", "secret", "demo-connection")
+    cluster.within(OPERATOR)("rollout", "restart", f"deployment/{OPERATOR}")
+    wait_for("there is a new certificate", lambda: _certificate(team) not in (None, before), 90)
+
+    def taken() -> bool:
+        # The kubelet looks at a pod's volumes when the pod changes, and else about once a minute.
+        team("annotate", "pod", job.name, f"looked={time.time()}", "--overwrite")
+        return "HAProxy takes it" in job.log(CONNECTOR)
+
+    wait_for("the connector takes it", taken, 40)
+    job.succeed(120)
+    assert connector(job)["restartCount"] == 0
+
+
+def _certificate(team: Kubectl) -> str | None:
+    found = team.find("secret", "demo-connection")
+    return found["data"]["tls.crt"] if found else None
+
+
+def test_a_builders_mode_changes_under_jobs_that_do_not(team: Kubectl) -> None:
+    seen = []
+    for turn, made in enumerate((sidecar("switch"), builder("switch"), sidecar("switch"))):
+        team.apply(made)
+        wait_ready(team, "switch", 180)
+        job = Runner.start_job(team, step(f"{BUILD} {push(f'switch-{turn}')}"), asks_for="switch")
+        job.succeed()
+        seen += injected(job)
+
+    assert seen == ["buildkitd", CONNECTOR, "buildkitd"]
+    assert {"switch-0", "switch-1", "switch-2"} <= set(tags(team, "org/sidecar"))
