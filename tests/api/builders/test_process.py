@@ -14,7 +14,7 @@ from tests.cluster.controlplane import ControlPlane
 
 StartControlPlane = Callable[..., ControlPlane]
 
-OBJECTS_OF_ONE = 8
+OBJECTS_OF_ONE = 10
 """Deployment, Service, ConfigMap, ServiceAccount, PodDisruptionBudget and three Secrets."""
 
 

@@ -10,6 +10,7 @@ from tests.kubectl import condition
 
 OBJECTS = {
     "configmaps/demo-buildkitd",
+    "configmaps/demo-connector",
     "deployments/demo-buildkitd",
     "poddisruptionbudgets/demo-buildkitd",
     "secrets/demo-buildkitd-ca",
