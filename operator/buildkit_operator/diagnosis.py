@@ -38,6 +38,8 @@ PULL_FAILURES: Final = frozenset(
 )
 _CONFIG_FAILURES: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
+_CLAIM_UNHEARD_OF: Final = re.compile('persistentvolumeclaim "[^"]*" not found')
+
 _USER_NAMESPACE_REMEDIES: Final = {
     # moby/buildkit#1671: newuidmap gains its capability at exec, which no_new_privs forbids.
     "newuidmap": (
@@ -126,7 +128,9 @@ def unschedulable(pod: Manifest) -> str | None:
     condition = _condition(pod, "PodScheduled")
     if condition.get("status") != "False" or condition.get("reason") != "Unschedulable":
         return None
-    return sentence(condition.get("message"))
+    message = str(condition.get("message", ""))
+    # A StatefulSet makes a claim just before its pod, and the scheduler may hear of the pod first.
+    return None if _CLAIM_UNHEARD_OF.search(message) else sentence(message)
 
 
 def _unschedulable(pod: Manifest) -> Finding | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -25,7 +26,7 @@ def diagnose(builder: BuildKitBuilder, claims: Claims, pods: Iterable[Manifest])
     lost = next((claim for claim in claims.used if claim.phase == "Lost"), None)
     if lost is not None:
         return _lost(builder, lost)
-    refused = next((said for pod in pods if (said := unschedulable(pod))), None)
+    refused = next((said for pod in pods if (said := unschedulable(pod)) and _is_about_volumes(said)), None)
     if refused is None:
         return None
     pending = next((claim for claim in claims.used if claim.phase == "Pending"), None)
@@ -67,6 +68,11 @@ def remarks(builder: BuildKitBuilder, claims: Claims) -> list[str]:
             "or remove spec.cache.persistentVolumeClaim and then the claims, and ask for them anew."
         )
     return said
+
+
+def _is_about_volumes(said: str) -> bool:
+    """Tell whether the scheduler names volumes; of other reasons, a claim that waits for its pod is the consequence."""
+    return re.search("volume|storageclass", said, re.IGNORECASE) is not None
 
 
 def _lost(builder: BuildKitBuilder, claim: Claim) -> Finding:

@@ -53,7 +53,11 @@ def wait_ready(kubectl: Kubectl, name: str = "demo", seconds: float = 90) -> Man
         done = condition(found, "Ready").get("status") == "True" and not condition(found, "Reconciling")
         return found if current and done else None
 
-    return wait_for(f"builder {name} is ready", settled, seconds)
+    try:
+        return wait_for(f"builder {name} is ready", settled, seconds)
+    except TimeoutError as error:
+        said = condition(kubectl.get("bkb", name), "Ready").get("message")
+        raise TimeoutError(f"{error}; it says: {said}") from None
 
 
 def wait_reason(kubectl: Kubectl, reason: str, name: str = "demo", seconds: float = 60) -> Manifest:

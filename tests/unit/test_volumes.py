@@ -66,8 +66,22 @@ def test_a_claim_that_gets_no_volume_quotes_the_scheduler_and_says_where_to_look
     )
 
 
+def test_a_claim_that_waits_for_a_pod_that_no_node_takes_is_not_to_blame() -> None:
+    assert found_with(make_claim(0, phase="Pending"), unschedulable("1 node(s) had untolerated taint(s).")) is None
+
+
+def test_a_claim_that_the_scheduler_has_not_heard_of_yet_is_waited_for() -> None:
+    pod = unschedulable('0/1 nodes are available: persistentvolumeclaim "buildkit-state-demo-buildkitd-0" not found.')
+
+    assert found_with(make_claim(0, phase="Pending"), pod) is None
+    found = verdict(make_stateful_set(), make_claim(0, phase="Pending"), pods=(pod,))
+    assert (found.reason, found.stalled) == (Reason.PROGRESSING, False)
+
+
 def test_a_cluster_without_a_default_class_is_told() -> None:
-    finding = found_with(make_claim(0, phase="Pending", storage_class=None), unschedulable("unbound claims"))
+    finding = found_with(
+        make_claim(0, phase="Pending", storage_class=None), unschedulable("unbound PersistentVolumeClaims")
+    )
 
     assert finding is not None
     assert "It names no StorageClass and the cluster has no default one" in finding.message
