@@ -155,7 +155,9 @@ class DNS(Model):
     """Name resolution inside build steps; the pod's own settings where unset."""
 
     nameservers: Annotated[list[Address], Field(max_length=3)] = Field(default=[], json_schema_extra=ATOMIC)
-    """Addresses of name servers. BuildKit drops loopback addresses, so a node-local resolver on 127.0.0.0/8 is none."""
+    """Addresses of name servers, loopback ones too. Unset: the pod's own, of which BuildKit drops loopback ones, and
+    takes public ones if none is left.
+    """
     search_domains: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
     """Domains that short names are looked up in."""
     options: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=32)] = Field(
