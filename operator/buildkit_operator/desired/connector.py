@@ -30,7 +30,7 @@ RETRIES: Final = 900
 CONFIG: Final = f"{paths.CONFIG_DIRECTORY}/haproxy.cfg"
 
 _RESOURCES: Final = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
-"""Measured: 15 MiB at rest. More than once while it is reloaded, as those with running builds stay."""
+"""Measured: a master of 17 MiB and a worker of 9; on a reload, a worker with running builds stays beside the next."""
 
 _ENOUGH_SLOTS: Final = 16
 """How many daemons of a Deployment find room without a reload."""
