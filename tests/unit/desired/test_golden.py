@@ -1,10 +1,12 @@
 """Every object of a few builders, as files to read: `pytest tests/unit --update-golden` writes them anew."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from buildkit_operator.desired import paths
 from tests.unit.make import Manifest, children_of, fake_certificates, injection_of, make_builder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -58,3 +60,15 @@ def test_there_are_cases() -> None:
         "sidecar-everything",
         "user-namespace",
     } <= set(CASES)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_script_that_a_container_runs_is_in_the_config_map_it_mounts(case: str) -> None:
+    builder = make_builder(**yaml.safe_load((GOLDEN / case / "builder.yaml").read_text()))
+    *others, workload = children_of(builder, fake_certificates(builder))
+    mounted = {name for found in others if found["kind"] == "ConfigMap" for name in found["data"]}
+
+    commands = re.findall(rf"{paths.CONFIG_DIRECTORY}/([a-z]+\.sh)", yaml.safe_dump(workload))
+
+    assert set(commands) <= mounted
+    assert ("own.sh" in commands) is (workload["kind"] == "StatefulSet")

@@ -9,7 +9,7 @@ def _read(names: Iterable[str]) -> dict[str, str]:
     return {name: files(__name__).joinpath(name).read_text() for name in names}
 
 
-SCRIPTS: Final = _read(("run.sh", "ready.sh", "drain.sh", "started.sh", "buildx.sh"))
+SCRIPTS: Final = _read(("run.sh", "ready.sh", "drain.sh", "started.sh", "buildx.sh", "own.sh"))
 """The daemon's, file name to text. All in both modes: while the mode changes, daemons of the other one still end."""
 
 CONNECTOR_SCRIPTS: Final = _read(("connect.sh", "connected.sh", "buildx.sh", "greet.lua"))
