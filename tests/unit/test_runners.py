@@ -113,3 +113,38 @@ def test_what_ailed_a_pod_that_has_ended_is_over_once_a_newer_one_is_up() -> Non
 
     assert diagnose([evicted]) is not None
     assert diagnose([evicted, runner(created="2026-11-24T12:00:00Z", **READY)]) is None
+
+
+def connected(**connector: Any) -> Manifest:
+    """Return a pod with a connector, and with a sidecar of its own that is called as a daemon is."""
+    own = {"name": "buildkitd", "ready": True, "restartCount": 0, **READY}
+    pod = runner()
+    pod["status"]["initContainerStatuses"] = [{"name": "buildkit-connector", "restartCount": 0, **connector}, own]
+    return pod
+
+
+def test_a_pod_of_a_shared_builder_goes_by_its_connector() -> None:
+    assert counts([connected(**READY), connected(**STARTING)]) == {"injected": 2, "ready": 1, "failed": 0}
+
+
+def test_a_connector_without_an_image_names_the_setting() -> None:
+    finding = diagnose([connected(**NO_IMAGE)])
+
+    assert finding is not None
+    assert finding.reason is Reason.IMAGE_PULL_FAILED
+    assert "BUILDKIT_OPERATOR_CONNECTOR_IMAGE" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason"),
+    [
+        ({"exitCode": 137, "reason": "OOMKilled"}, Reason.OUT_OF_MEMORY),
+        ({"exitCode": 137, "reason": "Error", "message": "no socket"}, Reason.CRASH_LOOP),
+    ],
+)
+def test_a_connector_that_was_ended_is_told(ended: Manifest, reason: Reason) -> None:
+    finding = diagnose([connected(started=False, state={"waiting": {}}, lastState={"terminated": ended})])
+
+    assert finding is not None
+    assert finding.reason is reason
+    assert "-c buildkit-connector" in finding.message

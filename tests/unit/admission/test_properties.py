@@ -64,6 +64,8 @@ def builders(draw: st.DrawFn) -> Manifest:
     if not draw(st.booleans()):
         del injection["buildxEnv"]
     if draw(st.booleans()):
+        injection["cacheKey"] = True
+    if draw(st.booleans()):
         injection["volumes"].append({"name": "buildkit-local-cache", "emptyDir": {}})
         injection["volumeMounts"].append({"name": "buildkit-local-cache", "mountPath": "/mnt/buildkit-cache"})
     return builder
