@@ -44,6 +44,7 @@ class Observed:
     workload: Manifest | None = None
     """What runs the daemons of mode Shared: a Deployment, or a StatefulSet where their cache is on claims."""
     pods: Sequence[Manifest] = ()
+    """Those of the builder's own daemons."""
     certificates: Certificates | None = None
     claims: Claims = NO_CLAIMS
     injection: Manifest | None = None
@@ -54,7 +55,7 @@ class Observed:
     trial: Trial | None = None
     """How a trial pod fared; None where none was tried."""
     runners: Sequence[Manifest] = ()
-    """Runner pods; in mode Shared, those in `pods` are the daemons' own."""
+    """Runner pods that were given the builder."""
     borrowed: Borrowed | None = None
     """What a builder has of its provider, where it uses another's daemons."""
     problem: Problem | None = None
@@ -123,8 +124,8 @@ def _judge_sidecar(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     in_the_way = observed.trial.finding
     if not observed.trial.served and in_the_way is not None:
         return _failing(in_the_way)
-    finding = runners.diagnose(observed.pods)
-    if finding is not None and not runners.counts(observed.pods)["ready"]:
+    finding = runners.diagnose(observed.runners)
+    if finding is not None and not runners.counts(observed.runners)["ready"]:
         return _failing(finding)
     name = builder.metadata.name
     message = f"Pods of this namespace with the label {names.BUILDER_LABEL}={name} get a daemon of their own."
@@ -323,7 +324,7 @@ def _facts_of_sidecar(_builder: BuildKitBuilder, observed: Observed, previous: S
     return {
         "endpoint": paths.SOCKET,
         "image": injection["initContainers"][0]["image"],
-        "pods": runners.counts(observed.pods),
+        "pods": runners.counts(observed.runners),
         "injection": injection,
     }
 
@@ -379,3 +380,9 @@ def _transition_time(condition: dict[str, str], before: dict[str, Any] | None, n
 def timestamp(moment: datetime) -> str:
     """Return a time as the API server writes it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def condition_of(status: Status, kind: ConditionType = ConditionType.READY) -> Manifest:
+    """Return a condition that stands in a status, empty where there is none of that type."""
+    conditions: list[Manifest] = status.get("conditions", [])
+    return next((condition for condition in conditions if condition["type"] == kind), {})

@@ -25,7 +25,7 @@ SENTENCE = "Pods of this namespace with the label buildkit-operator.dev/builder=
 
 
 def verdict(*pods: Manifest, trial: Trial | None = SERVED, **more: Any) -> Verdict:
-    return judge(BUILDER, Observed(injection=INJECTION, trial=trial, pods=pods, **more))
+    return judge(BUILDER, Observed(injection=INJECTION, trial=trial, runners=pods, **more))
 
 
 def status(previous: Status | None = None, **observed: Any) -> Status:
@@ -84,7 +84,7 @@ def test_a_sandbox_that_could_not_be_had_is_told() -> None:
 
 
 def test_the_facts_are_what_pods_get_and_how_many_have_it() -> None:
-    found = status(injection=INJECTION, trial=SERVED, pods=[runner(**READY)])
+    found = status(injection=INJECTION, trial=SERVED, runners=[runner(**READY)])
 
     assert found["injection"] == INJECTION
     assert found["endpoint"] == "unix:///run/buildkit/buildkitd.sock"
@@ -103,8 +103,8 @@ def test_what_pods_get_stays_while_it_cannot_be_rendered() -> None:
 
 def test_numbers_alone_are_told_from_news() -> None:
     before = status(injection=INJECTION, trial=SERVED)
-    more = status(before, injection=INJECTION, trial=SERVED, pods=[runner(**READY)])
-    failing = status(before, injection=INJECTION, trial=SERVED, pods=[runner(phase="Pending", **NO_IMAGE)])
+    more = status(before, injection=INJECTION, trial=SERVED, runners=[runner(**READY)])
+    failing = status(before, injection=INJECTION, trial=SERVED, runners=[runner(phase="Pending", **NO_IMAGE)])
 
     assert differs_in_counts_only(more, before)
     assert not differs_in_counts_only(before, before)
