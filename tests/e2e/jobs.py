@@ -1,5 +1,6 @@
 """Builders and CI jobs of the end-to-end tests: what a team would apply, and what its pods print."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -161,3 +162,8 @@ class Job:
 def run(kubectl: Kubectl, script: str, **options: Any) -> str:
     """Run a job to its end and return its log. Raises JobError."""
     return Job.start(kubectl, script, **options).finish()
+
+
+def ran(log: str, salt: str) -> bool:
+    """Tell whether the salted step of the Dockerfile was run; plain progress shows what a step prints with its time."""
+    return re.search(rf"^#\d+ [\d.]+ step one {salt}$", log, re.MULTILINE) is not None

@@ -1,10 +1,8 @@
 """Real builds and pushes through a shared builder, with each kind of cache."""
 
-import re
-
 import pytest
 
-from tests.e2e.jobs import BUILD, builder, run, wait_ready
+from tests.e2e.jobs import BUILD, builder, ran, run, wait_ready
 from tests.kubectl import Kubectl
 
 IMAGE = "$REGISTRY/org/example-image"
@@ -17,11 +15,6 @@ def team(team_for_module: Kubectl) -> Kubectl:
     team_for_module.apply(builder())
     wait_ready(team_for_module)
     return team_for_module
-
-
-def ran(log: str, salt: str) -> bool:
-    """Tell whether the salted step of the Dockerfile was run; plain progress shows what a step prints with its time."""
-    return re.search(rf"^#\d+ [\d.]+ step one {salt}$", log, re.MULTILINE) is not None
 
 
 def test_ready_means_that_the_daemon_answers(team: Kubectl) -> None:

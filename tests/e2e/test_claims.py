@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from tests.cluster import pins
-from tests.e2e.jobs import BUILD, builder, run, wait_ready
+from tests.e2e.jobs import BUILD, builder, ran, run, wait_ready
 from tests.kubectl import Kubectl, Manifest, condition, wait_for
 
 FOLDER: Final = "/var/claims"
@@ -98,9 +98,9 @@ def volumes(team: Kubectl) -> Iterator[Volumes]:
 def is_built_anew(team: Kubectl) -> bool:
     """Build, and tell whether the step was run that a daemon with its cache takes from there."""
     log = run(team, f"{BUILD} --opt build-arg:SALT=claims")
-    ran = "step one claims" in log
-    assert ran or "CACHED" in log, log
-    return ran
+    anew = ran(log, "claims")
+    assert anew or "CACHED" in log, log
+    return anew
 
 
 def with_claim(volumes: Volumes, **spec: Any) -> Manifest:

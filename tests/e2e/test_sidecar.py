@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from tests.cluster import pins
-from tests.e2e.jobs import wait_ready
+from tests.e2e.jobs import ran, wait_ready
 from tests.e2e.runners import BUILD, IMAGE, Runner, push, sidecar, step
-from tests.e2e.test_builds import ran
 from tests.installation import tags
 from tests.kubectl import Kubectl, Manifest, wait_for
 
