@@ -73,6 +73,7 @@ class Shared(Serving):
 
     async def _enforced(self, builder: BuildKitBuilder) -> PodSecurity:
         """Return what Pod Security enforces, where that makes a difference to what is made or said."""
+        # A Deployment says in its status that its pods are refused, a StatefulSet does not.
         tells_refusals = builder.spec.cache.persistent_volume_claim is None
         if builder.spec.isolation is Isolation.ROOTLESS and tells_refusals:
             return PodSecurity()
