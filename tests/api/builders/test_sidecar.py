@@ -110,7 +110,9 @@ def test_the_mode_can_be_changed_both_ways(sidecars: Builders) -> None:
 
     sidecars.edit(mode="Shared")
     sidecars.make_ready()
-    assert "injection" not in sidecars.status()
+    (container,) = sidecars.status()["injection"]["initContainers"]
+    assert container["name"] == "buildkit-connector"
+    assert sidecars.get("configmaps", "demo-connector") is not None
 
 
 def test_a_missing_claim_is_named_and_its_arrival_noticed(sidecars: Builders) -> None:
