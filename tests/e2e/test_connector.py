@@ -112,21 +112,32 @@ def _is_refused(team: Kubectl) -> bool:
     return False
 
 
-def test_pods_with_one_key_meet_one_daemon_among_several(team: Kubectl) -> None:
-    team.apply(builder("several", shared={"replicas": 2}, resources={"requests": {"cpu": "10m", "memory": "64Mi"}}))
+def test_a_key_meets_the_same_daemon_again_after_all_of_them_were_restarted(team: Kubectl) -> None:
+    cache = {"size": "1Gi", "persistentVolumeClaim": {}}
+    small = {"requests": {"cpu": "10m", "memory": "64Mi"}}
+    team.apply(builder("several", cache=cache, shared={"replicas": 2}, resources=small))
     wait_ready(team, "several", 180)
-    annotations = {"buildkit-operator.dev/cache-key": 'org/repo "$HOME" \\'}
-    jobs = []
-    for _ in range(3):
-        labels = {"buildkit-operator.dev/builder": "several"}
-        # The daemons' names are asked for first; until then it is the Service's turn.
-        waits = f"sleep 3; {WORKER}"
-        jobs.append(Runner.start(team, step(waits), metadata={"labels": labels, "annotations": annotations}))
+    keys = ['org/repo "$HOME" \\', *(f"org/repo-{number}" for number in range(5))]
 
-    for job in jobs:
-        job.succeed()
-    assert len({job.log().split()[-1] for job in jobs}) == 1
+    before = _workers_met(team, keys)
+    team("delete", "pods", "--selector=buildkit-operator.dev/owner=several,app.kubernetes.io/name=buildkitd")
+    wait_ready(team, "several", 180)
+
+    assert len(set(before.values())) == 2
+    assert _workers_met(team, keys) == before
     team("delete", "bkb", "several", "--wait=false")
+
+
+def _workers_met(team: Kubectl, keys: list[str]) -> dict[str, str]:
+    """Return by its id the daemon that the first call of a pod with each of these keys gets to."""
+    jobs = {}
+    for key in keys:
+        labels = {"buildkit-operator.dev/builder": "several"}
+        annotations = {"buildkit-operator.dev/cache-key": key}
+        jobs[key] = Runner.start(team, step(WORKER), metadata={"labels": labels, "annotations": annotations})
+    for job in jobs.values():
+        job.succeed()
+    return {key: job.log().split()[-1] for key, job in jobs.items()}
 
 
 def test_builds_that_come_while_there_is_no_daemon_wait_longer_than_clients_do_by_themselves(team: Kubectl) -> None:
