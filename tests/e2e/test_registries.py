@@ -4,7 +4,7 @@ The daemons' proxy is a port where nothing listens: each build here also shows t
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pytest
@@ -69,13 +69,21 @@ def in_shared_mode(team: Kubectl, *arguments: str) -> str:
     return jobs.run(team, command(jobs.BUILD, arguments), files=FILES, connection="shared-connection")
 
 
-def in_sidecar_mode(team: Kubectl, *arguments: str, asks_for: str = "sidecar", **pod: Any) -> str:
+def through_the_connector(team: Kubectl, *arguments: str) -> str:
+    return in_a_runner(team, "shared", arguments)
+
+
+def in_sidecar_mode(team: Kubectl, *arguments: str) -> str:
+    return in_a_runner(team, "sidecar", arguments)
+
+
+def in_a_runner(team: Kubectl, asks_for: str, arguments: Sequence[str], **pod: Any) -> str:
     runner = Runner.start(team, step(command(runners.BUILD, arguments)), asks_for=asks_for, files=FILES, **pod)
     runner.succeed()
     return runner.log()
 
 
-def command(build: str, arguments: tuple[str, ...]) -> str:
+def command(build: str, arguments: Sequence[str]) -> str:
     return " ".join([build, *arguments])
 
 
@@ -83,19 +91,16 @@ def push(image: str) -> str:
     return f"--output type=image,name={image},push=true"
 
 
-BOTH = pytest.mark.parametrize("build", [in_shared_mode, in_sidecar_mode])
-
-
-@BOTH
+@pytest.mark.parametrize("build", [in_shared_mode, through_the_connector, in_sidecar_mode])
 def test_a_private_authority_and_a_mirror_of_a_host_that_does_not_exist(
     team: Kubectl, private: PrivateRegistry, build: Build
 ) -> None:
-    mode = build.__name__.replace("_", "-")
+    tag = build.__name__.replace("_", "-")
     build(team, "--opt filename=base", push(f"{private.hosts[0]}/mirrored/org/base:latest"))
 
-    build(team, "--opt filename=mirrored --no-cache", push(f"{REGISTRY}/org/mirrored:{mode}"))
+    build(team, "--opt filename=mirrored --no-cache", push(f"{REGISTRY}/org/mirrored:{tag}"))
 
-    assert mode in tags(team, "org/mirrored")
+    assert tag in tags(team, "org/mirrored")
 
 
 def test_what_is_outside_goes_through_the_proxy(team: Kubectl) -> None:
@@ -120,16 +125,16 @@ def test_a_step_asks_a_loopback_resolver_that_the_builder_names(team: Kubectl) -
     assert seen_by_a_step(team, [LOOPBACK], asks_for="loopback") == [LOOPBACK]
 
 
-def seen_by_a_step(team: Kubectl, servers: list[str], **more: str) -> list[str]:
+def seen_by_a_step(team: Kubectl, servers: list[str], asks_for: str = "sidecar") -> list[str]:
     """Return the name servers of a build step, in a pod with these."""
     address = team.within("registry").get("service", "registry")["spec"]["clusterIP"]
-    log = in_sidecar_mode(
+    log = in_a_runner(
         team,
-        "--opt filename=resolver --no-cache",
+        asks_for,
+        ["--opt filename=resolver --no-cache"],
         dnsPolicy="None",
         dnsConfig={"nameservers": servers},
         # The daemon finds the registry whatever the name servers are.
         hostAliases=[{"ip": address, "hostnames": [REGISTRY.partition(":")[0]]}],
-        **more,
     )
     return re.findall(r"^#\d+ [\d.]+ nameserver (\S+)$", log, re.MULTILINE)
