@@ -9,12 +9,13 @@ from tests.cluster import pins
 from tests.e2e.jobs import builder, wait_ready, wait_reason
 from tests.e2e.runners import BUILD, IMAGE, Runner, push, sidecar, step
 from tests.installation import OPERATOR, tags
-from tests.kubectl import Kubectl, KubectlError, Manifest, wait_for
+from tests.kubectl import Kubectl, KubectlError, Manifest, condition, wait_for
 
 CONNECTOR = "buildkit-connector"
 BUILDX = "/usr/local/libexec/docker/cli-plugins/docker-buildx"
 WORKER = "buildctl --addr $BUILDKIT_HOST debug workers --format '{{range .}}{{.ID}}{{end}}'"
 NO_CERTIFICATE = "! find / -xdev -name 'client.pem*' 2>/dev/null | grep . && test ! -e /etc/buildkit-tls"
+SEVERAL = "--selector=buildkit-operator.dev/owner=several,app.kubernetes.io/name=buildkitd"
 RESTRICTED: Manifest = {
     "runAsUser": 1001,
     "runAsNonRoot": True,
@@ -120,12 +121,19 @@ def test_a_key_meets_the_same_daemon_again_after_all_of_them_were_restarted(team
     keys = ['org/repo "$HOME" \\', *(f"org/repo-{number}" for number in range(5))]
 
     before = _workers_met(team, keys)
-    team("delete", "pods", "--selector=buildkit-operator.dev/owner=several,app.kubernetes.io/name=buildkitd")
-    wait_ready(team, "several", 180)
+    ended = _ready_daemons(team)
+    team("delete", "pods", SEVERAL)
+    wait_for("other daemons answer", lambda: len(_ready_daemons(team) - ended) == 2, 180)
 
     assert len(set(before.values())) == 2
     assert _workers_met(team, keys) == before
     team("delete", "bkb", "several", "--wait=false")
+
+
+def _ready_daemons(team: Kubectl) -> set[str]:
+    """Return the uids of the daemons' pods that answer."""
+    pods = team.get("pods", SEVERAL)
+    return {pod["metadata"]["uid"] for pod in pods if condition(pod, "Ready").get("status") == "True"}
 
 
 def _workers_met(team: Kubectl, keys: list[str]) -> dict[str, str]:
