@@ -154,6 +154,8 @@ def _start_clients(team: Kubectl) -> list[_Client]:
         for _ in range(CONNECTED)
     ]
     direct = Job.start(team, loop(DIRECT), files=FILES, connection=f"{BUILDER}-connection").name
+    for name in (*connected, direct):
+        team("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s", timeout=130)
     return [_Client(team, name) for name in (*connected, direct)]
 
 
