@@ -151,6 +151,8 @@ def test_a_cache_outlives_its_pod_and_no_second_daemon_gets_at_it(team: Kubectl,
     team.apply(second_daemon(team))
     team("wait", "--for=jsonpath={.status.phase}=Failed", "pod/second", "--timeout=60s")
     assert "another instance running" in team("logs", "second")
+    # A claim outlives the pods that use it, ended ones too.
+    team("delete", "pod", "second")
     assert not is_built_anew(team)
     replace_pod(team)
     assert not is_built_anew(team)
