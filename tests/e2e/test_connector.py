@@ -1,5 +1,6 @@
 """Shared daemons behind the same socket as a sidecar's: real builds through the connector, and what it bears with."""
 
+import re
 import time
 from typing import Any
 
@@ -145,7 +146,13 @@ def _workers_met(team: Kubectl, keys: list[str]) -> dict[str, str]:
         jobs[key] = Runner.start(team, step(WORKER), metadata={"labels": labels, "annotations": annotations})
     for job in jobs.values():
         job.succeed()
-    return {key: job.log().split()[-1] for key, job in jobs.items()}
+    return {key: _worker(job.log()) for key, job in jobs.items()}
+
+
+def _worker(log: str) -> str:
+    """Return the id that a job printed beside the commands of its shell."""
+    (worker,) = re.findall(r"^[a-z0-9]{25}$", log, re.MULTILINE)
+    return str(worker)
 
 
 def test_builds_that_come_while_there_is_no_daemon_wait_longer_than_clients_do_by_themselves(team: Kubectl) -> None:
