@@ -151,7 +151,7 @@ def _workers_met(team: Kubectl, keys: list[str]) -> dict[str, str]:
 
 def _worker(log: str) -> str:
     """Return the id that a job printed beside the commands of its shell."""
-    (worker,) = re.findall(r"^[a-z0-9]{25}$", log, re.MULTILINE)
+    (worker,) = re.findall(r"\b[a-z0-9]{25}\b", log)
     return str(worker)
 
 
