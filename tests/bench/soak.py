@@ -123,6 +123,12 @@ class _Client:
     def log(self) -> str:
         return self.team("logs", self.pod, "--container=job")
 
+    def state(self) -> str:
+        """Return the end of what its build, and the connector before it, say."""
+        build = self.team("exec", self.pod, "--container=job", "--", "tail", "-n", "20", "/tmp/log")
+        sidecars = self.team("logs", self.pod, "--all-containers", "--prefix", "--tail=20")
+        return f"{self.pod}:\n{build}\n{sidecars}"
+
     def stop(self) -> None:
         self.team("exec", self.pod, "--container=job", "--", "touch", "/tmp/stop")
 
@@ -162,12 +168,16 @@ def _start_clients(team: Kubectl) -> list[_Client]:
 def _wait_for_builds(clients: list[_Client], seconds: float = 240) -> None:
     """Wait until a build has ended, well or not, that each client began after now."""
     ended = re.compile(r"^(?:finished|lost) ", re.MULTILINE)
-    begun = [client.log().count("started ") for client in clients]
-    wait_for(
-        "every client has built again",
-        lambda: all(len(ended.findall(client.log())) > n for client, n in zip(clients, begun, strict=True)),
-        seconds,
-    )
+    begun = {client.pod: client.log().count("started ") for client in clients}
+
+    def behind() -> list[_Client]:
+        return [client for client in clients if len(ended.findall(client.log())) <= begun[client.pod]]
+
+    try:
+        wait_for("every client has built again", lambda: not behind(), seconds)
+    except TimeoutError as error:
+        error.add_note("\n".join(client.state() for client in behind()))
+        raise
 
 
 def _disturb(team: Kubectl, clients: list[_Client], rounds: int) -> Counter[str]:
