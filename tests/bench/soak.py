@@ -123,6 +123,10 @@ class _Client:
     def log(self) -> str:
         return self.team("logs", self.pod, "--container=job")
 
+    def count(self, what: str) -> int:
+        """Return how many of its builds were told to be this; the shell's trace of what it does is not meant."""
+        return len(re.findall(rf"^(?:{what}) ", self.log(), re.MULTILINE))
+
     def state(self) -> str:
         """Return the end of what its build, and the connector before it, say."""
         build = self.team("exec", self.pod, "--container=job", "--", "tail", "-n", "20", "/tmp/log")
@@ -167,11 +171,10 @@ def _start_clients(team: Kubectl) -> list[_Client]:
 
 def _wait_for_builds(clients: list[_Client], seconds: float = 240) -> None:
     """Wait until a build has ended, well or not, that each client began after now."""
-    ended = re.compile(r"^(?:finished|lost) ", re.MULTILINE)
-    begun = {client.pod: client.log().count("started ") for client in clients}
+    begun = {client.pod: client.count("started") for client in clients}
 
     def behind() -> list[_Client]:
-        return [client for client in clients if len(ended.findall(client.log())) <= begun[client.pod]]
+        return [client for client in clients if client.count("finished|lost") <= begun[client.pod]]
 
     try:
         wait_for("every client has built again", lambda: not behind(), seconds)
