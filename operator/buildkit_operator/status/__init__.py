@@ -1,0 +1,102 @@
+"""What a builder tells its users: conditions and fields, decided from its spec and what is seen of its objects."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.conditions import ConditionType, Problem, Reason
+from buildkit_operator.api.shared import TLSMode
+from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.status.facts import Status, facts_for, timestamp
+from buildkit_operator.status.observed import Observed, Trial
+from buildkit_operator.status.verdict import WITHOUT_TLS, Verdict, judge, stalled
+
+__all__ = [
+    "Observed",
+    "Status",
+    "Trial",
+    "Verdict",
+    "condition_of",
+    "differs_in_counts_only",
+    "judge",
+    "status_for",
+    "status_for_unreadable",
+]
+
+
+def status_for(builder: BuildKitBuilder, observed: Observed, previous: Status, now: datetime) -> Status:
+    """Return the builder's whole status; `previous` gives the times of conditions that have not changed."""
+    verdict = judge(builder, observed)
+    conditions = [*_conditions(verdict), *_insecure(builder)]
+    return _status(builder.metadata.generation, conditions, facts_for(builder, observed, previous), previous, now)
+
+
+def status_for_unreadable(generation: int, problem: Problem, previous: Status, now: datetime) -> Status:
+    """Return the status of a builder whose spec does not fit this version of the operator."""
+    kept = {"injection": previous["injection"]} if "injection" in previous else {}
+    return _status(generation, _conditions(stalled(problem)), kept, previous, now)
+
+
+def differs_in_counts_only(status: Status, previous: Status) -> bool:
+    """Tell whether only the numbers of runner pods have changed, which need not be told at once."""
+    return status != previous and {**status, "pods": None} == {**previous, "pods": None} and "pods" in previous
+
+
+def condition_of(status: Status, kind: ConditionType = ConditionType.READY) -> Manifest:
+    """Return a condition that stands in a status, empty where there is none of that type."""
+    conditions: list[Manifest] = status.get("conditions", [])
+    return next((condition for condition in conditions if condition["type"] == kind), {})
+
+
+def _status(
+    generation: int, conditions: list[dict[str, str]], facts: Status, previous: Status, now: datetime
+) -> Status:
+    before = {condition["type"]: condition for condition in previous.get("conditions", ())}
+    return {
+        "observedGeneration": generation,
+        "conditions": [
+            {
+                **condition,
+                "observedGeneration": generation,
+                "lastTransitionTime": _transition_time(condition, before.get(condition["type"]), now),
+            }
+            for condition in conditions
+        ],
+        **facts,
+    }
+
+
+def _conditions(verdict: Verdict) -> list[dict[str, str]]:
+    return [_ready(verdict), *_progress(verdict)]
+
+
+def _ready(verdict: Verdict) -> dict[str, str]:
+    return _condition(ConditionType.READY, "True" if verdict.ready else "False", verdict.reason, verdict.message)
+
+
+def _progress(verdict: Verdict) -> list[dict[str, str]]:
+    """Return the conditions that are present only while they are true, as kstatus expects."""
+    if verdict.stalled:
+        return [_condition(ConditionType.STALLED, "True", verdict.reason, verdict.message)]
+    if verdict.reconciling is not None:
+        return [_condition(ConditionType.RECONCILING, "True", Reason.PROGRESSING, verdict.reconciling)]
+    return []
+
+
+def _insecure(builder: BuildKitBuilder) -> list[dict[str, str]]:
+    """Return the condition that a builder goes without TLS, whatever else is the matter with it."""
+    if builder.spec.mode is not Mode.SHARED or builder.shared.tls.mode is not TLSMode.DISABLED:
+        return []
+    return [_condition(ConditionType.INSECURE, "True", Reason.TLS_DISABLED, WITHOUT_TLS)]
+
+
+def _condition(kind: ConditionType, status: str, reason: Reason, message: str) -> dict[str, str]:
+    return {"type": kind.value, "status": status, "reason": reason.value, "message": message}
+
+
+def _transition_time(condition: dict[str, str], before: dict[str, Any] | None, now: datetime) -> str:
+    if before is not None and before["status"] == condition["status"]:
+        return str(before["lastTransitionTime"])
+    return timestamp(now)
