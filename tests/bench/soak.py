@@ -12,6 +12,7 @@ from typing import Final
 from tests.bench.figures import Figure, Reach
 from tests.cluster import pins
 from tests.cluster.progress import step
+from tests.e2e.daemons import daemon_pods, evict, kill_daemon
 from tests.e2e.jobs import Job, builder, wait_ready
 from tests.e2e.runners import BUILD, Runner
 from tests.e2e.runners import step as container
@@ -24,7 +25,6 @@ CONNECTED: Final = 3
 
 FILES: Final = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN sleep 3 && echo $SALT > /salt\n"}
 PUSH: Final = "--output type=image,name=$REGISTRY/org/soak:$(hostname),push=true"
-DAEMONS: Final = "--selector=app.kubernetes.io/name=buildkitd"
 
 LOOP: Final = """
 n=0
@@ -90,11 +90,8 @@ def _scale(team: Kubectl, _number: int) -> None:
 
 
 def _evict(team: Kubectl, number: int) -> None:
-    """Do to a daemon what `kubectl drain` does to the pods of a node."""
-    pods = team.get("pods", DAEMONS)
-    name = pods[number % len(pods)]["metadata"]["name"]
-    eviction = f'{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"name":"{name}"}}}}'
-    team("create", "--raw", f"/api/v1/namespaces/{team.namespace}/pods/{name}/eviction", "--filename=-", text=eviction)
+    pods = daemon_pods(team)
+    evict(team, pods[number % len(pods)])
 
 
 def _kill_operator(team: Kubectl, number: int) -> None:
@@ -196,9 +193,8 @@ def _disturb(team: Kubectl, clients: list[_Client], rounds: int) -> Counter[str]
 
 def _crash(team: Kubectl, clients: list[_Client]) -> None:
     """End a daemon as the kernel would, without a signal that it could heed."""
-    (pod, *_) = team.get("pods", DAEMONS)
-    script = "for p in /proc/[0-9]*; do read -r name < $p/comm; [ $name != buildkitd ] || kill -9 ${p#/proc/}; done"
-    team("exec", pod["metadata"]["name"], "--container=buildkitd", "--", "sh", "-c", script)
+    pod, *_ = daemon_pods(team)
+    kill_daemon(team, pod)
     wait_ready(team, BUILDER, 300)
     _wait_for_builds(clients)
 

@@ -1,68 +1,190 @@
-"""Builds in flight while their daemon is replaced."""
+"""Builds in flight, of several clients, while their daemons are replaced, taken away or killed."""
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.cluster import pins
-from tests.e2e.jobs import BUILD, Job, builder, run, wait_ready
-from tests.kubectl import Kubectl, wait_for
+from tests.e2e.daemons import daemon_pods, evict, kill_daemon
+from tests.e2e.jobs import BUILD, Job, JobError, builder, run, wait_ready
+from tests.e2e.runners import BUILD as CONNECTED_BUILD
+from tests.e2e.runners import Runner, step
+from tests.installation import REGISTRY, tags
+from tests.kubectl import Kubectl, Manifest, wait_for
 
-SLOW = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN echo begun $SALT && sleep 20 && echo ended $SALT\n"}
+SLOW = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN echo begun $SALT && sleep 25 && echo ended $SALT\n"}
+SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}}
+KEYS = ("org/one", "org/two", "org/three")
+
+OTHER_IMAGE = pins.BUILDKIT_IMAGE.removeprefix("docker.io/")
+"""The same image by its short name."""
+
+
+def pair(**spec: Any) -> Manifest:
+    shared = {"replicas": 2, **spec.pop("shared", {})}
+    return builder(shared=shared, resources=SMALL, **spec)
+
+
+@dataclass
+class Clients:
+    """Jobs in the middle of a build each: one that mounts the Secret, and some with a connector."""
+
+    direct: Job
+    connected: list[Runner]
+
+    @classmethod
+    def begin(cls, team: Kubectl) -> "Clients":
+        """Start them all, and return when each of their build steps runs."""
+        direct = Job.start(team, f"{BUILD} --opt build-arg:SALT=direct {_push('direct')}", files=SLOW)
+        connected = []
+        for number, key in enumerate(KEYS):
+            labels = {"buildkit-operator.dev/builder": "demo"}
+            metadata = {"labels": labels, "annotations": {"buildkit-operator.dev/cache-key": key}}
+            script = f"{CONNECTED_BUILD} --opt build-arg:SALT={number} {_push(str(number))}"
+            connected.append(Runner.start(team, step(script), files=SLOW, metadata=metadata))
+        direct.wait_log("begun direct")
+        for number, runner in enumerate(connected):
+            runner.wait_log(f"begun {number}")
+        return cls(direct, connected)
+
+    def finish(self) -> None:
+        """Wait for the end of all builds. Fails if one is lost, or was run twice."""
+        for salt, log in self._logs():
+            assert log.count(f"ended {salt}\n") == 1, log
+        assert {f"in-flight-{salt}" for salt in ("direct", "0", "1", "2")} <= set(tags(self.direct.kubectl, "org/slow"))
+
+    def _logs(self) -> list[tuple[str, str]]:
+        logs = [("direct", self.direct.finish())]
+        for number, runner in enumerate(self.connected):
+            runner.succeed()
+            logs.append((str(number), runner.log()))
+        return [(salt, _printed(log)) for salt, log in logs]
+
+
+def _push(salt: str) -> str:
+    return f"--output type=image,name={REGISTRY}/org/slow:in-flight-{salt},push=true"
+
+
+def _printed(log: str) -> str:
+    """Return what steps printed, without their commands and the shell's trace."""
+    return "".join(f"{line}\n" for line in log.splitlines() if line.startswith("#") and "RUN" not in line)
+
+
+def _apply(**spec: Any) -> Callable[[Kubectl], None]:
+    return lambda team: team.apply(pair(**spec))
+
+
+def _scale_down(team: Kubectl) -> None:
+    team("scale", "bkb", "demo", "--replicas=1")
+
+
+def _evict_all(team: Kubectl) -> None:
+    """Do what `kubectl drain` does on a node: ask, until the disruption budget lets the last one go."""
+    for name in daemon_pods(team):
+        wait_for(f"{name} may be evicted", partial(evict, team, name), 180)
 
 
 @pytest.mark.parametrize(
-    "change",
+    "disturb",
     [
-        pytest.param({"daemon": {"logLevel": "debug"}}, id="configuration"),
-        pytest.param({"shared": {"tls": {"dnsNames": ["builds.example.com"]}}}, id="certificate"),
+        pytest.param(_apply(daemon={"logLevel": "debug"}), id="roll-by-configuration"),
+        pytest.param(_apply(shared={"tls": {"dnsNames": ["builds.example.com"]}}), id="roll-by-certificate"),
+        pytest.param(_apply(image=OTHER_IMAGE), id="roll-by-image"),
+        pytest.param(_scale_down, id="scale-down"),
+        pytest.param(_evict_all, id="node-drain"),
     ],
 )
-def test_a_build_in_flight_survives_a_roll(team: Kubectl, change: dict[str, Any]) -> None:
+def test_no_build_is_lost(team: Kubectl, disturb: Callable[[Kubectl], None]) -> None:
+    team.apply(pair())
+    wait_ready(team)
+    before = daemon_pods(team)
+    clients = Clients.begin(team)
+
+    disturb(team)
+
+    clients.finish()
+    wait_for("a daemon of before is gone", lambda: set(before) - set(daemon_pods(team)), 180)
+    wait_ready(team, seconds=180)
+    # The next build finds the daemons as they are now, with the Secret as it is now.
+    run(team, BUILD)
+
+
+def test_a_killed_daemon_fails_its_builds_at_once_and_nobody_repeats_them(team: Kubectl) -> None:
     team.apply(builder())
     wait_ready(team)
-    (old,) = daemon_pods(team)
-    output = "--output type=image,name=$REGISTRY/org/slow:latest,push=true"
-    build = Job.start(team, f"{BUILD} --opt build-arg:SALT=roll {output}", files=SLOW)
-    build.wait_log("begun roll")
+    clients = Clients.begin(team)
 
-    team.apply(builder(**change))
-    wait_for("a new daemon is up while the old one drains", lambda: len(daemon_pods(team)) == 2 and ready(team) == 2)
+    (daemon,) = daemon_pods(team)
+    kill_daemon(team, daemon)
 
-    log = build.finish()
-    assert "ended roll" in log
-    wait_for("the old daemon is gone", lambda: old not in daemon_pods(team))
+    for runner in clients.connected:
+        assert runner.finish(20) == "Failed"
+        _assert_told(runner.log())
+    with pytest.raises(JobError) as failure:
+        clients.direct.finish(20)
+    _assert_told(str(failure.value))
     wait_ready(team)
-    # The next build finds the new daemon with the Secret as it is now.
+    assert "STARTED" not in _histories(team, daemon)
     run(team, BUILD)
+
+
+def _histories(team: Kubectl, daemon: str) -> str:
+    """Return what a daemon knows of builds: those that run are STARTED."""
+    command = ("buildctl", "debug", "histories", "--format", "{{.Type}}")
+    return team("exec", daemon, "--container=buildkitd", "--", *command)
+
+
+def _assert_told(log: str) -> None:
+    """Assert that a client says itself that it lost the daemon, and that it began its step once."""
+    *_, last = log.strip().splitlines()
+    assert last.startswith("error: "), log
+    assert "Unavailable" in last or "EOF" in last, log
+    assert _printed(log).count("begun") == 1, log
+
+
+def test_a_daemon_that_is_busy_for_longer_than_it_may_is_ended_and_an_event_says_so(team: Kubectl) -> None:
+    team.apply(builder(shared={"drainTimeoutSeconds": 5}))
+    wait_ready(team)
+    stuck = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nRUN echo begun stuck && sleep 600\n"}
+    build = Job.start(team, BUILD, files=stuck)
+    build.wait_log("begun stuck")
+
+    (old,) = daemon_pods(team)
+    told = time.monotonic()
+    team("delete", "pod", old, "--wait=false")
+    wait_for("the daemon is gone", lambda: old not in daemon_pods(team), 60)
+
+    assert time.monotonic() - told > 5
+    event = wait_for("an event says so", lambda: _drain_events(team), 30)
+    assert old in event
+    assert "spec.shared.drainTimeoutSeconds" in event
+    wait_ready(team)
+
+
+def _drain_events(team: Kubectl) -> str:
+    events = team.get("events", "--field-selector=reason=DrainTimedOut")
+    return " ".join(event["message"] for event in events)
 
 
 def test_an_idle_daemon_stops_within_seconds_and_without_an_error(team: Kubectl) -> None:
     team.apply(builder())
     wait_ready(team)
     (old,) = daemon_pods(team)
-    # The pod object goes with its exit code, so its end is watched.
-    watched = team("get", "pod", old, "--output=jsonpath={.metadata.uid}")
-    assert watched
 
     team("delete", "pod", old, "--wait=false")
-    ends = wait_for("the daemon ends", lambda: exit_code(team, old), 30)
+    # The pod object goes with its exit code, so its end is watched.
+    ends = wait_for("the daemon ends", lambda: _exit_code(team, old), 30)
 
     assert ends in {"0", "gone"}
     wait_ready(team)
     run(team, BUILD)
 
 
-def daemon_pods(team: Kubectl) -> list[str]:
-    return [pod["metadata"]["name"] for pod in team.get("pods", "--selector=app.kubernetes.io/name=buildkitd")]
-
-
-def ready(team: Kubectl) -> int:
-    pods = team.get("pods", "--selector=app.kubernetes.io/name=buildkitd")
-    return sum(any(s["ready"] for s in pod["status"].get("containerStatuses", ())) for pod in pods)
-
-
-def exit_code(team: Kubectl, pod: str) -> str | None:
+def _exit_code(team: Kubectl, pod: str) -> str | None:
     """Return a pod's exit code as text, or that the pod is gone."""
     found = team.find("pod", pod)
     if found is None:
