@@ -13,6 +13,7 @@ from tests.bench.figures import Figure, Reach, seconds
 from tests.bench.ways import DIND
 from tests.cluster import cluster, pins
 from tests.cluster.progress import step
+from tests.e2e.daemons import daemon_pods
 from tests.e2e.jobs import builder, wait_ready
 from tests.e2e.runners import LABEL, SOCKET, sidecar
 from tests.installation import REGISTRY
@@ -23,6 +24,7 @@ PROJECT: Final = ("deploy", "operator", "pyproject.toml", "README.md", "LICENSE"
 """What the operator's own image is built from: two stages, forty packages."""
 
 SHARED: Final = "bench-shared"
+CLAIMED: Final = "bench-claimed"
 SIDECAR: Final = "bench-sidecar"
 CONTEXT_BYTES: Final = 200_000_000
 REACH: Final = Reach(1.05)
@@ -44,10 +46,13 @@ def measure(kubectl: Kubectl, runs: int) -> list[Figure]:
     team = kubectl.create_namespace("bench-builds")
     try:
         team.apply(
-            builder(SHARED, cache={"size": "10Gi"}, injection=_LOCAL), sidecar(SIDECAR, injection=_LOCAL), _CLAIM
+            builder(SHARED, cache={"size": "10Gi"}, injection=_LOCAL),
+            builder(CLAIMED, cache={"size": "10Gi", "persistentVolumeClaim": {}}),
+            sidecar(SIDECAR, injection=_LOCAL),
+            _CLAIM,
         )
-        wait_ready(team, SHARED)
-        wait_ready(team, SIDECAR)
+        for name in (SHARED, CLAIMED, SIDECAR):
+            wait_ready(team, name, 180)
         return [*_connector(team, runs), *_caches(team)]
     finally:
         kubectl("delete", "namespace", team.namespace, timeout=300)
@@ -148,6 +153,8 @@ def _caches(team: Kubectl) -> list[Figure]:
     for what, name in (("Shared", SHARED), ("Sidecar", SIDECAR)):
         with step(f"Building one project with each kind of cache, mode {what}"):
             figures += [Figure(f"{what}: {how}", f"{taken:.1f} s") for how, taken in _in_mode(team, name).items()]
+    with step("Building it on a claim that a new pod takes over"):
+        figures.append(Figure("Shared: a claim's cache, daemon's pod replaced", f"{_claim_warm(team):.1f} s"))
     with step("Building it with a privileged dind sidecar"):
         figures.append(Figure("dind sidecar: cold", f"{_dind(team):.1f} s"))
     return figures
@@ -166,6 +173,21 @@ def _in_mode(team: Kubectl, name: str) -> Mapping[str, float]:
         times[how] = client.time(f"{CONNECTED} {BUILD} --import-cache {source}")
     client.end()
     return times
+
+
+def _claim_warm(team: Kubectl) -> float:
+    """Build, replace the daemon's pod, and return the seconds that the same build takes from a new runner pod."""
+    first = _Client.start(team, CLAIMED)
+    first.bring_project()
+    first.time(f"{CONNECTED} {BUILD}")
+    first.end()
+    team("delete", "pod", *daemon_pods(team, CLAIMED))
+    wait_ready(team, CLAIMED, 180)
+    second = _Client.start(team, CLAIMED)
+    second.bring_project()
+    taken = second.time(f"{CONNECTED} {BUILD}")
+    second.end()
+    return taken
 
 
 def _dind(team: Kubectl) -> float:

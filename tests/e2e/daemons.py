@@ -1,11 +1,13 @@
 """What happens to the daemons of a shared builder: they are evicted, or killed."""
 
+from buildkit_operator.api.names import OWNER_LABEL
 from tests.kubectl import Kubectl, KubectlError
 
 
-def daemon_pods(team: Kubectl) -> list[str]:
-    """Return the names of a namespace's pods with a shared daemon."""
-    return [pod["metadata"]["name"] for pod in team.get("pods", "--selector=app.kubernetes.io/name=buildkitd")]
+def daemon_pods(team: Kubectl, builder: str = "") -> list[str]:
+    """Return the names of a namespace's pods with a shared daemon: those of one builder, or all."""
+    selector = "--selector=app.kubernetes.io/name=buildkitd" + (f",{OWNER_LABEL}={builder}" if builder else "")
+    return [pod["metadata"]["name"] for pod in team.get("pods", selector)]
 
 
 def evict(team: Kubectl, pod: str) -> bool:
