@@ -75,30 +75,25 @@ def check(
     where = f"Builder {wanted.name} of namespace {wanted.namespace}, which spec.shared.from names,"
     if watched and wanted.namespace not in watched:
         raise Problem(
-            Reason.PROVIDER_NOT_FOUND,
+            Reason.PROVIDER_NOT_WATCHED,
             f"{where} is none of this operator's: it does not watch that namespace. Ask its administrator.",
         )
-    if provider is None:
-        raise Problem(Reason.PROVIDER_NOT_FOUND, f"{where} does not exist, or its spec cannot be read.")
-    if provider.spec.mode is not Mode.SHARED:
-        raise Problem(Reason.PROVIDER_UNSUITABLE, f"{where} has no daemons to share: its mode is {provider.spec.mode}.")
-    if is_consumer(provider):
-        raise Problem(
-            Reason.PROVIDER_UNSUITABLE, f"{where} uses another builder's daemons itself: name that one instead."
-        )
-    if not admits(provider, builder.metadata.namespace, labels):
+    if provider is None or not admits(provider, builder.metadata.namespace, labels):
+        # Which builders another namespace has, and of what sort, is told to those alone who are admitted.
         raise Problem(
             Reason.NOT_ADMITTED,
-            f"{where} does not admit namespace {builder.metadata.namespace}: ask its owners to name or select it in "
-            "spec.shared.allowedNamespaces. Certificates that were issued before end within a day.",
+            f"{where} has no daemons for namespace {builder.metadata.namespace}: there is no such builder, it has no "
+            "daemons of its own, or its spec.shared.allowedNamespaces neither names nor selects this namespace. Ask "
+            "its owners. Certificates that were issued before end within a day.",
         )
     return provider
 
 
 def admits(provider: BuildKitBuilder, namespace: str, labels: Mapping[str, str]) -> bool:
-    """Tell whether a provider lets builders of a namespace with these labels use its daemons."""
+    """Tell whether a provider has daemons, and lets builders of a namespace with these labels use them."""
     allowed = provider.shared.allowed_namespaces
-    if allowed is None or provider.shared.tls.mode is not TLSMode.SELF_SIGNED:
+    has_daemons = provider.spec.mode is Mode.SHARED and provider.shared.from_builder is None
+    if allowed is None or not has_daemons or provider.shared.tls.mode is not TLSMode.SELF_SIGNED:
         return False
     return namespace in allowed.names or (allowed.selector is not None and selects(allowed.selector, labels))
 

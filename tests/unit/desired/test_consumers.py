@@ -82,10 +82,10 @@ ADMITTING = provider(allowedNamespaces={"names": ["ci"]})
 @pytest.mark.parametrize(
     ("found", "watched", "reason"),
     [
-        (None, (), Reason.PROVIDER_NOT_FOUND),
-        (ADMITTING, ("elsewhere",), Reason.PROVIDER_NOT_FOUND),
-        (make_builder(mode="Sidecar"), (), Reason.PROVIDER_UNSUITABLE),
-        (CONSUMER, (), Reason.PROVIDER_UNSUITABLE),
+        (ADMITTING, ("elsewhere",), Reason.PROVIDER_NOT_WATCHED),
+        (None, (), Reason.NOT_ADMITTED),
+        (make_builder(mode="Sidecar"), (), Reason.NOT_ADMITTED),
+        (CONSUMER, (), Reason.NOT_ADMITTED),
         (provider(), (), Reason.NOT_ADMITTED),
     ],
 )
@@ -95,6 +95,16 @@ def test_refusals(found: Any, watched: tuple[str, ...], reason: Reason) -> None:
 
     assert refused.value.reason == reason
     assert refused.value.message.startswith("Builder demo of namespace ci, which spec.shared.from names,")
+
+
+def test_a_refusal_does_not_tell_what_there_is() -> None:
+    said = set()
+    for found in (None, make_builder(mode="Sidecar"), CONSUMER, provider()):
+        with pytest.raises(Problem) as refused:
+            check(CONSUMER, found, {}, ())
+        said.add(refused.value.message)
+
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("watched", [(), ("ci",), ("ci", "other")])
