@@ -60,7 +60,7 @@ def test_who_is_taken_off_the_list_is_told_and_builds_until_the_certificate_ends
     before = consumer.get("secret", "team-connection")["data"]
     provider.apply(builder())
 
-    assert "does not admit" in wait_reason(consumer, "NotAdmitted", "team")["message"]
+    assert "neither names nor selects" in wait_reason(consumer, "NotAdmitted", "team")["message"]
     assert consumer.get("secret", "team-connection")["data"] == before
     run(consumer, "buildctl --addr $BUILDKIT_HOST --tlsdir /etc/buildkit debug workers", connection="team-connection")
 
