@@ -1,12 +1,17 @@
 """The operator's own pod: what happens to builders when it is killed, and what it may do."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from tests.e2e.jobs import BUILD, Job, builder, wait_ready
 from tests.e2e.test_rolls import SLOW
 from tests.kubectl import Kubectl, KubectlError
 
 NAMES = [f"made-{number}" for number in range(6)]
+GOLDEN = Path(__file__).parents[1] / "unit/golden/minimal/children.yaml"
+CHILDREN = len(list(yaml.safe_load_all(GOLDEN.read_text())))
 
 
 def kill_operator(cluster: Kubectl) -> None:
@@ -29,7 +34,7 @@ def test_a_successor_completes_what_a_killed_operator_began(cluster: Kubectl, te
         )
     kinds = "deployments,services,configmaps,poddisruptionbudgets,serviceaccounts,secrets"
     made = team.get(kinds, "--selector=buildkit-operator.dev/owner")
-    assert len(made) == len(NAMES) * 8
+    assert len(made) == len(NAMES) * CHILDREN
     assert len({child["metadata"]["ownerReferences"][0]["uid"] for child in made}) == len(NAMES)
 
 
