@@ -136,8 +136,9 @@ class _Client:
 
 @dataclass
 class _Tally:
-    """How the clients' builds went so far; those that still run are none of it."""
+    """How the clients' builds went so far; those that still run are only started."""
 
+    started: int = 0
     finished: int = 0
     lost: list[str] = field(default_factory=list)
 
@@ -146,6 +147,7 @@ class _Tally:
         tally = cls()
         for client in clients:
             log = client.log()
+            tally.started += len(re.findall(r"^started ", log, re.MULTILINE))
             tally.finished += len(re.findall(r"^finished ", log, re.MULTILINE))
             tally.lost += re.findall(r"^lost (.*)", log, re.MULTILINE)
         return tally
@@ -204,7 +206,8 @@ def _figures(done: Counter[str], calm: _Tally, crashed: _Tally) -> list[Figure]:
     lost = len(calm.lost)
     by_crash = crashed.lost[lost:]
     return [
-        Figure(f"builds finished in {sum(done.values())} rounds ({rounds})", str(calm.finished)),
-        Figure("of these lost", f"{lost} {'; '.join(calm.lost)}".strip(), lost, Reach(0)),
+        Figure(f"builds started in {sum(done.values())} rounds ({rounds})", str(calm.started)),
+        Figure("finished; the others still ran", str(calm.finished)),
+        Figure("lost", f"{lost} {'; '.join(calm.lost)}".strip(), lost, Reach(0)),
         Figure("builds lost to a daemon killed", f"{len(by_crash)} {'; '.join(by_crash)}".strip()),
     ]
