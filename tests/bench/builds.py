@@ -102,7 +102,7 @@ class _Client:
     def time(self, command: str) -> float:
         """Return the seconds that a command takes, by the pod's own clock."""
         said = self.run(
-            f"read a _ </proc/uptime; {command} >/tmp/log 2>&1 || {{ cat /tmp/log; exit 1; }}; "
+            f"read a _ </proc/uptime; {command} >/tmp/log 2>&1 || {{ cat /tmp/log >&2; exit 1; }}; "
             "read b _ </proc/uptime; echo took $a $b"
         )
         begin, end = re.findall(r"took (\S+) (\S+)", said)[0]
@@ -167,7 +167,7 @@ def _in_mode(team: Kubectl, name: str) -> Mapping[str, float]:
     exports = f"--export-cache {REGISTRY_CACHE},mode=max --export-cache {LOCAL_CACHE.format('dest')},mode=max"
     client.run(prune)
     times = {"cold": client.time(f"{CONNECTED} {BUILD}"), "the daemon's own cache": client.time(f"{CONNECTED} {BUILD}")}
-    client.run(f"{CONNECTED} {BUILD} {exports} >/tmp/log 2>&1 || {{ cat /tmp/log; exit 1; }}")
+    client.run(f"{CONNECTED} {BUILD} {exports} >/tmp/log 2>&1 || {{ cat /tmp/log >&2; exit 1; }}")
     for how, source in (("registry cache", REGISTRY_CACHE), ("local cache", LOCAL_CACHE.format("src"))):
         client.run(prune)
         times[how] = client.time(f"{CONNECTED} {BUILD} --import-cache {source}")
@@ -192,14 +192,16 @@ def _claim_warm(team: Kubectl) -> float:
 
 def _dind(team: Kubectl) -> float:
     assert DIND.sidecar is not None
-    options = [f"--insecure-registry={REGISTRY}", f"--registry-mirror=http://{REGISTRY}"]
-    daemon = {"restartPolicy": "Always", **DIND.sidecar, "args": [*DIND.sidecar["args"], *options]}
+    base = f"{REGISTRY}/{pins.PYTHON_IMAGE.removeprefix('docker.io/')}"
+    # With the scheme, or Docker's BuildKit asks by HTTPS alone.
+    insecure = f"--insecure-registry=http://{REGISTRY}"
+    daemon = {"restartPolicy": "Always", **DIND.sidecar, "args": [*DIND.sidecar["args"], insecure]}
     mounts: Sequence[Manifest] = [*DIND.job["volumeMounts"], _WORK]
     job = {"image": pins.DOCKER_IMAGE, "env": DIND.job["env"], "volumeMounts": mounts}
     client = _Client.start(team, None, job, initContainers=[daemon], volumes=DIND.volumes)
     client.bring_project()
     image = f"{REGISTRY}/bench/dind:latest"
-    build = f"docker build --file /work/deploy/Dockerfile --build-arg BASE={pins.PYTHON_IMAGE} --tag {image} /work"
+    build = f"docker build --file /work/deploy/Dockerfile --build-arg BASE={base} --tag {image} /work"
     taken = client.time(f"{{ {build} && docker push {image}; }}")
     client.end()
     return taken
