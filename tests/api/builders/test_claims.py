@@ -219,7 +219,8 @@ def test_claims_grow_and_the_cache_with_them(builders: Builders, make_class: Cal
     bind(builders, name, "50Gi")
 
     builders.wait("more room", lambda: collected_above(builders) == 30)
-    assert stateful_set(builders)["spec"]["template"] != rolled_before
+    # It is written after the ConfigMap.
+    builders.wait("a roll", lambda: stateful_set(builders)["spec"]["template"] != rolled_before)
     assert make_ready(builders) == "1 of 1 daemon ready."
 
 
@@ -231,8 +232,9 @@ def test_a_claim_that_scaling_makes_grows_too_and_rolls_nobody(
     bind(builders, first, "20Gi")
     builders.edit(cache={"size": "50Gi"})
     builders.wait("the claim asks for more", lambda: requested(builders, first) == "50Gi")
+    small = stateful_set(builders)["spec"]["template"]
     bind(builders, first, "50Gi")
-    builders.wait("more room", lambda: collected_above(builders) == 30)
+    builders.wait("a roll for more room", lambda: stateful_set(builders)["spec"]["template"] != small)
     before = stateful_set(builders)["spec"]["template"]
 
     builders.edit(shared={"replicas": 2})
