@@ -15,7 +15,8 @@ unit: venv ## Pure functions, in seconds
 	@$(python) -m pytest tests/unit
 
 api: venv ## The operator against a real API server, without pods
-	@$(python) -m pytest tests/api
+	@$(python) -m tests.cluster.controlplane
+	@$(python) -m pytest tests/api --numprocesses=auto --dist=loadfile
 
 e2e: venv ## Builds and pushes on a kind cluster; takes the cluster down again if it was not up before
 	@$(python) -m pytest tests/e2e

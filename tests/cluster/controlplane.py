@@ -8,6 +8,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -21,8 +22,9 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.cluster import artifacts, audit
+from tests.cluster import artifacts, audit, toolchain
 from tests.cluster.processes import Process, free_port
+from tests.cluster.recipes import RecipeError
 
 READY_SECONDS: Final = 60
 PROGRAMS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
@@ -263,3 +265,18 @@ def program(name: str) -> Path:
     if assets and (program := Path(assets) / name).exists():
         return program
     return artifacts.ensure("kube")["kube"] / name
+
+
+def main() -> int:
+    """Build the programs where they are absent, with progress shown: pytest's workers would do it in silence."""
+    try:
+        for name in PROGRAMS:
+            program(name)
+    except (RecipeError, toolchain.MissingError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
