@@ -17,7 +17,7 @@ from tests.cluster import artifacts
 from tests.cluster.processes import Process
 
 HOST: Final = "127.0.0.1"
-START_SECONDS: Final = 20
+START_SECONDS: Final = 60
 
 
 @dataclass(frozen=True)

@@ -265,6 +265,7 @@ def test_where_the_class_lets_no_claim_grow_a_sentence_says_so_and_the_daemons_g
     assert [found["type"] for found in builders.status()["conditions"]] == ["Ready"]
     assert requested(builders, name) == "20Gi"
     assert collected_above(builders) == 12
+    builders.wait_at_rest()
     mark = builders.control_plane.mark()
 
     for number in range(3):

@@ -1,6 +1,7 @@
 """A namespace of builders, seen and changed past the operator: as its users do, and as controllers and kubelet do."""
 
 import json
+import time
 import urllib.error
 from base64 import b64decode
 from collections.abc import Callable
@@ -157,6 +158,16 @@ class Builders:
             return ready if seen and ready["reason"] == reason else {}
 
         return self.wait(f"{name} is {reason}", probe)
+
+    def wait_at_rest(self) -> None:
+        """Wait until the operator has written nothing for a second: on a busy machine it may still be looking."""
+
+        def probe() -> bool:
+            mark = self.control_plane.mark()
+            time.sleep(1)
+            return not self.writes(mark)
+
+        self.wait("nothing more is written", probe)
 
     def wait_for_deployment(self, name: str = "demo") -> Manifest:
         return self.wait(f"the Deployment of {name}", lambda: self.get("deployments", f"{name}-buildkitd") or {})

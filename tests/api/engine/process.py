@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tests.cluster.processes import Process, free_port
 
-START_SECONDS = 30
+START_SECONDS = 60
 MODULE = "tests.api.engine.widgets"
 ROOT = Path(__file__).parents[3]
 
