@@ -3,6 +3,7 @@
 .PHONY: help demo test unit api e2e bench lint generate verify lock cluster-up cluster-down clean
 
 python := .venv/bin/python
+policies := deploy/kustomize/components/policies/policies.yaml
 
 ##@ Start here
 demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
@@ -33,14 +34,16 @@ lint: venv ## Style, types, one-way imports, shell scripts, and that generated f
 	@$(MAKE) --no-print-directory verify
 
 ##@ Generated files
-generate: venv ## Write crds/ from the models and deploy/policies/ from the rules of injection
+generate: venv ## Write crds/ from the models, the admission policies from the rules of injection, and deploy/install.yaml
 	@$(python) -m buildkit_operator crds > crds/buildkitbuilders.yaml.new
 	@mv crds/buildkitbuilders.yaml.new crds/buildkitbuilders.yaml
-	@$(python) -m buildkit_operator policies > deploy/policies/policies.yaml.new
-	@mv deploy/policies/policies.yaml.new deploy/policies/policies.yaml
+	@cp crds/buildkitbuilders.yaml deploy/kustomize/base/crds/
+	@$(python) -m buildkit_operator policies > $(policies).new
+	@mv $(policies).new $(policies)
+	@$(python) -m tests.packaging
 
 verify: generate ## Generate again and fail if anything differs from what is checked in
-	@git diff --exit-code -- crds deploy/policies || { echo "Run make generate and commit what it writes." >&2; exit 1; }
+	@git diff --exit-code -- crds deploy || { echo "Run make generate and commit what it writes." >&2; exit 1; }
 
 lock: venv ## Lock the Python packages to the newest versions that pyproject.toml allows
 	@tests/lock.sh --upgrade

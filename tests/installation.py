@@ -20,6 +20,7 @@ OPERATOR: Final = "buildkit-operator"
 REGISTRY: Final = "registry.registry.svc:5000"
 """The cluster's registry, as pods know it."""
 WEBHOOK: Final = "buildkit-operator-webhook"
+KUSTOMIZE: Final = "--kustomize=deploy/kustomize"
 
 
 def install() -> Kubectl:
@@ -34,7 +35,7 @@ def install() -> Kubectl:
         up.load(pins.OPERATOR_IMAGE)
         _fill_registry(up.docker, up.bin / "crane", kubectl)
     with step("Installing the operator", "The operator runs"):
-        kubectl("apply", "--server-side", "--force-conflicts", "--filename=crds", "--filename=deploy/manifests")
+        kubectl("apply", "--server-side", "--force-conflicts", f"{KUSTOMIZE}/base")
         if has_policies(kubectl):
             install_policies(kubectl)
         else:
@@ -56,12 +57,12 @@ def has_policies(kubectl: Kubectl) -> bool:
 
 def install_policies(kubectl: Kubectl) -> None:
     """Have the API server itself inject."""
-    kubectl("apply", "--server-side", "--force-conflicts", "--filename=deploy/policies")
+    kubectl("apply", "--server-side", "--force-conflicts", f"{KUSTOMIZE}/components/policies")
 
 
 def install_webhook(kubectl: Kubectl, image: str) -> None:
     """Have the webhook inject, with the operator's image, and wait until it can."""
-    kubectl("apply", "--server-side", "--force-conflicts", "--filename=deploy/webhook")
+    kubectl("apply", "--server-side", "--force-conflicts", f"{KUSTOMIZE}/components/webhook")
     webhook = kubectl.within(OPERATOR)
     webhook("set", "image", f"deployment/{WEBHOOK}", f"webhook={image}")
     webhook("rollout", "status", f"deployment/{WEBHOOK}", "--timeout=120s", timeout=130)
@@ -69,13 +70,13 @@ def install_webhook(kubectl: Kubectl, image: str) -> None:
 
 def remove_policies(kubectl: Kubectl) -> None:
     """Have the API server itself inject no more."""
-    kubectl("delete", "--ignore-not-found", "--filename=deploy/policies")
+    kubectl("delete", "--ignore-not-found", f"{KUSTOMIZE}/components/policies")
 
 
 def remove_webhook(kubectl: Kubectl) -> None:
     """Have the webhook inject no more. Its configuration goes first: without what is behind it, it refuses pods."""
-    for what in ("deploy/webhook/30-configuration.yaml", "deploy/webhook"):
-        kubectl("delete", "--ignore-not-found", f"--filename={what}")
+    kubectl("delete", "--ignore-not-found", "mutatingwebhookconfiguration", WEBHOOK)
+    kubectl("delete", "--ignore-not-found", f"{KUSTOMIZE}/components/webhook")
 
 
 def operator_image() -> str:
@@ -98,7 +99,7 @@ def uninstall(kubectl: Kubectl) -> None:
             remove_policies(kubectl)
         else:
             remove_webhook(kubectl)
-        kubectl("delete", "--ignore-not-found", "--filename=deploy/manifests", "--filename=crds", timeout=180)
+        kubectl("delete", "--ignore-not-found", f"{KUSTOMIZE}/base", timeout=180)
 
 
 @contextmanager

@@ -22,4 +22,4 @@ def test_a_sample_is_accepted(control_plane: ControlPlane, namespace: str, file:
 
 def test_the_installation_is_accepted(control_plane: ControlPlane) -> None:
     # For real: what is in a namespace cannot be tried out before the namespace exists.
-    control_plane.kubectl("apply", "--server-side", "--validate=strict", f"--filename={TOP / 'deploy/manifests'}")
+    control_plane.kubectl("apply", "--server-side", "--validate=strict", f"--kustomize={TOP / 'deploy/kustomize/base'}")

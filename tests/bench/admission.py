@@ -17,7 +17,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.progress import step
 from tests.kubectl import wait_for
 
-POLICIES: Final = Path(__file__).parents[2] / "deploy" / "policies"
+POLICIES: Final = Path(__file__).parents[2] / "deploy/kustomize/components/policies"
 INJECTED: Final = "buildkit-operator.dev/injected"
 STAYS_PLAIN: Final = b'"labels":{"app":"runner"}'
 IS_INJECTED: Final = b'"buildkit-operator.dev/injected":"builder-0"'
@@ -42,10 +42,10 @@ def _policies(control_plane: ControlPlane) -> Iterator[None]:
     def none_in_effect() -> bool:
         return all(not isinstance(pod, Refusal) and INJECTED not in pod["metadata"]["labels"] for pod in outcomes())
 
-    control_plane.kubectl("apply", "--server-side", f"--filename={POLICIES}")
+    control_plane.kubectl("apply", "--server-side", f"--kustomize={POLICIES}")
     wait_for("the policies to be in effect", all_in_effect)
     yield
-    control_plane.kubectl("delete", f"--filename={POLICIES}")
+    control_plane.kubectl("delete", f"--kustomize={POLICIES}")
     wait_for("the policies to be gone", none_in_effect)
 
 

@@ -98,6 +98,11 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         module="cert-manager", dependency="github.com/cert-manager/cert-manager", folder="deploy/crds"
     ),
     "files:keda": GoModuleFiles(module="keda", dependency="github.com/kedacore/keda/v2", folder="config/crd/bases"),
+    "files:prometheus-operator": GoModuleFiles(
+        module="prometheus-operator",
+        dependency="github.com/prometheus-operator/prometheus-operator",
+        folder="example/prometheus-operator-crd",
+    ),
     "files:kind": GoModuleFiles(module="tools", dependency="sigs.k8s.io/kind", folder="images/base/files"),
 }
 

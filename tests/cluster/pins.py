@@ -24,6 +24,7 @@ CRANE: Final = "0.22.1"
 # Of their CRDs alone.
 CERT_MANAGER: Final = "1.21.2"
 KEDA: Final = "2.21.0"
+PROMETHEUS_OPERATOR: Final = "0.85.0"
 DEBIAN_SUITE: Final = "bookworm"
 # Of HAProxy, which is too old in the other one: `hash-key` is from 3.0.
 HAPROXY_SUITE: Final = "trixie"
@@ -56,6 +57,7 @@ GO_MODULES: Final = {
     # Swarm's client, which it brings along, needs an older raft than etcd does.
     "docker": {"github.com/docker/cli": f"{DOCKER}+incompatible"},
     "keda": {"github.com/kedacore/keda/v2": KEDA},
+    "prometheus-operator": {"github.com/prometheus-operator/prometheus-operator": PROMETHEUS_OPERATOR},
 }
 
 BUILDKIT_IMAGE: Final = f"docker.io/moby/buildkit:v{BUILDKIT}-rootless"

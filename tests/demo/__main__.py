@@ -24,7 +24,7 @@ HERE: Final = Path(__file__).parent
 TOP: Final = HERE.parents[1]
 NAMESPACE: Final = "demo"
 REMOVAL_FROM_USERS: Final = (
-    f"kubectl delete namespace {NAMESPACE} && kubectl delete -f deploy/policies -f deploy/manifests -f crds && "
+    f"kubectl delete namespace {NAMESPACE} && kubectl delete -k deploy/kustomize/overlays/policies && "
     "CLUSTER=current make cluster-down"
 )
 TAGS: Final = ("org/example-image", "org/sidecar-image", "buildkit-operator")
@@ -164,7 +164,7 @@ The cluster stays up. Look around:
   kubectl describe bkb demo -n {NAMESPACE}
   kubectl get pods -n {NAMESPACE} -l buildkit-operator.dev/injected=sidecar
   kubectl explain bkb.spec
-  kubectl logs -n buildkit-operator deploy/buildkit-operator
+  kubectl logs -n buildkit-operator -l app.kubernetes.io/name=buildkit-operator --tail=-1
 Remove it:
   {REMOVAL_FROM_USERS if current.chosen() else "make cluster-down"}
 """

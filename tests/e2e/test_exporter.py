@@ -25,7 +25,7 @@ Series = dict[tuple[str, ...], float]
 @pytest.fixture(scope="module")
 def exporter(cluster: Kubectl) -> Iterator[Kubectl]:
     """Run the exporter, in more of a hurry than usual, and return kubectl for its namespace."""
-    cluster("apply", "--server-side", "--force-conflicts", "--filename=deploy/exporter")
+    cluster("apply", "--server-side", "--force-conflicts", "--kustomize=deploy/kustomize/components/exporter")
     kubectl = cluster.within(OPERATOR)
     kubectl("set", "image", f"deployment/{EXPORTER}", f"exporter={operator_image()}")
     intervals = ("INTERVAL_SECONDS=1", "DISK_USAGE_INTERVAL_SECONDS=1")
@@ -33,7 +33,7 @@ def exporter(cluster: Kubectl) -> Iterator[Kubectl]:
     kubectl("rollout", "restart", f"deployment/{EXPORTER}")
     kubectl("rollout", "status", f"deployment/{EXPORTER}", "--timeout=120s", timeout=130)
     yield kubectl
-    cluster("delete", "--ignore-not-found", "--filename=deploy/exporter")
+    cluster("delete", "--ignore-not-found", "--kustomize=deploy/kustomize/components/exporter")
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import yaml
-
 from buildkit_operator.desired.platform import DEFAULT_IMAGE
 from tests.cluster import pins
 
@@ -30,10 +28,10 @@ def test_samples_and_the_demo_use_the_docker_client_that_is_tested() -> None:
 
 
 def test_the_installed_operator_is_of_this_version() -> None:
-    deployment = yaml.safe_load((TOP / "deploy/manifests/20-operator.yaml").read_text())
+    files = (TOP / "deploy").rglob("*.yaml")
+    images = {image for file in files for image in re.findall(r"image: (\S*buildkit-operator:\S*)", file.read_text())}
 
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == pins.OPERATOR_IMAGE
+    assert images == {pins.OPERATOR_IMAGE}
 
 
 def test_the_operators_image_is_built_on_the_base_that_clusters_get() -> None:

@@ -20,7 +20,7 @@ CONTROLLER: Final = f"{GROUP}/builder-controller"
 """The component that events are reported by."""
 
 EXPORTER: Final = "buildkit-operator-exporter"
-"""Value of app.kubernetes.io/name on the pods of the metrics exporter: see deploy/exporter."""
+"""Value of app.kubernetes.io/name on the pods of the metrics exporter: see deploy/kustomize/components/exporter."""
 
 DAEMON: Final = "buildkitd"
 """Name of the daemon's container, shared or injected."""

@@ -1,4 +1,4 @@
-"""Counts the builders when somebody asks for metrics: by mode, by readiness, and when their certificates end."""
+"""Counts the builders when somebody asks for metrics: by mode and readiness, who is stalled, whose certificates end."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Census(Collector):
         """Yield the metrics as they are now."""
         builders = [b for key in self._cache.primary_keys() if (b := self._cache.get(BUILDERS.primary, *key))]
         yield _by_state(builders)
+        yield _stalled(builders)
         yield _certificates(builders)
 
 
@@ -38,6 +39,20 @@ def _by_state(builders: list[Manifest]) -> Metric:
     )
     for labels, count in sorted(Counter((str(b["spec"].get("mode")), _ready(b)) for b in builders).items()):
         family.add_metric(labels, count)
+    return family
+
+
+def _stalled(builders: list[Manifest]) -> Metric:
+    family = GaugeMetricFamily(
+        f"{PREFIX}_builder_stalled",
+        "1 for a builder that gets no better until somebody changes something, with the reason; others have none.",
+        labels=("namespace", "builder", "reason"),
+    )
+    for builder in builders:
+        condition = _condition(builder, ConditionType.STALLED)
+        if condition.get("status") == "True":
+            metadata = builder["metadata"]
+            family.add_metric((metadata["namespace"], metadata["name"], condition["reason"]), 1)
     return family
 
 
@@ -56,5 +71,9 @@ def _certificates(builders: list[Manifest]) -> Metric:
 
 
 def _ready(builder: Manifest) -> str:
+    return str(_condition(builder, ConditionType.READY).get("status", "Unknown"))
+
+
+def _condition(builder: Manifest, kind: ConditionType) -> Manifest:
     conditions: list[Manifest] = builder.get("status", {}).get("conditions", [])
-    return next((str(c["status"]) for c in conditions if c["type"] == ConditionType.READY), "Unknown")
+    return next((condition for condition in conditions if condition["type"] == kind), {})

@@ -103,7 +103,8 @@ def admitted(builder: BuildKitBuilder, pod: Manifest) -> Trial:
         return Trial(served=True)
     return _not_served(
         "A pod with the label of this builder gets no daemon: neither the admission policies (Kubernetes 1.36 and "
-        "later: kubectl apply -f deploy/policies) nor the webhook (kubectl apply -f deploy/webhook) are installed."
+        "later: kubectl apply --server-side -k deploy/kustomize/components/policies) nor the webhook (before: "
+        "kubectl apply --server-side -k deploy/kustomize/components/webhook) are installed."
     )
 
 

@@ -34,7 +34,8 @@ def policies() -> Iterator[Engine]:
     with ControlPlane() as control_plane:
         control_plane.apply_crds(CRDS)
         create_builders(control_plane)
-        control_plane.kubectl("apply", "--server-side", "--validate=strict", f"--filename={TOP / 'deploy/policies'}")
+        policies = TOP / "deploy/kustomize/components/policies"
+        control_plane.kubectl("apply", "--server-side", "--validate=strict", f"--kustomize={policies}")
         engine = Engine("policies", control_plane)
         engine.wait_until_effective()
         yield engine
@@ -71,7 +72,8 @@ def _server_context(pair: KeyPair, folder: Path) -> ssl.SSLContext:
 
 def _configuration(url: str, authority: bytes) -> Manifest:
     """Return the configuration that is installed, for a webhook that is no Service."""
-    configuration: Manifest = yaml.safe_load((TOP / "deploy/webhook/30-configuration.yaml").read_text())
+    file = TOP / "deploy/kustomize/components/webhook/configuration.yaml"
+    configuration: Manifest = yaml.safe_load(file.read_text())
     for webhook in configuration["webhooks"]:
         path = webhook["clientConfig"]["service"]["path"]
         webhook["clientConfig"] = {"url": f"{url}{path}", "caBundle": b64encode(authority).decode()}

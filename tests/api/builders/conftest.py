@@ -11,7 +11,7 @@ from tests.api.builders.process import BuilderOperator
 from tests.api.builders.world import Builders
 from tests.cluster.controlplane import ControlPlane
 
-POLICIES: Final = Path(__file__).parents[3] / "deploy" / "policies"
+POLICIES: Final = Path(__file__).parents[3] / "deploy/kustomize/components/policies"
 
 StartOperator = Callable[..., BuilderOperator]
 
@@ -46,7 +46,7 @@ def policies(control_plane: ControlPlane, crds: None) -> None:  # noqa: ARG001  
 
 
 def apply_policies(control_plane: ControlPlane) -> None:
-    control_plane.kubectl("apply", "--server-side", f"--filename={POLICIES}")
+    control_plane.kubectl("apply", "--server-side", f"--kustomize={POLICIES}")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The exporter asks a real daemon by mutual TLS, with the rights of deploy/exporter alone, and tells Prometheus."""
+"""The exporter asks a real daemon by mutual TLS, with the rights of its component alone, and tells Prometheus."""
 
 import re
 import sys
@@ -18,8 +18,8 @@ from tests.api.engine.process import OperatorProcess
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.processes import Process, free_port
 
-DEPLOY: Final = Path(__file__).parents[3] / "deploy"
-FOLDER: Final = DEPLOY / "exporter"
+KUSTOMIZE: Final = Path(__file__).parents[3] / "deploy" / "kustomize"
+COMPONENT: Final = KUSTOMIZE / "components" / "exporter"
 NAME: Final = "buildkit-operator-exporter"
 NAMESPACE: Final = "buildkit-operator"
 COMMAND: Final = ("-m", "buildkit_operator", "exporter")
@@ -64,9 +64,9 @@ def exporter(
     crds: None,  # noqa: ARG001  before the exporter starts
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ExporterProcess]:
-    """Start the exporter with the rights of deploy/exporter."""
-    control_plane.kubectl("apply", "--server-side", f"--filename={DEPLOY / 'manifests' / '00-namespace.yaml'}")
-    control_plane.kubectl("apply", "--server-side", f"--filename={FOLDER / '10-rbac.yaml'}")
+    """Start the exporter with the rights of its component."""
+    control_plane.kubectl("apply", "--server-side", f"--filename={KUSTOMIZE / 'base' / 'namespace.yaml'}")
+    control_plane.kubectl("apply", "--server-side", f"--filename={COMPONENT / 'rbac.yaml'}")
     kubeconfig = control_plane.service_account_kubeconfig(NAMESPACE, NAME)
     process = ExporterProcess(kubeconfig, tmp_path_factory.mktemp("exporter") / "log")
     try:
@@ -272,23 +272,22 @@ def test_no_key_is_logged(builders: Builders, exporter: ExporterProcess, daemon:
 
 
 def read(file: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((FOLDER / file).read_text()))
+    return list(yaml.safe_load_all((COMPONENT / file).read_text()))
 
 
 @pytest.mark.usefixtures("exporter")
 def test_the_api_server_accepts_all_of_it(control_plane: ControlPlane) -> None:
-    said = control_plane.kubectl(
-        "apply", "--server-side", "--dry-run=server", "--force-conflicts", "--validate=strict", f"--filename={FOLDER}"
-    )
+    flags = ("--server-side", "--dry-run=server", "--force-conflicts", "--validate=strict")
+    said = control_plane.kubectl("apply", *flags, f"--kustomize={COMPONENT}")
 
-    assert said.count("serverside-applied") == sum(len(read(file.name)) for file in FOLDER.iterdir())
+    assert said.count("serverside-applied") == sum(len(read(file)) for file in ("rbac.yaml", "exporter.yaml"))
 
 
 @pytest.mark.usefixtures("exporter")
 def test_its_pod_is_admitted_where_pod_security_is_restricted(control_plane: ControlPlane) -> None:
     namespace = control_plane.request("GET", f"/api/v1/namespaces/{NAMESPACE}")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    (deployment,) = (manifest for manifest in read("20-exporter.yaml") if manifest["kind"] == "Deployment")
+    (deployment,) = (manifest for manifest in read("exporter.yaml") if manifest["kind"] == "Deployment")
     template = deployment["spec"]["template"]
 
     control_plane.request(
@@ -299,7 +298,7 @@ def test_its_pod_is_admitted_where_pod_security_is_restricted(control_plane: Con
 
 
 def test_it_may_read_and_nothing_else() -> None:
-    rules = [rule for manifest in read("10-rbac.yaml") for rule in manifest.get("rules", ())]
+    rules = [rule for manifest in read("rbac.yaml") for rule in manifest.get("rules", ())]
 
     assert [(rule["resources"], rule["verbs"]) for rule in rules] == [
         (["buildkitbuilders"], ["list", "watch"]),

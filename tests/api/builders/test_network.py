@@ -9,7 +9,7 @@ import yaml
 
 from tests.api.builders.world import Builders, Manifest
 
-EXPORTER_FILE = Path(__file__).parents[3] / "deploy" / "exporter" / "20-exporter.yaml"
+EXPORTER_FILE = Path(__file__).parents[3] / "deploy/kustomize/components/exporter/exporter.yaml"
 PEERS = [
     {"podSelector": {}},
     {

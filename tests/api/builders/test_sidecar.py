@@ -138,7 +138,7 @@ def test_without_an_engine_a_builder_says_so_until_there_is_one(
 
     ready = builders.wait_reason("InjectionNotServed")
     assert ready["status"] == "False"
-    assert "kubectl apply -f deploy/policies" in ready["message"]
+    assert "kubectl apply --server-side -k deploy/kustomize/components/policies" in ready["message"]
     # It may be installed any moment: those who wait for the builder should not give up.
     assert builders.condition("Reconciling")["status"] == "True"
 

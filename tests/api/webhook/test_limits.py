@@ -15,7 +15,7 @@ from buildkit_operator.control.webhook.endpoint import MAX_BODY, MAX_CONNECTIONS
 from tests.api.admission.world import Refusal
 from tests.api.webhook.process import WebhookProcess
 from tests.api.webhook.test_process import REVIEW
-from tests.api.webhook.world import DEPLOY, Installation
+from tests.api.webhook.world import COMPONENT, Installation
 from tests.kubectl import wait_for
 
 MIB: Final = 1024
@@ -158,7 +158,7 @@ def test_the_worst_json_fits_into_the_deployments_memory(process: WebhookProcess
     peak = int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0])
     (deployment,) = (
         manifest
-        for manifest in yaml.safe_load_all((DEPLOY / "webhook/20-webhook.yaml").read_text())
+        for manifest in yaml.safe_load_all((COMPONENT / "webhook.yaml").read_text())
         if manifest["kind"] == "Deployment"
     )
     limit = deployment["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]

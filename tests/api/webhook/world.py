@@ -1,4 +1,4 @@
-"""An API server that asks a webhook process about pods, as deploy/webhook configures it."""
+"""An API server that asks a webhook process about pods, as the component webhook configures it."""
 
 import base64
 import time
@@ -22,15 +22,16 @@ Manifest = dict[str, Any]
 
 NAME: Final = "buildkit-operator-webhook"
 NAMESPACE: Final = "buildkit-operator"
-DEPLOY: Final = Path(__file__).parents[3] / "deploy"
+KUSTOMIZE: Final = Path(__file__).parents[3] / "deploy" / "kustomize"
+COMPONENT: Final = KUSTOMIZE / "components" / "webhook"
 SECRET: Final = f"/api/v1/namespaces/{NAMESPACE}/secrets/{NAME}"
 CONFIGURATION: Final = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{NAME}"
 
 
 def prepare(control_plane: ControlPlane) -> None:
     """Create what stands before the webhook: namespace, rights and builders, but not its configuration."""
-    control_plane.kubectl("apply", "--server-side", f"--filename={DEPLOY / 'manifests' / '00-namespace.yaml'}")
-    control_plane.kubectl("apply", "--server-side", f"--filename={DEPLOY / 'webhook' / '10-rbac.yaml'}")
+    control_plane.kubectl("apply", "--server-side", f"--filename={KUSTOMIZE / 'base' / 'namespace.yaml'}")
+    control_plane.kubectl("apply", "--server-side", f"--filename={COMPONENT / 'rbac.yaml'}")
     create_builders(control_plane)
 
 
@@ -48,7 +49,7 @@ class Installation:
         return Engine("webhook", self.control_plane)
 
     def start(self, **settings: object) -> WebhookProcess:
-        """Start a webhook process with the rights that deploy/webhook gives it."""
+        """Start a webhook process with the rights that its component gives it."""
         kubeconfig = self.control_plane.service_account_kubeconfig(NAMESPACE, NAME)
         log = self.folder / f"webhook-{len(self.processes)}.log"
         process = WebhookProcess(kubeconfig, log, webhook_namespace=NAMESPACE, **settings)
@@ -66,14 +67,14 @@ class Installation:
         self.configure_port(process.https_port)
 
     def configure_port(self, port: int) -> None:
-        """Have the API server ask on a port, by the configuration of deploy/webhook and a Service without pods."""
+        """Have the API server ask on a port, by the configuration of its component and a Service without pods."""
         service = {
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": NAME, "namespace": NAMESPACE},
             "spec": {"type": "ExternalName", "externalName": "localhost"},
         }
-        configuration = yaml.safe_load((DEPLOY / "webhook" / "30-configuration.yaml").read_text())
+        configuration = yaml.safe_load((COMPONENT / "configuration.yaml").read_text())
         for webhook in configuration["webhooks"]:
             webhook["clientConfig"]["service"]["port"] = port
         manifests = yaml.safe_dump_all([service, configuration])

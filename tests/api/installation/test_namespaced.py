@@ -1,0 +1,171 @@
+"""The operator, the webhook and the exporter with Roles alone: they do all their work, and are refused nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests import packaging
+from tests.api.builders.cert_manager import CertManager
+from tests.api.builders.process import BuilderOperator
+from tests.api.builders.test_cert_manager import BY_ISSUER, CLIENT, SERVER
+from tests.api.builders.test_exporter import ExporterProcess
+from tests.api.builders.world import Builders
+from tests.api.conftest import CRDS
+from tests.api.engine.process import OperatorProcess
+from tests.api.installation.conftest import NAMESPACE, WATCHED, Compose, create_namespaces, install
+from tests.api.webhook.process import WebhookProcess
+from tests.cluster import artifacts
+from tests.cluster.audit import Request
+from tests.cluster.controlplane import ControlPlane
+from tests.kubectl import wait_for
+
+OVERLAY: Final = packaging.KUSTOMIZE / "overlays" / "namespaced"
+CERTIFICATES: Final = "cert-manager.io_certificates.yaml"
+OWN: Final[dict[str, object]] = {"lease": True, "namespace": NAMESPACE, "lease_namespace": NAMESPACE}
+"""What a pod of that namespace knows by itself."""
+
+
+@pytest.fixture(scope="module")
+def policies() -> Iterator[ControlPlane]:
+    """Start an API server with the overlay as it is in the checkout, and with cert-manager's Certificates."""
+    with ControlPlane() as control_plane:
+        folder = artifacts.ensure("files:cert-manager")["files:cert-manager"]
+        control_plane.kubectl("apply", "--server-side", f"--filename={folder / CERTIFICATES}")
+        control_plane.apply_crds(CRDS)
+        create_namespaces(control_plane)
+        control_plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": "elsewhere"}})
+        install(control_plane, OVERLAY)
+        yield control_plane
+
+
+@pytest.fixture
+def operator(policies: ControlPlane, tmp_path: Path) -> Iterator[BuilderOperator]:
+    """Start the operator with the rights and the setting of its Deployment."""
+    kubeconfig = policies.service_account_kubeconfig(NAMESPACE, "buildkit-operator")
+    watched = setting(OVERLAY, "buildkit-operator")
+    process = BuilderOperator(kubeconfig, tmp_path / "log", watch_namespaces=watched, log_level="debug", **OWN)
+    try:
+        process.wait_ready()
+        yield process
+    finally:
+        process.kill()
+
+
+def setting(overlay: Path, deployment: str) -> str:
+    """Return the namespaces that a Deployment of an overlay is told to watch."""
+    (found,) = (
+        manifest
+        for manifest in packaging.manifests(overlay)
+        if manifest["kind"] == "Deployment" and manifest["metadata"]["name"] == deployment
+    )
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    return str(next(v["value"] for v in container["env"] if v["name"] == "BUILDKIT_OPERATOR_WATCH_NAMESPACES"))
+
+
+def requests(control_plane: ControlPlane, account: str) -> list[Request]:
+    user = f"system:serviceaccount:{NAMESPACE}:{account}"
+    return [request for request in control_plane.audit() if request.user == user]
+
+
+def refused(control_plane: ControlPlane, account: str) -> list[Request]:
+    return [request for request in requests(control_plane, account) if request.code in {401, 403}]
+
+
+def assert_content(control_plane: ControlPlane, account: str, process: OperatorProcess) -> None:
+    """Check that a process has asked for something, that nothing was refused, and that its log knows of no refusal."""
+    assert requests(control_plane, account)
+    assert refused(control_plane, account) == []
+    assert "forbidden" not in process.log.read_text().lower()
+
+
+def test_builders_of_all_kinds_get_all_they_need(policies: ControlPlane, operator: BuilderOperator) -> None:
+    a, b = (Builders(policies, namespace) for namespace in WATCHED)
+    a.create(shared={"networkPolicy": {"from": []}, "allowedNamespaces": {"names": [b.namespace]}})
+    a.make_ready()
+    a.create("claims", cache={"size": "1Gi", "persistentVolumeClaim": {}})
+    a.make_ready("claims", "statefulsets")
+    a.create("certificates", shared=BY_ISSUER)
+    cert_manager = CertManager(a)
+    cert_manager.issue(SERVER.replace("demo", "certificates"))
+    cert_manager.issue(CLIENT.replace("demo", "certificates"))
+    a.make_ready("certificates")
+    b.create("pods", mode="Sidecar")
+    b.wait_reason("Available", "pods")
+    b.create("borrower", shared={"from": {"namespace": a.namespace, "name": "demo"}})
+    b.wait_reason("Available", "borrower")
+
+    for name in ("demo", "claims", "certificates"):
+        a.edit(name, mode="Sidecar", shared=None, cache=None)
+        a.wait_reason("Available", name)
+    a.wait("the daemons' objects are gone", lambda: {c.split("/")[0] for c in a.children()} == {"configmaps"})
+
+    assert_content(policies, "buildkit-operator", operator)
+
+
+def test_a_provider_that_is_not_watched_is_a_reason_and_no_refusal(
+    policies: ControlPlane, operator: BuilderOperator
+) -> None:
+    consumer = Builders(policies, WATCHED[1])
+    Builders(policies, "elsewhere").create(shared={"allowedNamespaces": {"names": [consumer.namespace]}})
+    consumer.create("stranger", shared={"from": {"namespace": "elsewhere", "name": "demo"}})
+
+    consumer.wait_reason("ProviderNotWatched", "stranger")
+    assert Builders(policies, "elsewhere").children() == {}
+    assert Builders(policies, "elsewhere").status() == {"observedGeneration": -1}
+    assert_content(policies, "buildkit-operator", operator)
+
+
+def test_an_operator_for_the_whole_cluster_would_be_refused(policies: ControlPlane, tmp_path: Path) -> None:
+    kubeconfig = policies.service_account_kubeconfig(NAMESPACE, "buildkit-operator")
+    process = BuilderOperator(kubeconfig, tmp_path / "log", **OWN)
+    before = len(refused(policies, "buildkit-operator"))
+    try:
+        wait_for("a refusal", lambda: len(refused(policies, "buildkit-operator")) > before, 20)
+        assert process.get("/readyz")[0] == 503
+    finally:
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def overlay(compose: Compose) -> Path:
+    return compose("webhook", "exporter", watched=WATCHED)
+
+
+@pytest.fixture(scope="module")
+def webhook(overlay: Path) -> Iterator[ControlPlane]:
+    """Start an API server with the webhook and the exporter for some namespaces."""
+    with ControlPlane() as control_plane:
+        control_plane.apply_crds(CRDS)
+        create_namespaces(control_plane)
+        install(control_plane, overlay)
+        Builders(control_plane, WATCHED[0]).create()
+        yield control_plane
+
+
+@pytest.mark.parametrize(
+    ("kind", "account", "own"),
+    [
+        (WebhookProcess, "buildkit-operator-webhook", {"webhook_namespace": NAMESPACE}),
+        (ExporterProcess, "buildkit-operator-exporter", {}),
+    ],
+    ids=["webhook", "exporter"],
+)
+def test_the_others_watch_these_namespaces_alone(
+    webhook: ControlPlane, overlay: Path, tmp_path: Path, kind: Any, account: str, own: dict[str, object]
+) -> None:
+    kubeconfig = webhook.service_account_kubeconfig(NAMESPACE, account)
+    process = kind(kubeconfig, tmp_path / "log", watch_namespaces=setting(overlay, account), **own)
+    try:
+        process.wait_ready()
+        wait_for("watches", lambda: watched_by(webhook, account) == set(WATCHED), 20)
+        assert_content(webhook, account, process)
+    finally:
+        process.kill()
+
+
+def watched_by(control_plane: ControlPlane, account: str) -> set[str]:
+    """Return the namespaces whose builders an account watches."""
+    asked = requests(control_plane, account)
+    return {r.namespace for r in asked if r.verb == "watch" and r.resource == "buildkitbuilders"}
