@@ -1,6 +1,6 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit api e2e bench lint generate verify lock cluster-up cluster-down clean
+.PHONY: help demo test unit api e2e bench lint generate verify lock release cluster-up cluster-down clean
 
 python := .venv/bin/python
 policies := deploy/kustomize/components/policies/policies.yaml
@@ -31,6 +31,7 @@ lint: venv ## Style, types, one-way imports, shell scripts, and that generated f
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@git ls-files -z '*.sh' .ci/run tests/cluster/runc-bounded | xargs -0 .venv/bin/shellcheck
+	@.venv/bin/zizmor --quiet --offline .github
 	@$(MAKE) --no-print-directory verify
 
 ##@ Generated files
@@ -47,6 +48,9 @@ verify: generate ## Generate again and fail if anything differs from what is che
 
 lock: venv ## Lock the Python packages to the newest versions that pyproject.toml allows
 	@tests/lock.sh --upgrade
+
+release: venv ## Write what a release consists of into dist/release (TAG=v…: refuse another version)
+	@HELM="$$($(python) -m tests.cluster.artifacts helm)/helm" deploy/release.sh $(TAG)
 
 ##@ The cluster
 cluster-up: venv ## A kind cluster with a registry (CLUSTER=current: the one of your kubeconfig)
