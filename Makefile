@@ -32,14 +32,15 @@ lint: venv ## Style, types, one-way imports, shell scripts, and that generated f
 	@$(MAKE) --no-print-directory verify
 
 ##@ Generated files
-generate: venv ## Write crds/ from the models and deploy/policies/ from the rules of injection
+generate: venv ## Write crds/ and the reference from the models, deploy/policies/ from the rules of injection
 	@$(python) -m buildkit_operator crds > crds/buildkitbuilders.yaml.new
 	@mv crds/buildkitbuilders.yaml.new crds/buildkitbuilders.yaml
 	@$(python) -m buildkit_operator policies > deploy/policies/policies.yaml.new
 	@mv deploy/policies/policies.yaml.new deploy/policies/policies.yaml
+	@$(python) -m tests.docs.reference
 
 verify: generate ## Generate again and fail if anything differs from what is checked in
-	@git diff --exit-code -- crds deploy/policies || { echo "Run make generate and commit what it writes." >&2; exit 1; }
+	@git diff --exit-code -- crds deploy/policies docs/reference.md || { echo "Run make generate and commit what it writes." >&2; exit 1; }
 
 lock: venv ## Lock the Python packages to the newest versions that pyproject.toml allows
 	@tests/lock.sh --upgrade
