@@ -19,7 +19,6 @@ FROM_CLUSTER: Final = frozenset(
         Reason.CLAIM_NOT_FOUND,
         Reason.CERT_MANAGER_NOT_FOUND,
         Reason.REJECTED,
-        Reason.INJECTION_NOT_SERVED,
     }
 )
 """Reasons whose examples come of a real API server's answer (tests/api/kubectl); the others' come of pure functions."""

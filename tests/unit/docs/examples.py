@@ -8,6 +8,7 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import Problem, Reason, explained
 from buildkit_operator.control.issuer import issue_authority, issue_leaf
 from buildkit_operator.control.objects import not_ours
+from buildkit_operator.control.trials import admitted
 from buildkit_operator.desired import cert_manager, consumers
 from buildkit_operator.desired.claims import seen_claims
 from buildkit_operator.desired.consumers import Borrowed
@@ -169,6 +170,9 @@ EXAMPLES: Final[dict[Reason, list[Condition]]] = {
     Reason.PROVIDER_NOT_WATCHED: refused_by_provider(PROVIDER, ("ci",)),
     Reason.NOT_ADMITTED: refused_by_provider(None),
     Reason.NAME_CONFLICT: name_conflict(),
+    Reason.INJECTION_NOT_SERVED: of(
+        Observed(trial=admitted(make_builder(mode="Sidecar"), {"metadata": {}})), make_builder(mode="Sidecar")
+    ),
     Reason.POD_SECURITY_DENIED: denied_by_namespace(),
     Reason.PODS_REFUSED: refused_pods(),
     Reason.UNSCHEDULABLE: of(
