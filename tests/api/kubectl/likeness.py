@@ -9,6 +9,8 @@ _SAME: Final = (
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [+-]\d{4}", "2026-11-24 12:00:00.000000000 +0000"),
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "6f1c2a52-9d4e-4b8e-9d0c-0b1f3a5f7c11"),
     (r"(?m)^(\s*Resource Version:\s+)\d+$", r"\g<1>1000"),
+    (r'(?m)^([-+ ] *resourceVersion: )"\d+"$', r'\g<1>"1000"'),
+    (r"\b10\.96(\.\d+){2}\b", "10.96.12.34"),
     (r"(/\S*)?/(LIVE|MERGED)-\d+", r"/tmp/\2"),
     # What runner pods get is some hundred lines of a status, for machines.
     (r"(?m)^  Injection:\n(?:    .*\n)+", "  Injection:\n    …\n"),
@@ -23,6 +25,8 @@ def likeness(printed: str) -> str:
     """Return what was printed as it would be on another day."""
     for pattern, same in _SAME:
         printed = re.sub(pattern, same, printed)
+    # What is blank is not worth a difference.
+    printed = re.sub(r"[ \t]+$", "", printed, flags=re.MULTILINE).rstrip("\n") + "\n" if printed else ""
     return "\n\n".join(_table(part) if _HEADER.match(part) else _with_ages(part) for part in printed.split("\n\n"))
 
 

@@ -1,6 +1,7 @@
 """What an admin checks first that the page does not show: the definition, admission objects, events, two managers."""
 
 import json
+import subprocess
 from typing import Any, Final
 
 import pytest
@@ -132,6 +133,54 @@ def test_server_side_apply_of_two_managers_and_the_operator_come_to_rest(team: B
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert "annotations" not in after["metadata"]
     assert "finalizers" not in after["metadata"]
+
+
+@pytest.mark.parametrize("spec", [{"shared": {"drainTimeoutSeconds": 900}}, {"cache": {}}, {"daemon": {"dns": {}}}])
+def test_server_side_apply_takes_over_from_client_side(team: Builders, spec: Manifest) -> None:
+    manifest = builder(**spec)
+    apply(team, manifest)
+
+    for _ in range(2):
+        apply(team, manifest, "--server-side")
+
+    assert diff(team, manifest, "--server-side") == ""
+
+
+@pytest.mark.parametrize("spec", [{"shared": {}}, {"injection": {}}, {"cache": {"persistentVolumeClaim": {}}}])
+def test_it_does_not_take_over_an_empty_object(team: Builders, spec: Manifest) -> None:
+    """The API server makes null of it, and refuses that: docs/scaling.md and docs/claims.md say so."""
+    manifest = builder(**spec)
+    apply(team, manifest)
+    apply(team, manifest, "--server-side")
+
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        apply(team, manifest, "--server-side")
+
+    assert 'Invalid value: "null"' in refused.value.stderr
+
+
+# Scaling what has no number
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ({"mode": "Sidecar"}, "shared is only for mode Shared; remove it or set mode to Shared"),
+        (
+            {"shared": {"from": {"namespace": "ci", "name": "provider"}}},
+            "from excludes everything else of shared: the other namespace's builder decides it",
+        ),
+    ],
+)
+def test_a_builder_without_daemons_of_its_own_says_why_it_cannot_be_scaled(
+    team: Builders, spec: Manifest, sentence: str
+) -> None:
+    team.create(**spec)
+
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        team.kubectl("scale", "bkb/demo", "--replicas=2")
+
+    assert sentence in refused.value.stderr
 
 
 def builder(**spec: Any) -> Manifest:

@@ -44,14 +44,20 @@ def test_a_row_that_a_watch_repeats_or_widens_counts_once() -> None:
 @pytest.mark.parametrize(
     ("printed", "same"),
     [
-        ("Creation Timestamp:  2026-01-02T03:04:05Z", "Creation Timestamp:  2026-11-24T12:00:00Z"),
+        ("Creation Timestamp:  2026-01-02T03:04:05Z\n", "Creation Timestamp:  2026-11-24T12:00:00Z\n"),
         ("  Resource Version:    4711\n", "  Resource Version:    1000\n"),
-        ("UID: 01234567-89ab-cdef-0123-456789abcdef", "UID: 6f1c2a52-9d4e-4b8e-9d0c-0b1f3a5f7c11"),
-        ("--- /tmp/LIVE-123/x\t2026-01-02 03:04:05.6 +0000", "--- /tmp/LIVE/x\t2026-11-24 12:00:00.000000000 +0000"),
-        ("  Normal  Available  3s    someone", "  Normal  Available  10s   someone"),
+        ('   resourceVersion: "4711"\n', '   resourceVersion: "1000"\n'),
+        ("ClusterIP   10.96.200.7   <none>\n", "ClusterIP   10.96.12.34   <none>\n"),
+        ("DESCRIPTION:\n    A size.\n    \n\n", "DESCRIPTION:\n    A size.\n"),
+        ("UID: 01234567-89ab-cdef-0123-456789abcdef\n", "UID: 6f1c2a52-9d4e-4b8e-9d0c-0b1f3a5f7c11\n"),
+        (
+            "--- /tmp/LIVE-123/x\t2026-01-02 03:04:05.6 +0000\n",
+            "--- /tmp/LIVE/x\t2026-11-24 12:00:00.000000000 +0000\n",
+        ),
+        ("  Normal  Available  3s    someone\n", "  Normal  Available  10s   someone\n"),
         ("  Injection:\n    Env:\n      Name:  A\n  Pods:\n", "  Injection:\n    …\n  Pods:\n"),
-        ("deployment.apps/demo scaled, 2 of 3 daemons ready", "deployment.apps/demo scaled, 2 of 3 daemons ready"),
-        ("Command timed out after 30sheep", "Command timed out after 30sheep"),
+        ("deployment.apps/demo scaled, 2 of 3 daemons ready\n", "deployment.apps/demo scaled, 2 of 3 daemons ready\n"),
+        ("Command timed out after 30sheep\n", "Command timed out after 30sheep\n"),
     ],
 )
 def test_what_differs_from_run_to_run_is_made_the_same_and_the_rest_stays(printed: str, same: str) -> None:
