@@ -277,9 +277,9 @@ def _name(pod: Manifest) -> str:
 
 
 def sentence(text: object) -> str:
-    """Return somebody's message as one line that ends with a full stop."""
+    """Return somebody's message as one line that ends as a sentence does."""
     line = " ".join(str(text or "no reason given").split())[:1000].rstrip(".")
-    return f"{line}."
+    return line if line.endswith(("?", "!")) else f"{line}."
 
 
 def _line_with(sign: str, log: str) -> str:

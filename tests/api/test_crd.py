@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import yaml
 
-from buildkit_operator.api import crd
 from tests.cluster.controlplane import ControlPlane
 
 Manifest = dict[str, Any]
@@ -366,32 +365,6 @@ def test_columns_show_what_the_status_says(start_control_plane: Callable[[], Con
     assert header.split() == columns
     assert row.split()[:5] == ["demo", "Shared", "True", "Available", "tcp://demo:1234"]
     assert row.split()[-5:] == ["buildkit:1", "2", "All", "is", "well."]
-
-
-def fields(schema: Manifest, path: str) -> list[str]:
-    """Return the path of every field beneath, as `kubectl explain` takes it."""
-    schema = schema.get("items", schema)
-    found = [f"{path}.{name}" for name in schema.get("properties", {})]
-    return found + [
-        inner for name, child in schema.get("properties", {}).items() for inner in fields(child, f"{path}.{name}")
-    ]
-
-
-def test_kubectl_explains_every_field(control_plane: ControlPlane) -> None:
-    schema = crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    explained = control_plane.kubectl("explain", "bkb", "--recursive")
-    for name in {path.rsplit(".", 1)[-1] for path in fields(schema, "bkb")}:
-        assert f"{name}\t<" in explained
-
-
-@pytest.mark.parametrize("path", ["spec.daemon.toml", "spec.shared.tls.mode", "status.conditions.reason"])
-def test_an_explanation_is_the_fields_description(control_plane: ControlPlane, path: str) -> None:
-    described: Any = crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    for part in path.split("."):
-        described = described.get("items", described)["properties"][part]
-    explained = control_plane.kubectl("explain", f"bkb.{path}")
-
-    assert " ".join(described["description"].split()) in " ".join(explained.split())
 
 
 def test_scaling_changes_the_replicas(control_plane: ControlPlane, namespace: str) -> None:

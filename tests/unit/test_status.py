@@ -30,6 +30,10 @@ def condition(status: Status, kind: str) -> Manifest:
     return next(found for found in status["conditions"] if found["type"] == kind)
 
 
+def page(reason: str) -> str:
+    return f" See https://buildkit-operator.dev/reasons/{reason}/."
+
+
 def types(status: Status) -> list[str]:
     return [found["type"] for found in status["conditions"]]
 
@@ -182,6 +186,43 @@ def test_what_goes_on_and_what_is_stuck_say_the_same_as_ready() -> None:
     assert condition(reconciling, "Reconciling")["message"] == condition(reconciling, "Ready")["message"]
 
 
+def test_what_somebody_must_mend_names_its_page() -> None:
+    stalled = status_of(Observed(problem=Problem(Reason.NAME_CONFLICT, "Taken.")))
+    reconciling = status_of(Observed(make_deployment(), [PULL_FAILS]))
+
+    for kind in ("Ready", "Stalled"):
+        assert condition(stalled, kind)["message"] == f"Taken.{page('NameConflict')}"
+    for kind in ("Ready", "Reconciling"):
+        assert condition(reconciling, kind)["message"].endswith(page("ImagePullFailed"))
+
+
+@pytest.mark.parametrize(
+    ("observed", "spec"),
+    [
+        (Observed(), {}),
+        (Observed(make_deployment(total=1, ready=1)), {}),
+        (Observed(make_deployment(total=2, updated=1, ready=1), [PULL_FAILS]), {}),
+        (Observed(make_deployment(total=0)), {"shared": {"replicas": 0}}),
+        (Observed(make_deployment(), [PULL_FAILS]), {"suspend": True}),
+        (Observed(make_deployment(total=1, ready=1)), {"shared": {"tls": {"mode": "Disabled"}}}),
+        (Observed(waiting_for="Not yet.", waiting_reason=Reason.CERTIFICATE_PENDING), {}),
+    ],
+)
+def test_what_is_well_or_will_pass_names_none(observed: Observed, spec: Manifest) -> None:
+    messages = [found["message"] for found in status_of(observed, **spec)["conditions"]]
+
+    assert not [message for message in messages if "https://" in message]
+
+
+def test_a_message_is_cut_to_what_the_api_server_accepts_and_names_its_page_all_the_same() -> None:
+    status = status_of(Observed(problem=Problem(Reason.INVALID_TOML, "ü" * 40_000)))
+
+    message = condition(status, "Ready")["message"]
+    assert len(message.encode()) <= 32768
+    assert message.startswith("üüü")
+    assert message.endswith(f"ü…{page('InvalidToml')}")
+
+
 def test_the_generation_is_the_one_that_was_looked_at() -> None:
     assert status_of(Observed(), generation=9)["observedGeneration"] == 9
 
@@ -252,7 +293,7 @@ def test_a_spec_that_cannot_be_read_is_stalled_and_says_where() -> None:
     status = status_for_unreadable(2, Problem(Reason.INVALID_SPEC, "spec.mode: unknown."), {}, NOW)
 
     assert types(status) == ["Ready", "Stalled"]
-    assert condition(status, "Ready")["message"] == "spec.mode: unknown."
+    assert condition(status, "Ready")["message"] == f"spec.mode: unknown.{page('InvalidSpec')}"
     assert status["observedGeneration"] == 2
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+from buildkit_operator.api import names
 
 
 class ConditionType(StrEnum):
@@ -54,6 +57,37 @@ class Reason(StrEnum):
     CRASH_LOOP = "CrashLoop"
     # a daemon was ended before it was done
     DRAIN_TIMED_OUT = "DrainTimedOut"
+
+
+CALM: Final = frozenset(
+    {
+        Reason.AVAILABLE,
+        Reason.PROGRESSING,
+        Reason.SUSPENDED,
+        Reason.SCALED_TO_ZERO,
+        Reason.TLS_DISABLED,
+        Reason.CERTIFICATE_PENDING,
+        Reason.PROVIDER_NOT_READY,
+    }
+)
+"""Reasons that are no cause for a warning."""
+
+_SEE: Final = f" See {names.DOCUMENTATION}/"
+
+
+def explained(reason: Reason, message: str) -> str:
+    """Return a message with the page of its reason, where the reason is one that somebody has to do with."""
+    return message if reason in CALM else f"{message} See {names.reason_page(reason)}."
+
+
+def fitted(message: str, limit: int) -> str:
+    """Return a message of at most `limit` bytes in UTF-8: what is too much is cut, but not the page at its end."""
+    if len(message.encode()) <= limit:
+        return message
+    told, see, page = message.rpartition(_SEE)
+    end = f"…{see}{page}" if see else "…"
+    text = told if see else message
+    return text.encode()[: limit - len(end.encode())].decode(errors="ignore") + end
 
 
 class Problem(Exception):  # noqa: N818  it is raised, but above all it is a state that a builder is in

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from buildkit_operator import draining, runners
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.conditions import CALM, Problem, Reason, explained
 from buildkit_operator.control.agenda import next_look
 from buildkit_operator.control.census import Census
 from buildkit_operator.control.cert_manager import CertManager
@@ -135,13 +135,15 @@ class BuilderReconcile:
     def _tell_runners(self, observed: Observed) -> None:
         """Say on runner pods that wait in vain what their sidecars said: the kubelet's own events do not quote it."""
         for pod, finding in runners.failed(observed.runners):
-            self._context.recorder.event(pod, "Warning", finding.reason, finding.message, action="Inject")
+            note = explained(finding.reason, finding.message)
+            self._context.recorder.event(pod, "Warning", finding.reason, note, action="Inject")
 
     def _tell_of_lost_builds(self, resource: Manifest, builder: BuildKitBuilder, observed: Observed) -> None:
         """Say which daemons are ended while they are busy: in a moment nothing is left of their pods."""
         if builder.spec.mode is Mode.SHARED:
             for _, finding in draining.cut_short(observed.pods, self._clock()):
-                self._context.recorder.event(resource, "Warning", finding.reason, finding.message, action="Drain")
+                note = explained(finding.reason, finding.message)
+                self._context.recorder.event(resource, "Warning", finding.reason, note, action="Drain")
 
     async def _refuse(self, resource: Manifest, error: ValidationError) -> None:
         """Report a spec that an earlier version of the CRD let through."""
@@ -165,7 +167,7 @@ class BuilderReconcile:
             return
         builder = "/".join((resource["metadata"]["namespace"], resource["metadata"]["name"]))
         logger.info("%s: %s", ready["reason"], ready["message"], extra={"builder": builder})
-        calm = ready["status"] == "True" or ready["reason"] in _CALM
+        calm = ready["status"] == "True" or ready["reason"] in CALM
         self._context.recorder.event(
             resource, "Normal" if calm else "Warning", ready["reason"], ready["message"], action="Reconcile"
         )
@@ -180,9 +182,3 @@ class BuilderReconcile:
                 "status": status,
             }
         )
-
-
-_CALM: Final = frozenset(
-    {Reason.PROGRESSING, Reason.SUSPENDED, Reason.SCALED_TO_ZERO, Reason.CERTIFICATE_PENDING, Reason.PROVIDER_NOT_READY}
-)
-"""Reasons that are no cause for a warning."""

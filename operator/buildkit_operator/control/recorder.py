@@ -13,6 +13,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from buildkit_operator.api.conditions import fitted
 from buildkit_operator.control.leadership import NotLeading
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import ApiError
@@ -50,9 +51,9 @@ class Recorder:
     ) -> None:
         """Tell a change of an object: a CamelCase reason from a fixed vocabulary, a sentence, and what was being done.
 
-        Never raises. A note's line breaks become spaces, and what exceeds 1024 bytes is cut.
+        Never raises. A note's line breaks become spaces; what exceeds 1024 bytes is cut, but not the page it names.
         """
-        note = _sentence(note)
+        note = fitted(" ".join(note.split()), MAX_NOTE_LENGTH)
         if self._is_repeat((regarding["metadata"]["uid"], reason, note)):
             return
         try:
@@ -109,12 +110,3 @@ class Recorder:
                 "resourceVersion": metadata["resourceVersion"],
             },
         }
-
-
-def _sentence(note: str) -> str:
-    """Bring a note to one line of a length that the API server accepts."""
-    note = " ".join(note.split())
-    if len(note.encode()) <= MAX_NOTE_LENGTH:
-        return note
-    ellipsis = "…"
-    return note.encode()[: MAX_NOTE_LENGTH - len(ellipsis.encode())].decode(errors="ignore") + ellipsis

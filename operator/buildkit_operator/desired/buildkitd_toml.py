@@ -117,7 +117,7 @@ def _check(config: Config, known: keys.Table, path: tuple[str, ...]) -> None:
             raise Problem(
                 Reason.INVALID_TOML,
                 f"spec.daemon.toml has the key {name}, which buildkitd does not know and would pass over"
-                f"{_suggestion(key, known)}.",
+                f"{_suggestion(key, known)}",
             )
         _check_value(value, wanted, here)
 
@@ -168,7 +168,7 @@ def _spell(path: tuple[str, ...]) -> str:
 
 def _suggestion(key: str, known: keys.Table) -> str:
     close = get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {close[0]}?" if close else "."
 
 
 def _merge(under: Config, over: Config) -> Config:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
-from buildkit_operator.api.conditions import ConditionType, Problem, Reason
+from buildkit_operator.api.conditions import ConditionType, Problem, Reason, explained, fitted
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.status.facts import Status, facts_for, timestamp
@@ -24,6 +24,9 @@ __all__ = [
     "status_for",
     "status_for_unreadable",
 ]
+
+MAX_MESSAGE: Final = 32768
+"""Longest message of a condition; the schema counts characters, which are never more than bytes."""
 
 
 def status_for(builder: BuildKitBuilder, observed: Observed, previous: Status, now: datetime) -> Status:
@@ -73,15 +76,17 @@ def _conditions(verdict: Verdict) -> list[dict[str, str]]:
 
 
 def _ready(verdict: Verdict) -> dict[str, str]:
-    return _condition(ConditionType.READY, "True" if verdict.ready else "False", verdict.reason, verdict.message)
+    message = explained(verdict.reason, verdict.message)
+    return _condition(ConditionType.READY, "True" if verdict.ready else "False", verdict.reason, message)
 
 
 def _progress(verdict: Verdict) -> list[dict[str, str]]:
     """Return the conditions that are present only while they are true, as kstatus expects."""
     if verdict.stalled:
-        return [_condition(ConditionType.STALLED, "True", verdict.reason, verdict.message)]
+        return [_condition(ConditionType.STALLED, "True", verdict.reason, explained(verdict.reason, verdict.message))]
     if verdict.reconciling is not None:
-        return [_condition(ConditionType.RECONCILING, "True", Reason.PROGRESSING, verdict.reconciling)]
+        message = explained(verdict.reason, verdict.reconciling)
+        return [_condition(ConditionType.RECONCILING, "True", Reason.PROGRESSING, message)]
     return []
 
 
@@ -93,7 +98,7 @@ def _insecure(builder: BuildKitBuilder) -> list[dict[str, str]]:
 
 
 def _condition(kind: ConditionType, status: str, reason: Reason, message: str) -> dict[str, str]:
-    return {"type": kind.value, "status": status, "reason": reason.value, "message": message}
+    return {"type": kind.value, "status": status, "reason": reason.value, "message": fitted(message, MAX_MESSAGE)}
 
 
 def _transition_time(condition: dict[str, str], before: dict[str, Any] | None, now: datetime) -> str:

@@ -14,13 +14,15 @@ def registry_with_ca(secret: str) -> Manifest:
 
 
 def stalled(builders: Builders, reason: str) -> str:
-    """Wait for a problem and return its sentence, which Stalled repeats."""
+    """Wait for a problem and return its sentence, which Stalled repeats, without the page that it names."""
     ready = builders.wait_reason(reason)
     assert ready["status"] == "False"
     found = builders.condition("Stalled")
     assert (found["status"], found["reason"], found["message"]) == ("True", reason, ready["message"])
-    message: str = ready["message"]
-    return message
+    message, see, page = ready["message"].partition(" See https://buildkit-operator.dev/")
+    assert see
+    assert page == f"reasons/{reason}/."
+    return str(message)
 
 
 # The spec

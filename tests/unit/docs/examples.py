@@ -1,0 +1,204 @@
+"""A builder in each state that pure functions find, as its users see it: the examples of the pages on reasons."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from buildkit_operator import draining
+from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.conditions import Problem, Reason, explained
+from buildkit_operator.control.issuer import issue_authority, issue_leaf
+from buildkit_operator.control.objects import not_ours
+from buildkit_operator.control.trials import admitted
+from buildkit_operator.desired import cert_manager, consumers
+from buildkit_operator.desired.claims import seen_claims
+from buildkit_operator.desired.consumers import Borrowed
+from buildkit_operator.desired.isolation import Level, PodSecurity
+from buildkit_operator.desired.keypairs import Usage
+from buildkit_operator.diagnosis import diagnose_namespace
+from buildkit_operator.kube.resources import SERVICE
+from buildkit_operator.status import Observed, Trial, status_for
+from tests.docs.reasons import Condition
+from tests.unit.make import (
+    FAKE_CERTIFICATES,
+    NOW,
+    Manifest,
+    children_of,
+    container_status,
+    make_builder,
+    make_claim,
+    make_deployment,
+    make_pod,
+    make_stateful_set,
+)
+
+POD: Final = "demo-buildkitd-7c9d-x2x4z"
+BUILDER: Final = make_builder()
+CONSUMER: Final = make_builder("builder", shared={"from": {"namespace": "shared", "name": "demo"}})
+ON_CLAIMS: Final = make_builder(cache={"size": "50Gi", "persistentVolumeClaim": {"storageClassName": "fast"}})
+PROVIDER: Final = BuildKitBuilder.model_validate(
+    {
+        "metadata": {"name": "demo", "namespace": "shared", "uid": "1-2-3", "generation": 1},
+        "spec": {"mode": "Shared", "shared": {"allowedNamespaces": {"names": ["ci"]}}},
+    }
+)
+
+
+def of(observed: Observed, builder: BuildKitBuilder = BUILDER) -> list[Condition]:
+    conditions: list[Condition] = status_for(builder, observed, {}, NOW)["conditions"]
+    return conditions
+
+
+def with_pod(**status: Any) -> list[Condition]:
+    return of(Observed(make_deployment(), [make_pod(POD, **status)]))
+
+
+def waiting(reason: str, message: str) -> list[Condition]:
+    return with_pod(containerStatuses=container_status(state={"waiting": {"reason": reason, "message": message}}))
+
+
+def ended(**how: Any) -> list[Condition]:
+    backing_off = {"waiting": {"reason": "CrashLoopBackOff"}}
+    return with_pod(containerStatuses=container_status(state=backing_off, lastState={"terminated": how}))
+
+
+def on_claims(claim: Manifest, *pods: Manifest) -> list[Condition]:
+    seen = seen_claims(ON_CLAIMS, None, [claim], {})
+    return of(Observed(make_stateful_set(), pods, claims=seen), ON_CLAIMS)
+
+
+def unschedulable(name: str, message: str) -> Manifest:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return make_pod(name, conditions=[condition])
+
+
+def stalled(builder: BuildKitBuilder) -> list[Condition]:
+    """Return what is said of a builder that no objects can be made of."""
+    try:
+        children_of(builder, FAKE_CERTIFICATES)
+    except Problem as problem:
+        return of(Observed(problem=problem), builder)
+    raise AssertionError("nothing is wrong with it")
+
+
+def refused_by_provider(provider: BuildKitBuilder | None, watched: tuple[str, ...] = ()) -> list[Condition]:
+    try:
+        consumers.check(CONSUMER, provider, {}, watched)
+    except Problem as problem:
+        return of(Observed(problem=problem), CONSUMER)
+    raise AssertionError("it is admitted")
+
+
+def unsuitable_issuer() -> list[Condition]:
+    secret = {"metadata": {"name": "demo-buildkitd-tls"}, "data": {}}
+    try:
+        cert_manager.issued(secret, secret, NOW)
+    except Problem as problem:
+        return of(Observed(problem=problem))
+    raise AssertionError("it has an authority")
+
+
+def pending_certificate() -> list[Condition]:
+    said = {"type": "Ready", "message": "Issuing certificate as Secret does not exist"}
+    waits = cert_manager.why_not_issued({"status": {"conditions": [said]}}, "demo-buildkitd-tls")
+    return of(Observed(waiting_for=waits, waiting_reason=Reason.CERTIFICATE_PENDING))
+
+
+def provider_not_ready() -> list[Condition]:
+    status = {"conditions": [{"type": "Ready", "status": "False", "reason": "ImagePullFailed"}]}
+    authority = issue_authority("demo", timedelta(days=10), NOW)
+    client = issue_leaf(authority, "client", Usage.CLIENT, [], timedelta(days=1), NOW)
+    return of(Observed(borrowed=Borrowed(PROVIDER, status, authority.certificate, client, NOW)), CONSUMER)
+
+
+def name_conflict() -> list[Condition]:
+    problem = not_ours(BUILDER, SERVICE, {"metadata": {"name": "demo-buildkitd"}})
+    assert isinstance(problem, Problem)
+    return of(Observed(problem=problem))
+
+
+def denied_by_namespace() -> list[Condition]:
+    sidecar = make_builder(mode="Sidecar")
+    finding = diagnose_namespace(sidecar, PodSecurity(Level.BASELINE))
+    return of(Observed(trial=Trial(served=False, finding=finding)), sidecar)
+
+
+def refused_pods() -> list[Condition]:
+    message = (
+        'pods "demo-buildkitd-7c9d-" is forbidden: exceeded quota: compute, requested: limits.memory=8Gi, used: '
+        "limits.memory=12Gi, limited: limits.memory=16Gi"
+    )
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    return of(Observed(make_deployment(total=0, conditions=[condition])))
+
+
+def lost_builds() -> list[Condition]:
+    """Return the event of a daemon that was ended while it was busy, in the shape of a condition."""
+    killed_at = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+    pod = make_pod(POD, containerStatuses=[{"name": "buildkitd", "state": {"running": {}}}])
+    pod["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
+    ((_, finding),) = draining.cut_short([pod], killed_at - timedelta(seconds=20))
+    return [{"message": explained(finding.reason, finding.message)}]
+
+
+VOLUME_OWNER: Final = {
+    "name": "buildkit-volume",
+    "state": {"terminated": {"exitCode": 1, "message": "chown: /volume: Operation not permitted"}},
+}
+
+EXAMPLES: Final[dict[Reason, list[Condition]]] = {
+    Reason.AVAILABLE: of(Observed(make_deployment(total=1, ready=1))),
+    Reason.PROGRESSING: of(Observed(make_deployment(total=1, ready=0))),
+    Reason.SUSPENDED: of(Observed(make_deployment(total=1, ready=1)), make_builder(suspend=True)),
+    Reason.SCALED_TO_ZERO: of(Observed(make_deployment(total=0)), make_builder(shared={"replicas": 0})),
+    Reason.TLS_DISABLED: of(
+        Observed(make_deployment(total=1, ready=1)), make_builder(shared={"tls": {"mode": "Disabled"}})
+    )[1:],
+    Reason.CERTIFICATE_PENDING: pending_certificate(),
+    Reason.PROVIDER_NOT_READY: provider_not_ready(),
+    Reason.INVALID_SPEC: stalled(
+        make_builder(
+            daemon={
+                "registries": [
+                    {"host": "a.example.com", "mirrors": ["mirror.example.com"], "plainHTTP": True},
+                    {"host": "b.example.com", "mirrors": ["mirror.example.com"]},
+                ]
+            }
+        )
+    ),
+    Reason.INVALID_TOML: stalled(make_builder(daemon={"toml": "[worker.oci]\nmax-paralelism = 4"})),
+    Reason.ISSUER_UNSUITABLE: unsuitable_issuer(),
+    Reason.PROVIDER_NOT_WATCHED: refused_by_provider(PROVIDER, ("ci",)),
+    Reason.NOT_ADMITTED: refused_by_provider(None),
+    Reason.NAME_CONFLICT: name_conflict(),
+    Reason.INJECTION_NOT_SERVED: of(
+        Observed(trial=admitted(make_builder(mode="Sidecar"), {"metadata": {}})), make_builder(mode="Sidecar")
+    ),
+    Reason.POD_SECURITY_DENIED: denied_by_namespace(),
+    Reason.PODS_REFUSED: refused_pods(),
+    Reason.UNSCHEDULABLE: of(
+        Observed(make_deployment(), [unschedulable(POD, "0/3 nodes are available: 3 Insufficient cpu.")])
+    ),
+    Reason.CLAIM_PENDING: on_claims(
+        make_claim(0, phase="Pending", storage_class="fast"),
+        unschedulable("demo-buildkitd-0", "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."),
+    ),
+    Reason.CLAIM_LOST: on_claims(make_claim(0, phase="Lost")),
+    Reason.VOLUME_NOT_WRITABLE: on_claims(
+        make_claim(0), make_pod("demo-buildkitd-0", initContainerStatuses=[VOLUME_OWNER])
+    ),
+    Reason.IMAGE_PULL_FAILED: waiting("ImagePullBackOff", 'Back-off pulling image "mirror.example.com/buildkit:1"'),
+    Reason.CONTAINER_CONFIG_ERROR: waiting("CreateContainerConfigError", 'secret "proxy" not found'),
+    Reason.USER_NAMESPACE_DENIED: ended(
+        exitCode=1,
+        message="[rootlesskit:parent] error: failed to setup UID/GID map: newuidmap 17 [...] failed: "
+        "newuidmap: write to uid_map failed: Operation not permitted",
+    ),
+    Reason.OUT_OF_MEMORY: ended(exitCode=137, reason="OOMKilled"),
+    Reason.EVICTED: with_pod(
+        phase="Failed",
+        reason="Evicted",
+        message='Usage of EmptyDir volume "buildkit-state" exceeds the limit "20Gi". ',
+    ),
+    Reason.CRASH_LOOP: ended(exitCode=1, message="buildkitd: no worker found, rebuild the buildkit daemon?"),
+    Reason.DRAIN_TIMED_OUT: lost_builds(),
+}
