@@ -13,6 +13,9 @@ SINGULAR: Final = "buildkitbuilder"
 SHORT_NAME: Final = "bkb"
 CATEGORY: Final = "buildkit"
 
+DOCUMENTATION: Final = f"https://{GROUP}"
+"""Where the documentation is read."""
+
 FIELD_MANAGER: Final = "buildkit-operator"
 """Field manager of every server-side apply, children and status alike."""
 
@@ -69,6 +72,11 @@ RESERVED_PREFIXES: Final = (f"{GROUP}/", "app.kubernetes.io/", "argocd.argoproj.
 
 MAX_NAME_LENGTH: Final = 40
 """Longest builder name in characters, so that every derived name fits, a pod's controller-revision-hash label too."""
+
+
+def reason_page(reason: str) -> str:
+    """Name the page of the documentation that is about a reason: docs/reasons/<reason>.md."""
+    return f"{DOCUMENTATION}/reasons/{reason}/"
 
 
 def daemon(builder: str) -> str:
