@@ -1,0 +1,192 @@
+"""Whether the operator is installed and at work: the server's version, our definition, the Deployment, its Lease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from buildkit_operator import __version__
+from buildkit_operator.api import crd, names
+from buildkit_operator.cli.checks.cluster import Cluster, Unasked
+from buildkit_operator.cli.checks.findings import Finding, failed, ok, unknown, warning
+
+Manifest = dict[str, Any]
+
+OLDEST_MINOR: Final = 30
+POLICIES_MINOR: Final = 36
+"""From this minor version of Kubernetes on, the API server injects by itself."""
+
+SIGN_OF_LIFE: Final = timedelta(seconds=60)
+"""Age of a Lease from which on its holder counts as gone. It renews it every five seconds; clocks may differ."""
+
+NAMED: Final = 5
+"""How many of several are named."""
+
+APPLY_DEFINITION: Final = "python -m buildkit_operator crds | kubectl apply --server-side -f -"
+
+_NO: Final = frozenset({"0", "f", "false", "n", "no", "off"})
+"""What settings read as no."""
+
+_INSTALL: Final = "Install it as docs/install.md says. If it runs elsewhere, name the place with --operator-namespace."
+
+
+def server_version(cluster: Cluster) -> Iterator[Finding]:
+    """Look whether the API server is one that we support."""
+    minor = cluster.server_minor
+    if minor < OLDEST_MINOR:
+        yield failed(f"Kubernetes 1.{minor} is not supported.", f"Upgrade to 1.{OLDEST_MINOR} or newer.")
+    elif minor < POLICIES_MINOR:
+        yield ok(f"Kubernetes 1.{minor} is supported, with the webhook as its engine.")
+    else:
+        yield ok(f"Kubernetes 1.{minor} is supported, with admission policies as its engine.")
+
+
+def definition(cluster: Cluster) -> Iterator[Finding]:
+    """Look whether the CustomResourceDefinition is there, and the one of this version."""
+    live = cluster.definition
+    if live is None or (isinstance(live, Unasked) and not cluster.is_served):
+        yield failed(
+            "The CustomResourceDefinition is not installed: the cluster knows no BuildKitBuilder.",
+            f"Install it: {APPLY_DEFINITION}",
+        )
+    elif isinstance(live, Unasked):
+        yield unknown("BuildKitBuilder is served; whether its definition is of this version", live)
+    else:
+        yield from _definition(live)
+
+
+def _definition(live: Manifest) -> Iterator[Finding]:
+    version = next((version for version in live["spec"]["versions"] if version["name"] == names.VERSION), None)
+    apply = f"Apply that of this version ({__version__}): {APPLY_DEFINITION}"
+    if version is None or not version["served"]:
+        yield failed(f"The CustomResourceDefinition does not serve {names.VERSION}, which this version needs.", apply)
+        return
+    if not cluster_accepts(live):
+        said = next((c["message"] for c in _conditions(live) if c["type"] == "NamesAccepted"), "no reason given")
+        yield failed(
+            f"The API server does not serve the CustomResourceDefinition: {said}.", "Remove what has its names."
+        )
+        return
+    wanted = crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    lacking = differences(wanted, version["schema"]["openAPIV3Schema"])
+    unheard_of = differences(version["schema"]["openAPIV3Schema"], wanted)
+    if lacking and set(lacking) - set(unheard_of):
+        yield failed(
+            f"The CustomResourceDefinition is older than this version ({__version__}): it lacks {_listed(lacking)}.",
+            apply,
+        )
+    elif lacking or unheard_of:
+        yield warning(
+            f"The CustomResourceDefinition is of another version than {__version__}: "
+            f"it differs in {_listed(unheard_of)}.",
+            f"Use the program of its version (docs/upgrade.md); or if that is meant to go back: {APPLY_DEFINITION}",
+        )
+    else:
+        yield ok(f"The CustomResourceDefinition is installed and that of this version ({__version__}).")
+    stored = [name for name in (live.get("status") or {}).get("storedVersions") or () if name != names.VERSION]
+    if stored:
+        yield warning(
+            f"Builders may be stored as {', '.join(stored)}, which this version does not know.",
+            "Migrate them to the version that is stored now, and take the others out of status.storedVersions.",
+        )
+
+
+def cluster_accepts(live: Manifest) -> bool:
+    """Tell whether the API server has taken a definition into use; one without conditions is too new to tell."""
+    return all(c["status"] == "True" for c in _conditions(live) if c["type"] in {"Established", "NamesAccepted"})
+
+
+def _conditions(live: Manifest) -> Sequence[Manifest]:
+    return (live.get("status") or {}).get("conditions") or ()
+
+
+def differences(wanted: Any, live: Any, path: str = "") -> list[str]:
+    """Return the places of a schema at which something wanted is not so in another; what that has more is not told."""
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        found = []
+        for key, value in wanted.items():
+            # What people call a field's path has neither the schema's own words for nesting nor `items` in it.
+            below = path if key in {"properties", "items", "additionalProperties"} else f"{path}.{key}".lstrip(".")
+            found += differences(value, live[key], below) if key in live else [below]
+        return found
+    return [] if wanted == live else [path]
+
+
+def operator(cluster: Cluster) -> Iterator[Finding]:
+    """Look whether the operator runs."""
+    where = cluster.operator_namespace
+    if isinstance(cluster.deployments, Unasked):
+        yield unknown(f"Whether the operator runs in namespace {where}", cluster.deployments)
+        return
+    running = [deployment for deployment in cluster.deployments if part_of(deployment) == "operator"]
+    if not running:
+        yield failed(f"There is no operator in namespace {where}.", _INSTALL)
+    for deployment in running:
+        yield _operator(deployment)
+
+
+def _operator(deployment: Manifest) -> Finding:
+    name, where = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+    wanted = deployment["spec"].get("replicas", 1)
+    ready = (deployment.get("status") or {}).get("readyReplicas") or 0
+    image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    said = f"Deployment {name} in namespace {where} has {ready} of {wanted} replicas ready, with image {image}."
+    look = f"See why: kubectl describe -n {where} deployment {name}; kubectl logs -n {where} deployment/{name}"
+    if wanted == 0:
+        return failed(
+            f"Deployment {name} in namespace {where} is scaled to zero: nobody looks after builders.",
+            (f"kubectl scale -n {where} deployment {name} --replicas=2"),
+        )
+    if ready == 0:
+        return failed(said, look)
+    return ok(said) if ready >= wanted else warning(said, look)
+
+
+def leader(cluster: Cluster) -> Iterator[Finding]:
+    """Look whether one of the operator's replicas holds the Lease, and has given a sign of life."""
+    lease = cluster.lease
+    if isinstance(lease, Unasked):
+        yield unknown("Whether a replica of the operator writes", lease)
+        return
+    if _goes_without(cluster):
+        yield ok("The operator's settings let it write without a Lease: it has one replica, or should have.")
+        return
+    spec = (lease or {}).get("spec") or {}
+    holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
+    look = f"See what the replicas say: kubectl logs -n {cluster.operator_namespace} deployment/buildkit-operator"
+    if not holder or not renewed:
+        yield failed("No replica of the operator holds the Lease, so none of them writes.", look)
+        return
+    silent = cluster.now - datetime.fromisoformat(renewed)
+    if silent > SIGN_OF_LIFE:
+        yield failed(
+            f"The Lease is {holder}'s, who last renewed it at {renewed}, {int(silent.total_seconds())} seconds ago by "
+            "the clock of this machine.",
+            look,
+        )
+    else:
+        yield ok(f"{holder} holds the Lease, and renewed it at {renewed}.")
+
+
+def _goes_without(cluster: Cluster) -> bool:
+    deployments = () if isinstance(cluster.deployments, Unasked) else cluster.deployments
+    said = [setting(deployment, "BUILDKIT_OPERATOR_LEASE") for deployment in deployments]
+    return any(value is not None and value.lower() in _NO for value in said)
+
+
+def part_of(deployment: Manifest) -> str:
+    """Tell which part of ours a Deployment runs: the subcommand that its container starts with."""
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0].get("args") or [""]
+    return str(arguments[0])
+
+
+def setting(deployment: Manifest, name: str) -> str | None:
+    """Return an environment variable of a Deployment's container, where its value stands in the Deployment."""
+    variables = deployment["spec"]["template"]["spec"]["containers"][0].get("env") or ()
+    return next((variable.get("value") for variable in variables if variable["name"] == name), None)
+
+
+def _listed(places: Sequence[str]) -> str:
+    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    return ", ".join(places[:NAMED]) + more
