@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from buildkit_operator import __version__
-from buildkit_operator.cli import options
+from buildkit_operator.cli import cluster_options
 
 if TYPE_CHECKING:
     from buildkit_operator.settings import CommonSettings
@@ -109,10 +109,10 @@ def parser() -> argparse.ArgumentParser:
     status = commands.add_parser(
         "status", help="ask a cluster how its builders are, and what to do about those that are not well"
     )
-    options.add_status(status)
+    cluster_options.add_status(status)
     status.set_defaults(run=print_status)
     doctor = commands.add_parser("doctor", help="ask a cluster what is wrong with the operator or with how it is used")
-    options.add_doctor(doctor)
+    cluster_options.add_doctor(doctor)
     doctor.set_defaults(run=print_diagnosis)
     return root
 

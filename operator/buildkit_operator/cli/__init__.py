@@ -1,1 +1,1 @@
-"""The subcommands that people run: what they print, and the status that they end with."""
+"""The command line's own commands, for people and pipelines: what the operator does, shown without one."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from buildkit_operator import __version__
-from buildkit_operator.cli import output
+from buildkit_operator.cli import answers
 from buildkit_operator.cli.checks import examine
 from buildkit_operator.cli.checks.cluster import Cluster
 from buildkit_operator.cli.checks.findings import Finding, Report, Result, worst
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "table":
         sys.stdout.write(show(reports, scope))
     else:
-        sys.stdout.write(output.render(document(reports, scope, cluster.server_minor), arguments.output))
+        sys.stdout.write(answers.render(document(reports, scope, cluster.server_minor), arguments.output))
     return WRONG if _overall(reports) is Result.FAILED else GOOD
 
 

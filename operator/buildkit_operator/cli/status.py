@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from buildkit_operator.cli import output
-from buildkit_operator.cli.builders import Seen, see
+from buildkit_operator.cli import answers
+from buildkit_operator.cli.seen import Seen, see
 from buildkit_operator.cli.session import CANNOT_ASK, GOOD, WRONG, CannotAsk, Scope, ask
 from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.kube import errors
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         return CANNOT_ASK
     if arguments.output != "table":
         document = {"builders": [builder.document() for builder in builders]}
-        sys.stdout.write(output.render(document, arguments.output))
+        sys.stdout.write(answers.render(document, arguments.output))
     elif builders:
         sys.stdout.write(show(builders, datetime.now(UTC)))
     if not builders:
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def show(builders: Sequence[Seen], now: datetime) -> str:
     """Return the table, and below it what to do."""
-    text = output.table(HEADER, (_row(builder, now) for builder in builders))
+    text = answers.table(HEADER, (_row(builder, now) for builder in builders))
     return text + "".join(_advice(builders))
 
 
@@ -63,7 +63,7 @@ def _row(builder: Seen, now: datetime) -> tuple[str, ...]:
         builder.mode,
         builder.ready,
         builder.reason,
-        output.age(builder.since, now) if builder.since else "",
+        answers.age(builder.since, now) if builder.since else "",
         builder.endpoint,
         "{}/{}".format(*builder.daemons) if builder.daemons else "",
         str(builder.pods),

@@ -6,7 +6,7 @@ from buildkit_operator.cli import doctor
 from buildkit_operator.cli.checks import CHECKS, examine
 from buildkit_operator.cli.checks.findings import Finding, Report, Result, failed, ok, warning
 from buildkit_operator.cli.session import Scope
-from tests.unit.cli.make import FORBIDDEN, cluster
+from tests.unit.cli.facts import FORBIDDEN, cluster
 
 OF_BUILDERS = set(CHECKS) - {"ServerVersion", "Definition", "Operator", "Leader", "Engine", "RefusedPods"}
 

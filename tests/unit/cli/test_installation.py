@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from buildkit_operator.cli.checks.findings import Result
-from tests.unit.cli.make import (
+from tests.unit.cli.facts import (
     FORBIDDEN,
     cluster,
     deployment,

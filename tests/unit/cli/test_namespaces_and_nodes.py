@@ -6,7 +6,7 @@ import pytest
 
 from buildkit_operator.cli.checks.findings import Result
 from buildkit_operator.cli.checks.nodes import lacks
-from tests.unit.cli.make import FORBIDDEN, cluster, found, live, messages, node, result
+from tests.unit.cli.facts import FORBIDDEN, cluster, found, live, messages, node, result
 from tests.unit.make import Manifest
 
 ENFORCE = "pod-security.kubernetes.io/enforce"

@@ -11,7 +11,7 @@ from buildkit_operator.cli.checks.cluster import Webhook
 from buildkit_operator.cli.checks.findings import Result
 from buildkit_operator.control.issuer import issue_authority, issue_leaf
 from buildkit_operator.desired.keypairs import Usage
-from tests.unit.cli.make import FORBIDDEN, cluster, found, installed_webhook, live, messages, ready, result
+from tests.unit.cli.facts import FORBIDDEN, cluster, found, installed_webhook, live, messages, ready, result
 from tests.unit.make import NOW, Manifest
 
 

@@ -11,9 +11,9 @@ from buildkit_operator.api.builder import Mode
 from buildkit_operator.api.conditions import ConditionType, Reason
 from buildkit_operator.api.remedies import REMEDIES
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.cli.builders import Manifest, Seen, condition
 from buildkit_operator.cli.checks.cluster import Cluster, Unasked, readable
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, or_ok, unknown, warning
+from buildkit_operator.cli.seen import Manifest, Seen, condition
 from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.keypairs import Lifetimes, parse
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from buildkit_operator.cli.checks.findings import Result
-from tests.unit.cli.make import FORBIDDEN, asking_pod, cluster, found, live, messages, ready, result
+from tests.unit.cli.facts import FORBIDDEN, asking_pod, cluster, found, live, messages, ready, result
 from tests.unit.make import Manifest, changed
 
 RENDERED: Manifest = ready() | {"injection": {"initContainers": [{"name": "buildkitd"}]}}
