@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from buildkit_operator.admission import policies
 from buildkit_operator.api import names
 from buildkit_operator.cli.checks.cluster import Answer, Cluster, Manifest, Unasked, Webhook, readable
 from buildkit_operator.cli.checks.installation import setting
@@ -55,7 +54,7 @@ async def look(operator_namespace: str, client: Client, scope: Scope) -> Cluster
         definition = group.create_task(looking.one(DEFINITION, None, f"{names.PLURAL}.{names.GROUP}"))
         is_served = group.create_task(_is_served(client))
         found = group.create_task(looking.policies())
-        webhook = group.create_task(looking.webhook())
+        webhook = group.create_task(looking.webhook(operator_namespace))
         deployments = group.create_task(looking.listed_in(DEPLOYMENT, operator_namespace, label_selector=OURS))
         labels = group.create_task(looking.labels(builders))
         nodes = group.create_task(looking.listed_in(NODE, None))
@@ -139,31 +138,31 @@ class _Looking:
             return found
         return _labels(found) if found else Unasked(f"There is no namespace {name}.")
 
-    async def policies(self) -> Answer[Mapping[tuple[str, str], Manifest]]:
-        """Read those of our policies and bindings that are there."""
-        resources = {resource.kind: resource for resource in POLICIES}
-        found: dict[tuple[str, str], Manifest] = {}
-        for manifest in policies.manifests():
-            kind, name = manifest["kind"], manifest["metadata"]["name"]
-            live = await self.one(resources[kind], None, name)
-            if isinstance(live, Unasked):
-                return live
-            if live is not None:
-                found[kind, name] = live
+    async def policies(self) -> Answer[Sequence[Manifest]]:
+        """List our policies and bindings."""
+        found: list[Manifest] = []
+        for resource in POLICIES:
+            answer = await self.listed_in(resource, None, label_selector=OURS)
+            if isinstance(answer, _Unserved):
+                continue
+            if isinstance(answer, Unasked):
+                return answer
+            found += answer
         return found
 
-    async def webhook(self) -> Webhook:
-        """Read our webhook's configuration, and what is behind it."""
+    async def webhook(self, operator_namespace: str) -> Webhook:
+        """Read our webhook's configuration, of several that of this operator, and what is behind it."""
         found = await self.listed_in(WEBHOOKS, None, label_selector=OURS)
         if isinstance(found, Unasked):
             return Webhook(found)
-        service = next((s for c in found for hook in c["webhooks"] if (s := hook["clientConfig"].get("service"))), None)
-        if service is None:
+        behind = [(live, service) for live in found if (service := _service(live))]
+        if not behind:
             return Webhook(found[0] if found else None)
+        live, service = next((pair for pair in behind if pair[1]["namespace"] == operator_namespace), behind[0])
         where, name = service["namespace"], service["name"]
         selector = f"kubernetes.io/service-name={name}"
         endpoints = await self.listed_in(ENDPOINT_SLICE, where, label_selector=selector)
-        return Webhook(found[0], endpoints, await self._certificate(where, name))
+        return Webhook(live, endpoints, await self._certificate(where, name))
 
     async def _certificate(self, namespace: str, name: str) -> Answer[bytes | None]:
         secret = await self.one(SECRET, namespace, name)
@@ -225,6 +224,12 @@ def _place(resource: Resource, namespace: str | None) -> str:
 
 
 _CLUSTER_WIDE: Final = frozenset({DEFINITION, NAMESPACE, NODE, WEBHOOKS, *POLICIES})
+
+
+def _service(configuration: Manifest) -> Manifest | None:
+    """Return the Service that a webhook configuration has the API server ask, if it does."""
+    services = (hook["clientConfig"].get("service") for hook in configuration.get("webhooks") or ())
+    return next((service for service in services if service), None)
 
 
 def _labels(manifest: Manifest) -> Mapping[str, str]:

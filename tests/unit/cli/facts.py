@@ -59,8 +59,8 @@ def installed_definition() -> Manifest:
     return crd.definition() | {"status": {"conditions": conditions, "storedVersions": ["v1alpha1"]}}
 
 
-def installed_policies() -> dict[tuple[str, str], Manifest]:
-    return {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in policies.manifests()}
+def installed_policies() -> list[Manifest]:
+    return policies.manifests()
 
 
 def installed_webhook(bundle: str = "Y2E=") -> Manifest:

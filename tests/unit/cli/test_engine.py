@@ -1,5 +1,6 @@
 """Which engine injects, and whether it can."""
 
+import json
 from typing import Any
 
 import pytest
@@ -17,39 +18,59 @@ from tests.unit.cli.facts import (
     ready,
     result,
 )
+from tests.unit.make import Manifest, changed
 
 POLICIES = installed_policies()
 WEBHOOK = Webhook(installed_webhook(), endpoints("ready", "ready"))
 BLIND = {"policies": FORBIDDEN, "webhook": Webhook(FORBIDDEN)}
 
 
-def without(name: str) -> dict[Any, Any]:
-    return {key: manifest for key, manifest in POLICIES.items() if key != ("MutatingAdmissionPolicyBinding", name)}
+def without(kind: str, name: str) -> list[Manifest]:
+    return [policy for policy in POLICIES if (policy["kind"], policy["metadata"]["name"]) != (kind, name)]
 
 
-def changed() -> dict[Any, Any]:
-    key = ("MutatingAdmissionPolicy", "buildkit-operator-label")
-    return POLICIES | {key: {**POLICIES[key], "spec": {**POLICIES[key]["spec"], "failurePolicy": "Ignore"}}}
+def with_first(path: str, value: Any) -> list[Manifest]:
+    """Return the policies, of which the first, for pods with the label, has another value somewhere."""
+    return [changed(POLICIES[0], path, value), *POLICIES[1:]]
 
 
-def defaulted() -> dict[Any, Any]:
-    return {key: manifest | {"spec": {**manifest["spec"], "default": 1}} for key, manifest in POLICIES.items()}
+def released(release: str) -> list[Manifest]:
+    """Return the policies as a chart's release has them, under its name and for some namespaces."""
+    text = json.dumps(POLICIES).replace('"buildkit-operator-', f'"{release}-').replace("kube-system", "elsewhere")
+    policies: list[Manifest] = json.loads(text)
+    return policies
 
 
 @pytest.mark.parametrize(
     ("facts", "expected", "said"),
     [
-        ({"policies": POLICIES}, Result.OK, "are installed with their bindings"),
-        ({"policies": defaulted()}, Result.OK, "are installed with their bindings"),
+        ({"policies": POLICIES}, Result.OK, "buildkit-operator-* are installed with their bindings"),
+        ({"policies": with_first("spec.default", 1)}, Result.OK, "are installed with their bindings"),
+        ({"policies": released("ci-builders")}, Result.OK, "ci-builders-* are installed with their bindings"),
+        ({"policies": [*POLICIES, *released("b")[1:]]}, Result.FAILED, "MutatingAdmissionPolicy b-label"),
+        (
+            {"policies": [POLICIES[0], changed(POLICIES[1], "spec.policyName", "other"), *POLICIES[2:]]},
+            Result.WARNING,
+            "changed: MutatingAdmissionPolicyBinding buildkit-operator-label",
+        ),
+        (
+            {"policies": [changed(POLICIES[0], "metadata.name", "buildkit-operator-own")]},
+            Result.FAILED,
+            "No engine is installed",
+        ),
         ({"webhook": WEBHOOK}, Result.OK, "2 endpoints"),
         ({}, Result.FAILED, "buildkit_operator policies | kubectl apply"),
         ({"policies": POLICIES, "webhook": WEBHOOK}, Result.WARNING, "Both engines"),
         (
-            {"policies": without("buildkit-operator-label")},
+            {"policies": without("MutatingAdmissionPolicyBinding", "buildkit-operator-label")},
             Result.FAILED,
             "not all there: MutatingAdmissionPolicyBinding buildkit-operator-label",
         ),
-        ({"policies": changed()}, Result.WARNING, "changed: MutatingAdmissionPolicy buildkit-operator-label"),
+        (
+            {"policies": with_first("spec.failurePolicy", "Ignore")},
+            Result.WARNING,
+            "changed: MutatingAdmissionPolicy buildkit-operator-label",
+        ),
         (
             {"webhook": Webhook(installed_webhook(bundle=""), endpoints("ready"))},
             Result.FAILED,

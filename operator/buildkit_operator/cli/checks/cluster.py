@@ -51,8 +51,8 @@ class Cluster:
     """Our CustomResourceDefinition."""
     is_served: bool = False
     """Whether the API server serves our resource, which everybody may ask."""
-    policies: Answer[Mapping[tuple[str, str], Manifest]] = field(default_factory=dict)
-    """Our admission policies and bindings that are there, by kind and name."""
+    policies: Answer[Sequence[Manifest]] = ()
+    """The admission policies and bindings that are labelled as ours."""
     webhook: Webhook = Webhook()
     deployments: Answer[Sequence[Manifest]] = ()
     """Of the operator's namespace, those that are labelled as ours."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from buildkit_operator.admission import policies
 from buildkit_operator.api.builder import Mode
 from buildkit_operator.api.conditions import Reason
 from buildkit_operator.api.remedies import REMEDIES
-from buildkit_operator.cli.checks.cluster import Answer, Cluster, Unasked, Webhook
+from buildkit_operator.cli.checks.cluster import Cluster, Unasked, Webhook
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, unknown, warning
-from buildkit_operator.cli.checks.installation import POLICIES_MINOR
+from buildkit_operator.cli.checks.installation import POLICIES_MINOR, deployment_of
 from buildkit_operator.control.diff import is_within
 
 Manifest = dict[str, Any]
@@ -23,21 +24,25 @@ _REMOVE_WEBHOOK: Final = "kubectl delete mutatingwebhookconfiguration {name}"
 
 def engine(cluster: Cluster) -> Iterator[Finding]:
     """Look which engine is installed: one should be."""
-    found, webhook = cluster.policies, cluster.webhook
-    if isinstance(found, Unasked) and isinstance(webhook.configuration, Unasked):
-        yield _by_the_operators_trials(cluster, found)
+    webhook = cluster.webhook
+    if isinstance(cluster.policies, Unasked) and isinstance(webhook.configuration, Unasked):
+        yield _by_the_operators_trials(cluster, cluster.policies)
         return
-    yield from _policies(found)
-    yield from _webhook(webhook)
-    if isinstance(found, Unasked) or isinstance(webhook.configuration, Unasked):
+    if isinstance(cluster.policies, Unasked):
+        yield unknown("Whether the admission policies are installed", cluster.policies)
+        yield from _webhook(cluster, webhook)
         return
-    if found and webhook.configuration:
+    releases = _releases(cluster.policies)
+    for release, parts in sorted(releases.items()):
+        yield from _policies(release, parts)
+    yield from _webhook(cluster, webhook)
+    if releases and isinstance(webhook.configuration, dict):
         name = webhook.configuration["metadata"]["name"]
         yield warning(
             "Both engines are installed. Pods are served once all the same, but each of them costs twice.",
             f"Keep the policies: {_REMOVE_WEBHOOK.format(name=name)}",
         )
-    elif not found and not webhook.configuration:
+    elif not releases and webhook.configuration is None:
         apply = APPLY_POLICIES if cluster.server_minor >= POLICIES_MINOR else APPLY_WEBHOOK
         yield failed("No engine is installed: pods that ask for a builder get nothing.", f"Install one: {apply}")
 
@@ -55,15 +60,31 @@ def _by_the_operators_trials(cluster: Cluster, why: Unasked) -> Finding:
     return unknown("Which engine injects", why)
 
 
-def _policies(found: Answer[Mapping[tuple[str, str], Manifest]]) -> Iterator[Finding]:
-    if isinstance(found, Unasked):
-        yield unknown("Whether the admission policies are installed", found)
-        return
-    if not found:
-        return
-    wanted = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in policies.manifests()}
-    missing = [f"{kind} {name}" for kind, name in wanted if (kind, name) not in found]
-    different = [f"{kind} {name}" for (kind, name), live in found.items() if not _is_ours(wanted[kind, name], live)]
+_Parts: TypeAlias = Mapping[tuple[str, str], Manifest]
+"""Policies and bindings by their kind and by what they are for."""
+
+
+def _releases(found: Sequence[Manifest]) -> Mapping[str, _Parts]:
+    """Return the policies by the installation that they belong to: there may be one for each of several namespaces."""
+    wanted = _wanted()
+    installed: dict[str, dict[tuple[str, str], Manifest]] = defaultdict(dict)
+    for live in found:
+        release, part = _parted(live)
+        if (live["kind"], part) in wanted:
+            installed[release][live["kind"], part] = live
+    return installed
+
+
+def _wanted() -> _Parts:
+    return {(manifest["kind"], _parted(manifest)[1]): manifest for manifest in policies.manifests()}
+
+
+def _policies(release: str, parts: _Parts) -> Iterator[Finding]:
+    wanted = _wanted()
+    missing = [f"{kind} {release}-{part}" for kind, part in wanted if (kind, part) not in parts]
+    different = [
+        f"{kind} {release}-{part}" for (kind, part), live in parts.items() if not _is(wanted[kind, part], live)
+    ]
     if missing:
         yield failed(
             f"The admission policies are not all there: {', '.join(missing)}.", f"Apply them: {APPLY_POLICIES}"
@@ -74,14 +95,26 @@ def _policies(found: Answer[Mapping[tuple[str, str], Manifest]]) -> Iterator[Fin
             f"Apply those of this version: {APPLY_POLICIES}",
         )
     if not missing and not different:
-        yield ok("The admission policies are installed with their bindings, and are those of this version.")
+        yield ok(f"The admission policies {release}-* are installed with their bindings, and are of this version.")
 
 
-def _is_ours(wanted: Manifest, live: Manifest) -> bool:
-    return is_within(wanted["spec"], live["spec"])
+def _parted(manifest: Manifest) -> tuple[str, str]:
+    """Return the name of the installation, which is the chart's release, and which policy of it this is."""
+    release, _, part = manifest["metadata"]["name"].rpartition("-")
+    return release, part
 
 
-def _webhook(webhook: Webhook) -> Iterator[Finding]:
+def _is(wanted: Manifest, live: Manifest) -> bool:
+    """Tell whether a policy is as we have it; for which namespaces it is, and its name, whoever installs it decides."""
+    spec = dict(wanted["spec"])
+    if "matchConstraints" in spec:
+        spec["matchConstraints"] = {k: v for k, v in spec["matchConstraints"].items() if k != "namespaceSelector"}
+    if "policyName" in spec:
+        spec["policyName"] = live["metadata"]["name"]
+    return is_within(spec, live["spec"])
+
+
+def _webhook(cluster: Cluster, webhook: Webhook) -> Iterator[Finding]:
     live = webhook.configuration
     if isinstance(live, Unasked):
         yield unknown("Whether the webhook is installed", live)
@@ -102,9 +135,10 @@ def _webhook(webhook: Webhook) -> Iterator[Finding]:
         return
     count = sum(_ready_endpoints(piece) for piece in webhook.endpoints)
     if count == 0:
+        where = f"-n {cluster.operator_namespace} {deployment_of(cluster, 'webhook')}"
         yield failed(
             "The webhook has no endpoint that is ready: pods that name a builder are refused.",
-            "See why its pods are not: kubectl get pods -A -l app.kubernetes.io/name=buildkit-operator-webhook",
+            f"See why its pods are not: kubectl describe {where}",
         )
     elif not untrusted:
         endpoints = "endpoint" if count == 1 else "endpoints"

@@ -154,7 +154,8 @@ def leader(cluster: Cluster) -> Iterator[Finding]:
         return
     spec = (lease or {}).get("spec") or {}
     holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
-    look = f"See what the replicas say: kubectl logs -n {cluster.operator_namespace} deployment/buildkit-operator"
+    where = f"-n {cluster.operator_namespace} {deployment_of(cluster, 'operator')}"
+    look = f"See what its replicas say: kubectl logs {where}"
     if not holder or not renewed:
         yield failed("No replica of the operator holds the Lease, so none of them writes.", look)
         return
@@ -179,6 +180,13 @@ def part_of(deployment: Manifest) -> str:
     """Tell which part of ours a Deployment runs: the subcommand that its container starts with."""
     arguments = deployment["spec"]["template"]["spec"]["containers"][0].get("args") or [""]
     return str(arguments[0])
+
+
+def deployment_of(cluster: Cluster, part: str) -> str:
+    """Return a part's Deployment as kubectl takes it, by the name that the manifests have where it is not seen."""
+    deployments = () if isinstance(cluster.deployments, Unasked) else cluster.deployments
+    usual = names.FIELD_MANAGER if part == "operator" else f"{names.FIELD_MANAGER}-{part}"
+    return f"deployment/{next((d['metadata']['name'] for d in deployments if part_of(d) == part), usual)}"
 
 
 def setting(deployment: Manifest, name: str) -> str | None:

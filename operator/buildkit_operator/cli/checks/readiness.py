@@ -13,6 +13,7 @@ from buildkit_operator.api.remedies import REMEDIES
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.cli.checks.cluster import Cluster, Unasked, readable
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, or_ok, unknown, warning
+from buildkit_operator.cli.checks.installation import deployment_of
 from buildkit_operator.cli.seen import Manifest, Seen, condition
 from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.keypairs import Lifetimes, parse
@@ -116,8 +117,8 @@ def _of_webhook(cluster: Cluster) -> Iterator[Finding]:
         yield unknown("When the webhook's certificate ends", webhook.certificate)
         return
     certificate = parse(webhook.certificate)
-    look = "See what the webhook says: kubectl logs -n {} deployment/buildkit-operator-webhook"
-    remedy = look.format(cluster.operator_namespace)
+    where = f"-n {cluster.operator_namespace} {deployment_of(cluster, 'webhook')}"
+    remedy = f"See what the webhook says: kubectl logs {where}"
     if certificate is None:
         yield failed("The webhook has no certificate, or none that can be read: pods are refused.", remedy)
         return
