@@ -31,7 +31,7 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         )
         control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         apply(control_plane, *print_manifests("policies"))
-        play_deployment(control_plane, OPERATOR, 2)
+        play_deployment(control_plane, OPERATOR)
         create_node(control_plane, "new", kernel="6.12.13-talos")
         log = tmp_path_factory.mktemp("operator") / "log"
         places = {"lease_namespace": OPERATOR, "namespace": OPERATOR}

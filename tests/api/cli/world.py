@@ -92,12 +92,13 @@ def print_manifests(what: str) -> list[Manifest]:
     return list(yaml.safe_load_all(run(None, what).text))
 
 
-def play_deployment(control_plane: ControlPlane, name: str, replicas: int) -> None:
-    """Write a Deployment's status, which has no controller here."""
-    status = {"replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas, "observedGeneration": 1}
-    change = json.dumps({"status": status})
-    flags = ("--subresource=status", "--type=merge", f"--patch={change}")
-    control_plane.kubectl("patch", f"--namespace={OPERATOR}", "deployment", name, *flags)
+def play_deployment(control_plane: ControlPlane, name: str) -> None:
+    """Write a Deployment's status as when all its pods are ready: it has no controller here."""
+    path = f"/apis/apps/v1/namespaces/{OPERATOR}/deployments/{name}"
+    live = control_plane.request("GET", path)
+    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    live["status"] = dict.fromkeys(counts, live["spec"]["replicas"])
+    control_plane.request("PUT", f"{path}/status", live)
 
 
 def create_node(control_plane: ControlPlane, name: str, kernel: str, runtime: str = "containerd://2.1.4") -> None:
