@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from buildkit_operator.api import names
-from buildkit_operator.cli.checks.cluster import Answer, Cluster, Manifest, Unasked, Webhook, readable
+from buildkit_operator.cli.checks.cluster import Answer, Cluster, Labels, Manifest, Unasked, Webhook, readable
 from buildkit_operator.cli.checks.installation import setting
 from buildkit_operator.cli.session import CannotAsk, Scope
 from buildkit_operator.control.kinds import BUILDERS
@@ -52,7 +52,7 @@ async def look(operator_namespace: str, client: Client, scope: Scope) -> Cluster
         builders = ()
     async with asyncio.TaskGroup() as group:
         definition = group.create_task(looking.one(DEFINITION, None, f"{names.PLURAL}.{names.GROUP}"))
-        is_served = group.create_task(_is_served(client))
+        is_served = group.create_task(_or_why(client.serves(BUILDERS.primary), "use the API's discovery"))
         found = group.create_task(looking.policies())
         webhook = group.create_task(looking.webhook(operator_namespace))
         deployments = group.create_task(looking.listed_in(DEPLOYMENT, operator_namespace, label_selector=OURS))
@@ -121,7 +121,7 @@ class _Looking:
         asked = self._client.get(resource, namespace, name)
         return await _or_why(asked, f"get {resource.display_name}{_place(resource, namespace)}")
 
-    async def labels(self, builders: Answer[Sequence[Manifest]]) -> Mapping[str, Answer[Mapping[str, str]]]:
+    async def labels(self, builders: Answer[Sequence[Manifest]]) -> Labels:
         """Read the labels of all namespaces that are looked at, or at least of those with builders."""
         chosen = self._scope.namespaces
         if not chosen:
@@ -132,11 +132,9 @@ class _Looking:
             chosen = tuple(sorted({builder["metadata"]["namespace"] for builder in known}))
         return {name: await self._labels_of(name) for name in chosen}
 
-    async def _labels_of(self, name: str) -> Answer[Mapping[str, str]]:
+    async def _labels_of(self, name: str) -> Answer[Mapping[str, str] | None]:
         found = await self.one(NAMESPACE, None, name)
-        if isinstance(found, Unasked):
-            return found
-        return _labels(found) if found else Unasked(f"There is no namespace {name}.")
+        return found if found is None or isinstance(found, Unasked) else _labels(found)
 
     async def policies(self) -> Answer[Sequence[Manifest]]:
         """List our policies and bindings."""
@@ -176,9 +174,7 @@ class _Looking:
         named = [name for deployment in known if (name := setting(deployment, "BUILDKIT_OPERATOR_LEASE_NAME"))]
         return await self.one(LEASE, namespace, named[0] if named else names.FIELD_MANAGER)
 
-    async def picked(
-        self, builders: Answer[Sequence[Manifest]], labels: Mapping[str, Answer[Mapping[str, str]]]
-    ) -> Answer[Sequence[Manifest]]:
+    async def picked(self, builders: Answer[Sequence[Manifest]], labels: Labels) -> Answer[Sequence[Manifest]]:
         """List the pods that builders pick and that got nothing, in namespaces that opted in."""
         found: list[Manifest] = []
         for builder in () if isinstance(builders, Unasked) else map(readable, builders):
@@ -186,7 +182,7 @@ class _Looking:
             if builder is None or selector is None:
                 continue
             namespace = builder.metadata.namespace
-            of_namespace = labels.get(namespace, {})
+            of_namespace = labels.get(namespace) or {}
             if isinstance(of_namespace, Unasked) or of_namespace.get(names.INJECTION_LABEL) != "enabled":
                 continue
             chosen = [f"{key}={value}" for key, value in selector.match_labels.items()]
@@ -196,13 +192,6 @@ class _Looking:
                 return answer
             found += answer
         return found
-
-
-async def _is_served(client: Client) -> bool:
-    try:
-        return await client.serves(BUILDERS.primary)
-    except errors.ApiError:
-        return False
 
 
 async def _or_why(asked: Awaitable[_T], right: str) -> Answer[_T]:

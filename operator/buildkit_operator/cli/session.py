@@ -61,7 +61,9 @@ async def ask(arguments: argparse.Namespace, work: Callable[[Client, Scope], Awa
 
 
 def scope_of(arguments: argparse.Namespace, connection: Connection, environment: Mapping[str, str]) -> Scope:
-    """Tell which namespaces are meant. Raises SettingsError."""
+    """Tell which namespaces are meant. Raises SettingsError, and CannotAsk where an option means nothing."""
+    if arguments.context and isinstance(connection.credential, TokenFile):
+        raise CannotAsk("--context chooses from a kubeconfig, and there is none.")
     if arguments.all_namespaces:
         return Scope()
     if arguments.namespace:

@@ -305,6 +305,13 @@ def test_policies_without_a_binding_are_not_enough(plain: ControlPlane) -> None:
     assert "not all there: MutatingAdmissionPolicyBinding buildkit-operator-label" in answer.said("Engine")
 
 
+def test_a_namespace_that_is_not_there_is_told(well: ControlPlane) -> None:
+    answer = doctor(well, "-n", "missing")
+
+    assert answer.exit_status == 1
+    assert "There is no namespace missing." in answer.said("PodSecurity")
+
+
 def test_an_operator_elsewhere_is_found_where_one_says(well: ControlPlane, team: Builders) -> None:
     answer = doctor(well, "-n", team.namespace, "--operator-namespace", team.namespace)
 

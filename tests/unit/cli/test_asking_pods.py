@@ -19,7 +19,7 @@ def served(pod: Manifest) -> Manifest:
 @pytest.mark.parametrize(
     ("pod", "expected", "said"),
     [
-        (served(asking_pod()), Result.OK, "1 pod asks for a builder, and none runs without it"),
+        (served(asking_pod()), Result.OK, "1 pod asks for a builder that is there, and none runs without it"),
         (asking_pod(created="2026-11-24T10:00:00Z"), Result.FAILED, "it is older than the builder"),
         (asking_pod(), Result.FAILED, "no engine served it"),
         (asking_pod(hostNetwork=True), Result.FAILED, "the pod has hostNetwork: true"),

@@ -45,6 +45,8 @@ def test_without_a_definition_nothing_works() -> None:
 
 def test_who_may_not_read_the_definition_learns_whether_it_is_served() -> None:
     assert result("Definition", cluster(definition=FORBIDDEN, is_served=False)) is Result.FAILED
+    seen = cluster(definition=FORBIDDEN, is_served=FORBIDDEN)
+    assert result("Definition", seen) is Result.UNKNOWN
     seen = cluster(definition=FORBIDDEN, is_served=True)
     assert result("Definition", seen) is Result.UNKNOWN
     assert FORBIDDEN.sentence in messages("Definition", seen)

@@ -39,6 +39,14 @@ def test_a_namespace_has_to_admit_the_daemons_of_its_builders(
     assert said in messages("PodSecurity", seen)
 
 
+def test_a_namespace_that_is_not_there_is_told() -> None:
+    seen = cluster(labels={"missing": None, "ci": {}})
+
+    assert result("PodSecurity", seen) is Result.FAILED
+    assert "There is no namespace missing." in messages("PodSecurity", seen)
+    assert result("OptIn", seen) is Result.OK
+
+
 def test_each_builder_is_refused_by_itself() -> None:
     builders = [live("a"), live("b", **USER_NAMESPACE), live("c")]
 

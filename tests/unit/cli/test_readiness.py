@@ -68,7 +68,7 @@ CONSUMER: Manifest = {"shared": {"from": {"namespace": "a", "name": "b"}}}
 @pytest.mark.parametrize(
     ("left", "spec", "expected", "said"),
     [
-        (60 * DAY, {}, Result.OK, "The first of 1 builders' certificates ends at 2027-01-23 12:00 UTC"),
+        (60 * DAY, {}, Result.OK, "of one builder are renewed in time; the first ends at 2027-01-23 12:00 UTC"),
         (16 * DAY, {}, Result.OK, "ends at"),
         (14 * DAY, {}, Result.WARNING, "renewal is overdue"),
         (0 * DAY, {}, Result.FAILED, "nobody can connect"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_operator.__main__ import parser
-from buildkit_operator.cli.session import Scope, scope_of
+from buildkit_operator.cli.session import CannotAsk, Scope, scope_of
 from buildkit_operator.kube.auth import Connection, KubeConfig, TokenFile
 from buildkit_operator.settings import SettingsError
 
@@ -35,6 +35,11 @@ def test_namespaces_are_chosen_as_kubectl_does_and_in_a_pod_as_its_operator_does
     arguments: list[str], connection: Connection, environment: dict[str, str], expected: Scope
 ) -> None:
     assert scope_of(options(*arguments), connection, environment) == expected
+
+
+def test_a_context_without_a_kubeconfig_is_no_choice() -> None:
+    with pytest.raises(CannotAsk, match="--context"):
+        scope_of(options("--context", "c"), Connection("", POD), {})
 
 
 def test_settings_that_are_wrong_are_told() -> None:

@@ -25,6 +25,8 @@ class Unasked:
 
 
 Answer: TypeAlias = _T | Unasked
+Labels: TypeAlias = Mapping[str, Answer[Mapping[str, str] | None]]
+"""Labels of namespaces by their names; None of one that is not there."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Cluster:
     operator_namespace: str = "buildkit-operator"
     definition: Answer[Manifest | None] = None
     """Our CustomResourceDefinition."""
-    is_served: bool = False
+    is_served: Answer[bool] = False
     """Whether the API server serves our resource, which everybody may ask."""
     policies: Answer[Sequence[Manifest]] = ()
     """The admission policies and bindings that are labelled as ours."""
@@ -59,8 +61,8 @@ class Cluster:
     lease: Answer[Manifest | None] = None
     """The Lease by which one replica writes."""
     builders: Answer[Sequence[Manifest]] = ()
-    labels: Mapping[str, Answer[Mapping[str, str]]] = field(default_factory=dict)
-    """Labels of namespaces: of all that are looked at, or where these cannot be listed, of those with builders."""
+    labels: Labels = field(default_factory=dict)
+    """Of all namespaces that are looked at, or where these cannot be listed, of those with builders."""
     nodes: Answer[Sequence[Manifest]] = ()
     asking: Answer[Sequence[Manifest]] = ()
     """Pods that name a builder and have not ended."""

@@ -12,7 +12,7 @@ from buildkit_operator.api.conditions import Reason
 from buildkit_operator.api.remedies import REMEDIES
 from buildkit_operator.cli.checks.cluster import Cluster, Unasked, Webhook
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, unknown, warning
-from buildkit_operator.cli.checks.installation import POLICIES_MINOR, deployment_of
+from buildkit_operator.cli.checks.installation import INSTALL_PAGE, POLICIES_MINOR, deployment_of
 from buildkit_operator.control.diff import is_within
 
 Manifest = dict[str, Any]
@@ -44,7 +44,9 @@ def engine(cluster: Cluster) -> Iterator[Finding]:
         )
     elif not releases and webhook.configuration is None:
         apply = APPLY_POLICIES if cluster.server_minor >= POLICIES_MINOR else APPLY_WEBHOOK
-        yield failed("No engine is installed: pods that ask for a builder get nothing.", f"Install one: {apply}")
+        yield failed(
+            "No engine is installed: pods that ask for a builder get nothing.", f"Install one: {apply}", INSTALL_PAGE
+        )
 
 
 def _by_the_operators_trials(cluster: Cluster, why: Unasked) -> Finding:

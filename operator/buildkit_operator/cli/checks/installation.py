@@ -28,7 +28,8 @@ APPLY_DEFINITION: Final = "python -m buildkit_operator crds | kubectl apply --se
 _NO: Final = frozenset({"0", "f", "false", "n", "no", "off"})
 """What settings read as no."""
 
-_INSTALL: Final = "Install it as docs/install.md says. If it runs elsewhere, name the place with --operator-namespace."
+INSTALL_PAGE: Final = f"{names.DOCUMENTATION}/install/"
+_INSTALL: Final = "Install it, or if it runs elsewhere, name the place with --operator-namespace."
 
 
 def server_version(cluster: Cluster) -> Iterator[Finding]:
@@ -45,11 +46,14 @@ def server_version(cluster: Cluster) -> Iterator[Finding]:
 def definition(cluster: Cluster) -> Iterator[Finding]:
     """Look whether the CustomResourceDefinition is there, and the one of this version."""
     live = cluster.definition
-    if live is None or (isinstance(live, Unasked) and not cluster.is_served):
+    if live is None or (isinstance(live, Unasked) and cluster.is_served is False):
         yield failed(
             "The CustomResourceDefinition is not installed: the cluster knows no BuildKitBuilder.",
             f"Install it: {APPLY_DEFINITION}",
+            INSTALL_PAGE,
         )
+    elif isinstance(live, Unasked) and isinstance(cluster.is_served, Unasked):
+        yield unknown("Whether BuildKitBuilder is served", cluster.is_served)
     elif isinstance(live, Unasked):
         yield unknown("BuildKitBuilder is served; whether its definition is of this version", live)
     else:
@@ -80,7 +84,8 @@ def _definition(live: Manifest) -> Iterator[Finding]:
         yield warning(
             f"The CustomResourceDefinition is of another version than {__version__}: "
             f"it differs in {_listed(unheard_of)}.",
-            f"Use the program of its version (docs/upgrade.md); or if that is meant to go back: {APPLY_DEFINITION}",
+            f"Run doctor in the operator's version. Or if this version is to be installed: {APPLY_DEFINITION}",
+            f"{names.DOCUMENTATION}/upgrade/",
         )
     else:
         yield ok(f"The CustomResourceDefinition is installed and that of this version ({__version__}).")
@@ -121,7 +126,7 @@ def operator(cluster: Cluster) -> Iterator[Finding]:
         return
     running = [deployment for deployment in cluster.deployments if part_of(deployment) == "operator"]
     if not running:
-        yield failed(f"There is no operator in namespace {where}.", _INSTALL)
+        yield failed(f"There is no operator in namespace {where}.", _INSTALL, INSTALL_PAGE)
     for deployment in running:
         yield _operator(deployment)
 

@@ -23,8 +23,10 @@ def pod_security(cluster: Cluster) -> Iterator[Finding]:
     for builder in cluster.readable_builders():
         if not is_consumer(builder):  # it has no daemons here
             by_namespace[builder.metadata.namespace].append(builder)
+    for namespace in sorted(name for name, labels in cluster.labels.items() if labels is None):
+        yield failed(f"There is no namespace {namespace}.", "Create it, or look at another one.")
     for namespace, builders in sorted(by_namespace.items()):
-        labels = cluster.labels.get(namespace, {})
+        labels = cluster.labels.get(namespace) or {}
         if isinstance(labels, Unasked):
             yield unknown(f"The Pod Security level of namespace {namespace}", labels)
         else:
@@ -59,7 +61,7 @@ def opt_in(cluster: Cluster) -> Iterator[Finding]:
 
 def _opt_in(cluster: Cluster, picking: set[str]) -> Iterator[Finding]:
     for namespace in sorted(picking | set(cluster.labels)):
-        labels = cluster.labels.get(namespace, {})
+        labels = cluster.labels.get(namespace) or {}
         if isinstance(labels, Unasked):
             if namespace in picking:
                 yield unknown(f"Whether namespace {namespace} lets its builders pick pods", labels)

@@ -46,7 +46,7 @@ def user_namespaces(cluster: Cluster) -> Iterator[Finding]:
     lacking = {node["metadata"]["name"]: lack for node in nodes if (lack := lacks(node))}
     able = f"{len(nodes) - len(lacking)} of {len(nodes)} Linux nodes can run pods in a user namespace"
     if not asking:
-        yield ok(f"No builder asks for {who}; {able}.")
+        yield ok(f"No builder asks for {who}{f'; {able}' if nodes else ''}.")
     elif not nodes:
         yield warning(f"{asking[0]} has {who}, but there is no Linux node.", "Add nodes, or let an autoscaler.")
     elif len(lacking) == len(nodes):

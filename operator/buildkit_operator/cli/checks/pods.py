@@ -23,9 +23,11 @@ def uninjected(cluster: Cluster) -> Iterator[Finding]:
     if isinstance(cluster.asking, Unasked):
         yield unknown("Whether pods run without the builder that they ask for", cluster.asking)
     else:
+        count = len([pod for pod in cluster.asking if _asked_for(pod) in _by_name(cluster)])
+        asking = "No pod asks" if count == 0 else f"{count} {'pod asks' if count == 1 else 'pods ask'}"
         yield from or_ok(
             [*_without(cluster, cluster.asking), *_passed_over(cluster)],
-            f"{_counted(len(cluster.asking), 'pod asks', 'pods ask')} for a builder, and none runs without it.",
+            f"{asking} for a builder that is there{', and none runs without it' if count else ''}.",
         )
 
 
@@ -125,7 +127,3 @@ def _asked_for(pod: Manifest) -> tuple[str, str]:
 
 def _title(pod: Manifest) -> str:
     return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
-
-
-def _counted(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"

@@ -59,11 +59,10 @@ def certificates(cluster: Cluster) -> Iterator[Finding]:
     """Look whether certificates are renewed in time: those of builders, and the webhook's."""
     ends = [(builder, datetime.fromisoformat(end)) for builder in cluster.live_builders() if (end := _end(builder))]
     first = min((end for _, end in ends), default=None)
-    text = (
-        f"The first of {len(ends)} builders' certificates ends at {first:%Y-%m-%d %H:%M} UTC."
-        if first
-        else ("No builder has a certificate.")
-    )
+    text = "No builder has a certificate."
+    if first is not None:
+        whose = "one builder" if len(ends) == 1 else f"{len(ends)} builders"
+        text = f"The certificates of {whose} are renewed in time; the first ends at {first:%Y-%m-%d %H:%M} UTC."
     yield from or_ok(
         (found for builder, end in ends if (found := _certificate(builder, end, cluster.now))),
         text,
