@@ -15,10 +15,12 @@ from buildkit_operator.cli.session import CannotAsk, Scope
 from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
-from buildkit_operator.kube.resources import DEPLOYMENT, EVENT, LEASE, NAMESPACE, POD, SECRET, Resource
+from buildkit_operator.kube.resources import DEPLOYMENT, LEASE, NAMESPACE, POD, SECRET, Resource
 
 DEFINITION: Final = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
 ENDPOINT_SLICE: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+EVENT: Final = Resource("", "v1", "events", "Event")
+"""The same events as those of events.k8s.io, which the cluster's role `view` may not read everywhere."""
 NODE: Final = Resource("", "v1", "nodes", "Node")
 
 _ADMISSION: Final = "admissionregistration.k8s.io"

@@ -28,6 +28,7 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
             shipped("Namespace", OPERATOR),
             *(shipped(kind, OPERATOR) for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")),
             *(shipped(kind, OPERATOR) for kind in ("Role", "RoleBinding", "Deployment")),
+            shipped("ClusterRole", "buildkit-operator-view"),
         )
         control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         apply(control_plane, *print_manifests("policies"))

@@ -10,7 +10,7 @@ import yaml
 
 from buildkit_operator.cli.status import HEADER
 from tests.api.builders.world import Builders
-from tests.api.cli.world import Answer, create_namespace, rule, run, user
+from tests.api.cli.world import Answer, create_namespace, run, user
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.processes import free_port
 
@@ -126,7 +126,7 @@ def test_the_contexts_namespace_is_the_default(team: Builders, tmp_path: Path) -
 def test_rights_in_one_namespace_are_enough_there_and_nowhere_else(team: Builders) -> None:
     team.create("mine", mode="Sidecar")
     team.wait_reason("Available", "mine")
-    kubeconfig = user(team.control_plane, team.namespace, rule("buildkit-operator.dev", "buildkitbuilders"))
+    kubeconfig = user(team.control_plane, team.namespace, "buildkit-operator-view")
 
     here, elsewhere = run(kubeconfig, "status", "-n", team.namespace), run(kubeconfig, "status", "-A")
 

@@ -19,6 +19,9 @@ Manifest = dict[str, Any]
 
 DEPLOY: Final = Path(__file__).parents[3] / "deploy"
 OPERATOR: Final = "buildkit-operator"
+SOMEBODY: Final = "somebody"
+VIEW: Final = ("system:aggregate-to-view", "buildkit-operator-view")
+"""What the cluster's role `view` is put together from, by a controller that does not run here."""
 
 
 @dataclass(frozen=True)
@@ -119,22 +122,18 @@ def create_namespace(control_plane: ControlPlane, **labels: str) -> str:
     return name
 
 
-def user(control_plane: ControlPlane, namespace: str, *rules: Manifest) -> Path:
-    """Return the kubeconfig of somebody with no rights but these, in a namespace."""
-    name = "somebody"
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name}}
-    binding: Manifest = {
+def user(control_plane: ControlPlane, namespace: str, *roles: str) -> Path:
+    """Return the kubeconfig of somebody with no rights but those of ClusterRoles, in a namespace."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": SOMEBODY, "namespace": namespace}}
+    apply(control_plane, account, *(_binding(namespace, role) for role in roles))
+    return control_plane.service_account_kubeconfig(namespace, SOMEBODY)
+
+
+def _binding(namespace: str, role: str) -> Manifest:
+    return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": name, "namespace": namespace},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        "metadata": {"name": role, "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": SOMEBODY, "namespace": namespace}],
     }
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
-    role["metadata"] = {"name": name, "namespace": namespace}
-    apply(control_plane, account, role | {"rules": list(rules)}, binding)
-    return control_plane.service_account_kubeconfig(namespace, name)
-
-
-def rule(group: str, *resources: str) -> Manifest:
-    return {"apiGroups": [group], "resources": list(resources), "verbs": ["get", "list"]}

@@ -94,7 +94,7 @@ def test_a_builder_of_another_namespace_is_none() -> None:
 
 
 def refusal(note: str, name: str = "build") -> Manifest:
-    return {"regarding": {"kind": "Job", "namespace": "ci", "name": name}, "reason": "FailedCreate", "note": note}
+    return {"involvedObject": {"kind": "Job", "namespace": "ci", "name": name}, "message": note}
 
 
 OURS = 'Error creating: admission webhook "label.buildkit-operator.dev" denied the request: there is no BuildKitBuilder'

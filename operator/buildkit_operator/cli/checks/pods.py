@@ -106,9 +106,9 @@ def refused(cluster: Cluster) -> Iterator[Finding]:
 def _refused(events: Any) -> Iterator[Finding]:
     told: dict[tuple[str, str, str], str] = {}
     for event in events:
-        note = str(event.get("note", ""))
+        note = str(event.get("message", ""))
         if any(sign in note for sign in names.ENGINE_SIGNS):
-            about = event.get("regarding") or {}
+            about = event["involvedObject"]
             told[about.get("kind", ""), about.get("namespace", ""), about.get("name", "")] = note
     for (kind, namespace, name), note in sorted(told.items()):
         yield warning(
