@@ -12,7 +12,6 @@ import aiohttp
 
 from buildkit_operator import __version__
 from buildkit_operator.api import names
-from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.kube.auth import Connection, ConnectionSettingsError, TokenFile, connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.settings import CommonSettings, SettingsError
@@ -52,7 +51,7 @@ async def ask(arguments: argparse.Namespace, work: Callable[[Client, Scope], Awa
         raise CannotAsk(str(error)) from error
     connection.user_agent = f"{names.FIELD_MANAGER}-cli/{__version__}"
     timeout = aiohttp.ClientTimeout(total=arguments.request_timeout)
-    client = Client(connection, field_manager=names.FIELD_MANAGER, resources=(BUILDERS.primary,), timeout=timeout)
+    client = Client(connection, field_manager=names.FIELD_MANAGER, timeout=timeout)
     try:
         return await work(client, scope)
     finally:

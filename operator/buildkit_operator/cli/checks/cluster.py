@@ -21,7 +21,6 @@ class Unasked:
     """Instead of an answer: why there is none."""
 
     sentence: str
-    remedy: str = ""
 
 
 Answer: TypeAlias = _T | Unasked

@@ -90,7 +90,7 @@ def failed(message: str, remedy: str, page: str = "") -> Finding:
 
 def unknown(what: str, why: Unasked) -> Finding:
     """Find that something cannot be seen by whoever asked."""
-    return Finding(Result.UNKNOWN, f"{what} cannot be seen. {why.sentence}", why.remedy)
+    return Finding(Result.UNKNOWN, f"{what} cannot be seen. {why.sentence}")
 
 
 def or_ok(findings: Iterable[Finding], message: str) -> Iterator[Finding]:

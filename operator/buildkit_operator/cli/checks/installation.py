@@ -10,6 +10,7 @@ from buildkit_operator import __version__
 from buildkit_operator.api import crd, names
 from buildkit_operator.cli.checks.cluster import Cluster, Unasked
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, unknown, warning
+from buildkit_operator.diagnosis import sentence
 
 Manifest = dict[str, Any]
 
@@ -66,21 +67,24 @@ def _definition(live: Manifest) -> Iterator[Finding]:
     if version is None or not version["served"]:
         yield failed(f"The CustomResourceDefinition does not serve {names.VERSION}, which this version needs.", apply)
         return
-    if not cluster_accepts(live):
-        said = next((c["message"] for c in _conditions(live) if c["type"] == "NamesAccepted"), "no reason given")
+    refused = _refused(live)
+    if refused is not None:
+        said = sentence(refused.get("message"))
         yield failed(
-            f"The API server does not serve the CustomResourceDefinition: {said}.", "Remove what has its names."
+            f"The API server does not serve the CustomResourceDefinition: {said}", "Remove what is in its way."
         )
         return
     wanted = crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    lacking = differences(wanted, version["schema"]["openAPIV3Schema"])
-    unheard_of = differences(version["schema"]["openAPIV3Schema"], wanted)
-    if lacking and set(lacking) - set(unheard_of):
+    unheard_of = _differences(version["schema"]["openAPIV3Schema"], wanted)
+    other = _differences(wanted, version["schema"]["openAPIV3Schema"])
+    # What is there, but not as we have it, differs both ways.
+    lacking = [place for place in other if place not in unheard_of]
+    if lacking:
         yield failed(
             f"The CustomResourceDefinition is older than this version ({__version__}): it lacks {_listed(lacking)}.",
             apply,
         )
-    elif lacking or unheard_of:
+    elif unheard_of:
         yield warning(
             f"The CustomResourceDefinition is of another version than {__version__}: "
             f"it differs in {_listed(unheard_of)}.",
@@ -97,23 +101,21 @@ def _definition(live: Manifest) -> Iterator[Finding]:
         )
 
 
-def cluster_accepts(live: Manifest) -> bool:
-    """Tell whether the API server has taken a definition into use; one without conditions is too new to tell."""
-    return all(c["status"] == "True" for c in _conditions(live) if c["type"] in {"Established", "NamesAccepted"})
+def _refused(live: Manifest) -> Manifest | None:
+    """Return the condition by which the API server has not taken a definition into use, or None if it has."""
+    conditions: Sequence[Manifest] = (live.get("status") or {}).get("conditions") or ()
+    needed = (c for c in conditions if c["type"] in {"NamesAccepted", "Established"})
+    return next((condition for condition in needed if condition["status"] != "True"), None)
 
 
-def _conditions(live: Manifest) -> Sequence[Manifest]:
-    return (live.get("status") or {}).get("conditions") or ()
-
-
-def differences(wanted: Any, live: Any, path: str = "") -> list[str]:
+def _differences(wanted: Any, live: Any, path: str = "") -> list[str]:
     """Return the places of a schema at which something wanted is not so in another; what that has more is not told."""
     if isinstance(wanted, dict) and isinstance(live, dict):
         found = []
         for key, value in wanted.items():
             # What people call a field's path has neither the schema's own words for nesting nor `items` in it.
             below = path if key in {"properties", "items", "additionalProperties"} else f"{path}.{key}".lstrip(".")
-            found += differences(value, live[key], below) if key in live else [below]
+            found += _differences(value, live[key], below) if key in live else [below]
         return found
     return [] if wanted == live else [path]
 
