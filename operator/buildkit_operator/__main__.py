@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from buildkit_operator import __version__
+from buildkit_operator.cli import cluster_options
 
 if TYPE_CHECKING:
     from buildkit_operator.settings import CommonSettings
@@ -72,6 +73,20 @@ def print_policies(_arguments: argparse.Namespace) -> int:
     return 0
 
 
+def print_status(arguments: argparse.Namespace) -> int:
+    """Print how a cluster's builders are."""
+    from buildkit_operator.cli import status  # noqa: PLC0415
+
+    return status.run(arguments)
+
+
+def print_diagnosis(arguments: argparse.Namespace) -> int:
+    """Print what is wrong with a cluster, as far as builders are concerned."""
+    from buildkit_operator.cli import doctor  # noqa: PLC0415
+
+    return doctor.run(arguments)
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     root = argparse.ArgumentParser(prog="buildkit-operator", description="Gives CI jobs a rootless BuildKit.")
@@ -91,6 +106,14 @@ def parser() -> argparse.ArgumentParser:
     crds.set_defaults(run=print_crds)
     policies = commands.add_parser("policies", help="print the admission policies that inject from Kubernetes 1.36 on")
     policies.set_defaults(run=print_policies)
+    status = commands.add_parser(
+        "status", help="ask a cluster how its builders are, and what to do about those that are not well"
+    )
+    cluster_options.add_status(status)
+    status.set_defaults(run=print_status)
+    doctor = commands.add_parser("doctor", help="ask a cluster what is wrong with the operator or with how it is used")
+    cluster_options.add_doctor(doctor)
+    doctor.set_defaults(run=print_diagnosis)
     return root
 
 

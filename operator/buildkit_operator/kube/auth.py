@@ -79,23 +79,37 @@ class KubeConfig:
     path: str
     context: str | None = None
     configuration: Configuration = field(init=False)
+    namespace: str | None = field(init=False, default=None)
+    """The context's, where it names one."""
 
     async def read(self) -> str | None:
         """Load the file again, which also runs its exec plugin."""
         # Loaded only here: in a cluster nobody needs it, and it takes 20 MiB.
         from kubernetes.aio.client import Configuration  # noqa: PLC0415
         from kubernetes.aio.config import ConfigException, load_kube_config  # noqa: PLC0415
+        from yaml import YAMLError  # noqa: PLC0415
 
+        if not _is_there(self.path):
+            raise ConnectionSettingsError(f"{self.path}: there is no such file.")
         configuration = Configuration()
         try:
-            await load_kube_config(  # type: ignore[no-untyped-call]
+            loader = await load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=self.path, context=self.context, client_configuration=configuration, persist_config=False
             )
         except ConfigException as error:
             raise ConnectionSettingsError(f"{self.path}: {error}") from error
+        # The library does not look whether a file is a kubeconfig before it takes it for one.
+        except (YAMLError, TypeError, LookupError, ValueError, AttributeError) as error:
+            raise ConnectionSettingsError(f"{self.path}: this is no kubeconfig: {error}") from error
         self.configuration = configuration
+        self.namespace = (loader.current_context.get("context") or {}).get("namespace")
         token = configuration.api_key.get("BearerToken")
         return token and token.strip()  # a token file's line end comes along
+
+
+def _is_there(paths: str) -> bool:
+    """Tell whether one of the files is there, which KUBECONFIG can name several of."""
+    return any(Path(path).expanduser().is_file() for path in paths.split(os.pathsep))
 
 
 @dataclass(slots=True)
@@ -105,6 +119,8 @@ class Connection:
     server: str
     """Address without a path or slash behind it, for instance `https://10.0.0.1:443`."""
     credential: Credential
+    namespace: str | None = None
+    """Of the kubeconfig's context, where there is one that names one: what its user means when they name none."""
     tls: ssl.SSLContext | bool = True
     tls_server_name: str | None = None
     proxy: str | None = None
@@ -191,7 +207,7 @@ def own_namespace() -> str:
 async def connect(kubeconfig: str | None = None, context: str | None = None) -> Connection:
     """Find the API server: the kubeconfig given or named by KUBECONFIG, the pod's service account, or ~/.kube/config.
 
-    Raises ConnectionSettingsError where none of them is there.
+    Raises ConnectionSettingsError where none of them is there, or the one that is is of no use.
     """
     named = kubeconfig or os.environ.get("KUBECONFIG")
     if named:
@@ -209,15 +225,19 @@ async def _from_kubeconfig(path: str, context: str | None) -> Connection:
     credential = KubeConfig(path, context)
     await credential.read()
     given = credential.configuration
-    tls = ssl.create_default_context(cafile=given.ssl_ca_cert)
-    if given.cert_file:
-        tls.load_cert_chain(given.cert_file, given.key_file)
+    try:
+        tls = ssl.create_default_context(cafile=given.ssl_ca_cert)
+        if given.cert_file:
+            tls.load_cert_chain(given.cert_file, given.key_file)
+    except OSError as error:
+        raise ConnectionSettingsError(f"{path}: its certificates cannot be read: {error}") from error
     if not given.verify_ssl:
         tls.check_hostname = False
         tls.verify_mode = ssl.CERT_NONE
     return Connection(
         server=given.host.rstrip("/"),
         credential=credential,
+        namespace=credential.namespace,
         tls=tls,
         tls_server_name=given.tls_server_name,
         proxy=given.proxy,

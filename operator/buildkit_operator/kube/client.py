@@ -35,9 +35,17 @@ class Client:
     Every method raises `errors.ApiError` or one of its kinds, and nothing else, when a request does not succeed.
     """
 
-    def __init__(self, connection: Connection, *, field_manager: str, resources: Iterable[Resource] = ()) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        field_manager: str,
+        resources: Iterable[Resource] = (),
+        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,
+    ) -> None:
         """Speak for `field_manager`; `resources` are kinds to know besides those of kube.resources."""
         self._connection = connection
+        self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
         self._resources = {(known.api_version, known.kind): known for known in (*KNOWN, *resources)}
         self._apply_query = {"fieldManager": field_manager, "force": "true", "fieldValidation": "Strict"}
@@ -63,13 +71,18 @@ class Client:
         namespace: str | None = None,
         *,
         label_selector: str | None = None,
+        field_selector: str | None = None,
         metadata_only: bool = False,
     ) -> Sequence[Manifest]:
-        """Read all objects of a kind, of one namespace or of all that carry the label."""
+        """Read all objects of a kind, of one namespace or of all that the selectors choose."""
         return [
             manifest
             async for page, _version in self.pages(
-                resource, namespace, label_selector=label_selector, metadata_only=metadata_only
+                resource,
+                namespace,
+                label_selector=label_selector,
+                field_selector=field_selector,
+                metadata_only=metadata_only,
             )
             for manifest in page
         ]
@@ -80,12 +93,15 @@ class Client:
         namespace: str | None = None,
         *,
         label_selector: str | None = None,
+        field_selector: str | None = None,
         metadata_only: bool = False,
     ) -> AsyncIterator[tuple[Sequence[Manifest], int]]:
         """Read a kind page by page, each with the resourceVersion of the whole list."""
         query = {"limit": str(PAGE_SIZE)}
         if label_selector is not None:
             query["labelSelector"] = label_selector
+        if field_selector is not None:
+            query["fieldSelector"] = field_selector
         headers = _METADATA_LIST if metadata_only else _JSON
         while True:
             page = await self._request("GET", resource, resource.path(namespace), query=query, headers=headers)
@@ -205,7 +221,7 @@ class Client:
                 URL(self._connection.server + path, encoded=True).with_query(query),
                 headers=headers,
                 data=data,
-                timeout=REQUEST_TIMEOUT,
+                timeout=self._timeout,
             ) as response:
                 answer = await response.read()
                 if response.status < 400:
@@ -213,6 +229,6 @@ class Client:
                     return content
                 raise errors.from_answer(what, resource, response.status, response.headers, answer)
         except TimeoutError as error:
-            raise errors.Unavailable(f"{what}: no answer within {REQUEST_TIMEOUT.total} seconds") from error
+            raise errors.Unavailable(f"{what}: no answer within {self._timeout.total} seconds") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise errors.Unavailable(f"{what}: {str(error) or type(error).__name__}") from error

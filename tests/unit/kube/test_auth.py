@@ -1,6 +1,7 @@
 """The credential goes with every request, and a refused one is read anew once; against a real HTTP server."""
 
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -166,6 +167,17 @@ async def test_a_server_that_is_not_there_is_unavailable(token: Path, unused_tcp
     await connection.close()
 
 
+async def test_a_client_waits_no_longer_than_it_was_told(token: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connection = Connection(f"http://127.0.0.1:{silent.getsockname()[1]}", TokenFile(token))
+        client = Client(connection, field_manager="test", timeout=aiohttp.ClientTimeout(total=0.1))
+
+        with pytest.raises(Unavailable, match=r"no answer within 0\.1 seconds"):
+            await client.server_minor()
+        await client.close()
+        await connection.close()
+
+
 def write_kubeconfig(file: Path, server: str, user: dict[str, object]) -> Path:
     config = {
         "apiVersion": "v1",
@@ -232,12 +244,44 @@ async def test_a_pod_is_its_service_account(token: Path, monkeypatch: pytest.Mon
     assert await connection.credential.read() == "Bearer old"
 
 
-async def test_a_kubeconfig_that_is_wrong_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{}", "", "[]", "a word", "a: [", "contexts: 7", "\tnot: yaml"])
+async def test_a_kubeconfig_that_is_wrong_is_named(tmp_path: Path, text: str) -> None:
     kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text("{}")
+    kubeconfig.write_text(text)
 
     with pytest.raises(auth.ConnectionSettingsError, match=str(kubeconfig)):
         await connect(str(kubeconfig))
+
+
+async def test_a_kubeconfig_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(auth.ConnectionSettingsError, match="missing: there is no such file"):
+        await connect(str(tmp_path / "missing"))
+
+
+async def test_certificates_of_a_kubeconfig_that_are_none_are_told(tmp_path: Path) -> None:
+    kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", "https://127.0.0.1:1", {"token": "t"})
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["certificate-authority-data"] = "bm9uZQ=="
+    kubeconfig.write_text(yaml.safe_dump(config))
+
+    with pytest.raises(auth.ConnectionSettingsError, match="its certificates cannot be read"):
+        await connect(str(kubeconfig))
+
+
+async def test_a_context_can_be_chosen_and_names_a_namespace(tmp_path: Path) -> None:
+    kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:1", {"token": "t"})
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["clusters"].append({"name": "other", "cluster": {"server": "http://127.0.0.1:2"}})
+    context = {"cluster": "other", "user": "c", "namespace": "team"}
+    config["contexts"].append({"name": "other", "context": context})
+    kubeconfig.write_text(yaml.safe_dump(config))
+
+    current, other = await connect(str(kubeconfig)), await connect(str(kubeconfig), "other")
+
+    assert (current.server, current.namespace) == ("http://127.0.0.1:1", None)
+    assert (other.server, other.namespace) == ("http://127.0.0.1:2", "team")
+    with pytest.raises(auth.ConnectionSettingsError, match="nowhere"):
+        await connect(str(kubeconfig), "nowhere")
 
 
 async def test_without_any_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,90 @@
+"""`doctor`: what is wrong with the operator's installation and with how builders are used, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+from buildkit_operator import __version__
+from buildkit_operator.cli import answers
+from buildkit_operator.cli.checks import examine
+from buildkit_operator.cli.checks.cluster import Cluster
+from buildkit_operator.cli.checks.findings import Finding, Report, Result, worst
+from buildkit_operator.cli.look import look
+from buildkit_operator.cli.session import CANNOT_ASK, GOOD, WRONG, CannotAsk, Scope, ask
+from buildkit_operator.kube.client import Client
+
+SHOWN: Final = 10
+"""How many findings of one check with the same result are shown to people; programs get all."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what every check found; tell whether none has failed."""
+    try:
+        scope, cluster = asyncio.run(ask(arguments, partial(_look, arguments.operator_namespace)))
+    except CannotAsk as error:
+        sys.stderr.write(f"{error}\n")
+        return CANNOT_ASK
+    reports = examine(cluster)
+    if arguments.output == "table":
+        sys.stdout.write(show(reports, scope))
+    else:
+        sys.stdout.write(answers.render(document(reports, scope, cluster.server_minor), arguments.output))
+    return WRONG if _overall(reports) is Result.FAILED else GOOD
+
+
+def document(reports: Sequence[Report], scope: Scope, server_minor: int) -> dict[str, Any]:
+    """Return everything for programs; see docs/cli.md."""
+    return {
+        "version": __version__,
+        "serverVersion": f"1.{server_minor}",
+        "namespaces": list(scope.namespaces),
+        "result": _overall(reports).value,
+        "checks": [report.document() for report in reports],
+    }
+
+
+def show(reports: Sequence[Report], scope: Scope) -> str:
+    """Return everything for people: a line for each finding, below it what to do, and a count at the end."""
+    lines = [f"buildkit-operator {__version__} looks at {scope}.", ""]
+    width = max(len(report.name) for report in reports)
+    for report in reports:
+        for finding, more in _shortened(report.findings):
+            lines.append(f"{finding.result:<9}{report.name:<{width}}  {finding.message}")
+            lines += [f"{'':<{width + 11}}{said}" for said in _advice(finding, more)]
+    counts = Counter(report.result for report in reports)
+    told = ", ".join(f"{counts[result]} {result}" for result in Result if counts[result])
+    return "\n".join([*lines, "", f"{len(reports)} checks: {told}."]) + "\n"
+
+
+def _advice(finding: Finding, more: int) -> Iterator[str]:
+    if finding.remedy:
+        yield f"→ {finding.remedy}"
+    if finding.page and finding.page not in finding.message:
+        yield f"→ {finding.page}"
+    if more:
+        yield f"… and {more} more like this; -o json has all"
+
+
+def _shortened(findings: Sequence[Finding]) -> Iterator[tuple[Finding, int]]:
+    """Yield the findings to show, and behind the last one of its result how many are left out."""
+    totals, shown = Counter(finding.result for finding in findings), Counter[Result]()
+    for finding in findings:
+        shown[finding.result] += 1
+        if shown[finding.result] < SHOWN:
+            yield finding, 0
+        elif shown[finding.result] == SHOWN:
+            yield finding, totals[finding.result] - SHOWN
+
+
+def _overall(reports: Sequence[Report]) -> Result:
+    return worst(report.result for report in reports)
+
+
+async def _look(operator_namespace: str, client: Client, scope: Scope) -> tuple[Scope, Cluster]:
+    return scope, await look(operator_namespace, client, scope)

@@ -1,0 +1,98 @@
+"""`status`: a table of builders, and for each that is not well what to do."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+from buildkit_operator.cli import answers
+from buildkit_operator.cli.seen import Seen, see
+from buildkit_operator.cli.session import CANNOT_ASK, GOOD, WRONG, CannotAsk, Scope, ask
+from buildkit_operator.control.kinds import BUILDERS
+from buildkit_operator.kube import errors
+from buildkit_operator.kube.client import Client
+
+HEADER: Final = (
+    "NAMESPACE",
+    "NAME",
+    "MODE",
+    "READY",
+    "REASON",
+    "SINCE",
+    "ENDPOINT",
+    "REPLICAS",
+    "PODS",
+    "MESSAGE",
+)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the builders; tell whether all are well."""
+    try:
+        scope, builders = asyncio.run(ask(arguments, partial(_read, arguments.name)))
+    except CannotAsk as error:
+        sys.stderr.write(f"{error}\n")
+        return CANNOT_ASK
+    if arguments.output != "table":
+        document = {"builders": [builder.document() for builder in builders]}
+        sys.stdout.write(answers.render(document, arguments.output))
+    elif builders:
+        sys.stdout.write(show(builders, datetime.now(UTC)))
+    if not builders:
+        missing = f'BuildKitBuilder "{arguments.name}"' if arguments.name else "BuildKitBuilder"
+        sys.stderr.write(f"There is no {missing} in {scope}.\n")
+        return WRONG if arguments.name else GOOD
+    return GOOD if all(builder.is_well for builder in builders) else WRONG
+
+
+def show(builders: Sequence[Seen], now: datetime) -> str:
+    """Return the table, and below it what to do."""
+    text = answers.table(HEADER, (_row(builder, now) for builder in builders))
+    return text + "".join(_advice(builders))
+
+
+def _row(builder: Seen, now: datetime) -> tuple[str, ...]:
+    return (
+        builder.namespace,
+        builder.name,
+        builder.mode,
+        builder.ready,
+        builder.reason,
+        answers.age(builder.since, now) if builder.since else "",
+        builder.endpoint,
+        "{}/{}".format(*builder.daemons) if builder.daemons else "",
+        str(builder.pods),
+        builder.message,
+    )
+
+
+def _advice(builders: Iterable[Seen]) -> Iterable[str]:
+    for builder in builders:
+        if not builder.is_well:
+            yield f"\n{builder.title}: {builder.remedy}\n"
+            if builder.page:
+                yield f"    {builder.page}\n"
+
+
+async def _read(name: str | None, client: Client, scope: Scope) -> tuple[Scope, list[Seen]]:
+    """Read the builders in the order of their names. Raises CannotAsk."""
+    try:
+        chosen = None if name is None else f"metadata.name={name}"
+        places = scope.namespaces or (None,)
+        found = [
+            builder for place in places for builder in await client.list(BUILDERS.primary, place, field_selector=chosen)
+        ]
+    except errors.NotFound as error:
+        raise CannotAsk(
+            "The cluster knows no BuildKitBuilder: its CustomResourceDefinition is not installed. doctor says more."
+        ) from error
+    except errors.Forbidden as error:
+        raise CannotAsk(f"You may not read buildkitbuilders in {scope}: {error}") from error
+    except errors.ApiError as error:
+        raise CannotAsk(f"The API server cannot be asked: {error}") from error
+    return scope, sorted(map(see, found), key=lambda builder: (builder.namespace, builder.name))

@@ -1,0 +1,101 @@
+"""Which engine injects, and whether it can."""
+
+import json
+from typing import Any
+
+import pytest
+
+from buildkit_operator.cli.checks.cluster import Webhook
+from buildkit_operator.cli.checks.findings import Result
+from tests.unit.cli.facts import (
+    FORBIDDEN,
+    cluster,
+    endpoints,
+    installed_policies,
+    installed_webhook,
+    live,
+    messages,
+    ready,
+    result,
+)
+from tests.unit.make import Manifest, changed
+
+POLICIES = installed_policies()
+WEBHOOK = Webhook(installed_webhook(), endpoints("ready", "ready"))
+BLIND = {"policies": FORBIDDEN, "webhook": Webhook(FORBIDDEN)}
+
+
+def without(kind: str, name: str) -> list[Manifest]:
+    return [policy for policy in POLICIES if (policy["kind"], policy["metadata"]["name"]) != (kind, name)]
+
+
+def with_first(path: str, value: Any) -> list[Manifest]:
+    """Return the policies, of which the first, for pods with the label, has another value somewhere."""
+    return [changed(POLICIES[0], path, value), *POLICIES[1:]]
+
+
+def released(release: str) -> list[Manifest]:
+    """Return the policies as a chart's release has them, under its name and for some namespaces."""
+    text = json.dumps(POLICIES).replace('"buildkit-operator-', f'"{release}-').replace("kube-system", "elsewhere")
+    policies: list[Manifest] = json.loads(text)
+    return policies
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected", "said"),
+    [
+        ({"policies": POLICIES}, Result.OK, "buildkit-operator-* are installed with their bindings"),
+        ({"policies": with_first("spec.default", 1)}, Result.OK, "are installed with their bindings"),
+        ({"policies": released("ci-builders")}, Result.OK, "ci-builders-* are installed with their bindings"),
+        ({"policies": [*POLICIES, *released("b")[1:]]}, Result.FAILED, "MutatingAdmissionPolicy b-label"),
+        (
+            {"policies": [POLICIES[0], changed(POLICIES[1], "spec.policyName", "other"), *POLICIES[2:]]},
+            Result.WARNING,
+            "changed: MutatingAdmissionPolicyBinding buildkit-operator-label",
+        ),
+        (
+            {"policies": [changed(POLICIES[0], "metadata.name", "buildkit-operator-own")]},
+            Result.FAILED,
+            "No engine is installed",
+        ),
+        ({"webhook": WEBHOOK}, Result.OK, "2 endpoints"),
+        ({}, Result.FAILED, "buildkit_operator policies | kubectl apply"),
+        ({"policies": POLICIES, "webhook": WEBHOOK}, Result.WARNING, "Both engines"),
+        (
+            {"policies": without("MutatingAdmissionPolicyBinding", "buildkit-operator-label")},
+            Result.FAILED,
+            "not all there: MutatingAdmissionPolicyBinding buildkit-operator-label",
+        ),
+        (
+            {"policies": with_first("spec.failurePolicy", "Ignore")},
+            Result.WARNING,
+            "changed: MutatingAdmissionPolicy buildkit-operator-label",
+        ),
+        (
+            {"webhook": Webhook(installed_webhook(bundle=""), endpoints("ready"))},
+            Result.FAILED,
+            "no caBundle for label.buildkit-operator.dev, selector",
+        ),
+        ({"webhook": Webhook(installed_webhook(), endpoints("starting"))}, Result.FAILED, "no endpoint that is ready"),
+        ({"webhook": Webhook(installed_webhook(), [])}, Result.FAILED, "no endpoint that is ready"),
+        ({"webhook": Webhook(installed_webhook(), FORBIDDEN)}, Result.UNKNOWN, "Whether the webhook answers"),
+        ({"policies": POLICIES, "webhook": Webhook(FORBIDDEN)}, Result.UNKNOWN, "Whether the webhook is installed"),
+        ({"policies": FORBIDDEN, "webhook": WEBHOOK}, Result.UNKNOWN, "Whether the admission policies"),
+        (BLIND, Result.UNKNOWN, FORBIDDEN.sentence),
+        ({**BLIND, "builders": [live()]}, Result.UNKNOWN, "Which engine injects"),
+        ({**BLIND, "builders": [live(mode="Sidecar")]}, Result.OK, "by trying one for ci/demo"),
+        (
+            {**BLIND, "builders": [live(mode="Sidecar", status=ready("False", "InjectionNotServed"))]},
+            Result.FAILED,
+            "found for ci/demo",
+        ),
+    ],
+)
+def test_one_engine_should_inject(facts: dict[str, Any], expected: Result, said: str) -> None:
+    assert result("Engine", cluster(**facts)) is expected
+    assert said in messages("Engine", cluster(**facts))
+
+
+def test_before_1_36_the_webhook_is_what_to_install() -> None:
+    assert "overlays/webhook" in messages("Engine", cluster(35))
+    assert "overlays/webhook" not in messages("Engine", cluster(36))

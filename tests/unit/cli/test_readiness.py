@@ -1,0 +1,118 @@
+"""How builders are, and their certificates."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.remedies import REMEDIES
+from buildkit_operator.cli.checks.cluster import Webhook
+from buildkit_operator.cli.checks.findings import Result
+from buildkit_operator.control.issuer import issue_authority, issue_leaf
+from buildkit_operator.desired.keypairs import Usage
+from tests.unit.cli.facts import FORBIDDEN, cluster, found, installed_webhook, live, messages, ready, result
+from tests.unit.make import NOW, Manifest
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (ready(), Result.OK),
+        (ready("False", "Suspended"), Result.OK),
+        (ready("False", "ScaledToZero"), Result.OK),
+        (ready("False", "Progressing"), Result.WARNING),
+        (ready("False", "CertificatePending"), Result.WARNING),
+        (ready("False", "ProviderNotReady"), Result.WARNING),
+        ({"observedGeneration": -1}, Result.WARNING),
+        (ready() | {"observedGeneration": 0}, Result.WARNING),
+        (ready("False", "ImagePullFailed"), Result.FAILED),
+        (ready("False", "Novel"), Result.FAILED),
+    ],
+)
+def test_what_ails_a_builder_fails_unless_it_may_pass(status: Manifest, expected: Result) -> None:
+    assert result("Builders", cluster(builders=[live(status=status)])) is expected
+
+
+def test_a_builder_that_is_not_ready_is_told_with_remedy_and_page() -> None:
+    (finding,) = found("Builders", cluster(builders=[live(status=ready("False", "Evicted", "It is gone."))]))
+
+    assert finding.message == "BuildKitBuilder ci/demo: Evicted: It is gone."
+    assert finding.remedy == REMEDIES[Reason.EVICTED]
+    assert finding.page == "https://buildkit-operator.dev/reasons/Evicted/"
+
+
+def test_builders_that_are_well_are_counted() -> None:
+    builders = [live("a"), live("b", status=ready("False", "ScaledToZero")), live("c", status={})]
+
+    assert "2 of 3 builders are well, 1 of them suspended or scaled to zero on purpose." in messages(
+        "Builders", cluster(builders=builders)
+    )
+
+
+def test_going_without_tls_is_a_warning() -> None:
+    status = ready()
+    status["conditions"].append({"type": "Insecure", "status": "True", "reason": "TLSDisabled", "message": "No TLS."})
+
+    seen = cluster(builders=[live(status=status)])
+
+    assert result("Builders", seen) is Result.WARNING
+    assert REMEDIES[Reason.TLS_DISABLED] in messages("Builders", seen)
+
+
+DAY = timedelta(days=1)
+CERT_MANAGER: Manifest = {"shared": {"tls": {"mode": "CertManager", "issuerRef": {"name": "ca"}}}}
+CONSUMER: Manifest = {"shared": {"from": {"namespace": "a", "name": "b"}}}
+
+
+@pytest.mark.parametrize(
+    ("left", "spec", "expected", "said"),
+    [
+        (60 * DAY, {}, Result.OK, "of one builder are renewed in time; the first ends at 2027-01-23 12:00 UTC"),
+        (16 * DAY, {}, Result.OK, "ends at"),
+        (14 * DAY, {}, Result.WARNING, "renewal is overdue"),
+        (0 * DAY, {}, Result.FAILED, "nobody can connect"),
+        (-DAY, CERT_MANAGER, Result.FAILED, "kubectl describe certificate -n ci"),
+        (DAY / 24, CERT_MANAGER, Result.OK, "ends at"),
+        (DAY / 3, CONSUMER, Result.OK, "ends at"),
+        (DAY / 8, CONSUMER, Result.WARNING, "renewal is overdue"),
+        (None, {}, Result.OK, "No builder has a certificate."),
+    ],
+)
+def test_a_builders_certificate_is_renewed_in_time(
+    left: timedelta | None, spec: Manifest, expected: Result, said: str
+) -> None:
+    end = {} if left is None else {"certificateNotAfterTime": (NOW + left).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    seen = cluster(builders=[live(status=ready() | end, **spec)])
+
+    assert result("Certificates", seen) is expected
+    assert said in messages("Certificates", seen)
+
+
+def certificate(made: timedelta) -> bytes:
+    """Return a webhook's certificate for 90 days, made that long ago."""
+    authority = issue_authority("test", 1000 * DAY, NOW - made)
+    return issue_leaf(authority, "test", Usage.SERVER, ["localhost"], 90 * DAY, NOW - made).certificate
+
+
+@pytest.mark.parametrize(
+    ("presented", "expected", "said"),
+    [
+        (certificate(DAY), Result.OK, "The webhook's certificate ends at 2027-02-21"),
+        (certificate(74 * DAY), Result.OK, "ends at"),
+        (certificate(76 * DAY), Result.WARNING, "renewal is overdue"),
+        (certificate(91 * DAY), Result.FAILED, "which is over"),
+        (b"", Result.FAILED, "no certificate"),
+        (None, Result.FAILED, "no certificate"),
+        (FORBIDDEN, Result.UNKNOWN, FORBIDDEN.sentence),
+    ],
+)
+def test_the_webhooks_certificate_is_renewed_in_time(presented: Any, expected: Result, said: str) -> None:
+    seen = cluster(webhook=Webhook(installed_webhook(), certificate=presented))
+
+    assert result("Certificates", seen) is expected
+    assert said in messages("Certificates", seen)
+
+
+def test_without_a_webhook_nothing_is_said_of_its_certificate() -> None:
+    assert "webhook" not in messages("Certificates", cluster())
