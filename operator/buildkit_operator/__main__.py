@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from buildkit_operator import __version__
-from buildkit_operator.cli import cluster_options
+from buildkit_operator.cli import cluster_options, file_options
 
 if TYPE_CHECKING:
     from buildkit_operator.settings import CommonSettings
@@ -87,6 +87,20 @@ def print_diagnosis(arguments: argparse.Namespace) -> int:
     return doctor.run(arguments)
 
 
+def render(arguments: argparse.Namespace) -> int:
+    """Print what the operator would make for builders in files."""
+    from buildkit_operator.cli.render import run  # noqa: PLC0415
+
+    return run(arguments)
+
+
+def inject(arguments: argparse.Namespace) -> int:
+    """Print pods in files as they would be with their builder."""
+    from buildkit_operator.cli.inject import run  # noqa: PLC0415
+
+    return run(arguments)
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     root = argparse.ArgumentParser(prog="buildkit-operator", description="Gives CI jobs a rootless BuildKit.")
@@ -114,6 +128,12 @@ def parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="ask a cluster what is wrong with the operator or with how it is used")
     cluster_options.add_doctor(doctor)
     doctor.set_defaults(run=print_diagnosis)
+    rendering = commands.add_parser("render", help="print what the operator would make for builders, without a cluster")
+    file_options.add_render(rendering)
+    rendering.set_defaults(run=render)
+    injecting = commands.add_parser("inject", help="print pods as they would be with their builder, without a cluster")
+    file_options.add_inject(injecting)
+    injecting.set_defaults(run=inject)
     return root
 
 

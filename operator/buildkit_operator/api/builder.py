@@ -8,8 +8,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
+from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.api.daemon import Cache, Daemon, EnvVar, LocalReference, Resources
 from buildkit_operator.api.fields import (
     Model,
@@ -163,3 +164,10 @@ class BuildKitBuilder(Model):
     def injection(self) -> Injection:
         """What runner pods get, defaults where nothing is said."""
         return self.spec.injection or _INJECTION_BY_DEFAULT
+
+
+def unreadable(error: ValidationError) -> Problem:
+    """Return what is wrong with a resource that is no builder, though the API server has it or would take it."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return Problem(Reason.INVALID_SPEC, f"{field}: {first['msg'].removeprefix('Value error, ')}.")

@@ -10,8 +10,13 @@ import yaml
 
 def render(source: str, manifests: Iterable[dict[str, Any]]) -> str:
     """Return manifests as YAML documents, under a line that names the source folder they are made from."""
-    header = f"# Generated from {source} by `make generate`; do not edit.\n"
-    return header + yaml.dump_all(manifests, Dumper=_ReadableDumper, sort_keys=False, width=120)
+    return f"# Generated from {source} by `make generate`; do not edit.\n{dump(manifests)}"
+
+
+def dump(manifests: Iterable[Any]) -> str:
+    """Return values as YAML documents."""
+    text: str = yaml.dump_all(manifests, Dumper=_ReadableDumper, sort_keys=False, width=120)
+    return text
 
 
 class _ReadableDumper(yaml.SafeDumper):

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from buildkit_operator import draining, runners
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Mode, unreadable
 from buildkit_operator.api.conditions import CALM, Problem, Reason, explained
 from buildkit_operator.control.agenda import next_look
 from buildkit_operator.control.census import Census
@@ -147,11 +147,8 @@ class BuilderReconcile:
 
     async def _refuse(self, resource: Manifest, error: ValidationError) -> None:
         """Report a spec that an earlier version of the CRD let through."""
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        problem = Problem(Reason.INVALID_SPEC, f"{field}: {first['msg'].removeprefix('Value error, ')}.")
         generation, previous = resource["metadata"]["generation"], resource.get("status", {})
-        await self._report(resource, status_for_unreadable(generation, problem, previous, self._clock()))
+        await self._report(resource, status_for_unreadable(generation, unreadable(error), previous, self._clock()))
 
     async def _report(self, resource: Manifest, status: Status) -> None:
         """Write the status if it changed, and then tell of the change in an event."""

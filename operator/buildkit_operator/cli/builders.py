@@ -1,0 +1,97 @@
+"""The builders among what was given: those that the API server would take, as it would store them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder, unreadable
+from buildkit_operator.api.conditions import Problem
+from buildkit_operator.cli import schema
+from buildkit_operator.cli.files import BadInput, Document, Manifest
+from buildkit_operator.cli.report import Report
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A builder that was given."""
+
+    document: Document
+    resource: Manifest
+    """As the API server would store it, defaults filled in, without a status."""
+    builder: BuildKitBuilder
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name."""
+        return self.builder.metadata.namespace, self.builder.metadata.name
+
+
+def is_builder(document: Document) -> bool:
+    """Tell whether a document is a builder. Raises BadInput for one that this version does not know."""
+    group = document.manifest["apiVersion"].partition("/")[0]
+    if document.kind != names.KIND and group != names.GROUP:
+        return False
+    if (document.manifest["apiVersion"], document.kind) != (names.API_VERSION, names.KIND):
+        raise BadInput(
+            f'{document.place}: no matches for kind "{document.kind}" in version "{document.manifest["apiVersion"]}": '
+            f"this operator knows {names.KIND} in version {names.API_VERSION}"
+        )
+    return True
+
+
+def take(documents: Iterable[Document], namespace: str | None, report: Report) -> dict[Key, Given]:
+    """Return the builders that the API server would take, by namespace and name; what it says of others is reported.
+
+    `namespace` is for those that name none. Raises BadInput.
+    """
+    taken: dict[Key, Given] = {}
+    places: dict[Key, str] = {}
+    for document in documents:
+        resource = placed(document, namespace)
+        metadata = resource["metadata"]
+        if metadata.get("generateName") and not metadata.get("name"):
+            raise BadInput(f"{document.place}: give it a name: what belongs to a builder is named after it")
+        key = metadata["namespace"], metadata.get("name") or ""
+        if key in places:
+            raise BadInput(f"{document.place}: {names.KIND} {'/'.join(key)} was given before: {places[key]}")
+        places[key] = document.place
+        try:
+            given = _given(document, resource)
+        except schema.Refused as refused:
+            report.wrong(document.place, str(refused))
+        except Problem as problem:
+            report.wrong(document.place, f"{problem.reason}: {problem.message}")
+        else:
+            taken[key] = given
+    return taken
+
+
+def placed(document: Document, namespace: str | None) -> Manifest:
+    """Return an object with its namespace, `default` where nobody names one. Raises BadInput for two of them."""
+    metadata = {key: value for key, value in (document.manifest.get("metadata") or {}).items() if value is not None}
+    own = metadata.get("namespace")
+    if own and namespace and own != namespace:
+        raise BadInput(
+            f'{document.place}: the namespace from the provided object "{own}" does not match the namespace '
+            f"\"{namespace}\". You must pass '--namespace={own}' to perform this operation."
+        )
+    return {**document.manifest, "metadata": {**metadata, "namespace": own or namespace or "default"}}
+
+
+def _given(document: Document, resource: Manifest) -> Given:
+    """Read a builder. Raises schema.Refused, and Problem for what the operator alone does not understand."""
+    stored = schema.created(resource)
+    # A builder that there is not yet has neither; the first generation is 1.
+    metadata = {"uid": "", "generation": 1, **stored["metadata"]}
+    try:
+        builder = BuildKitBuilder.model_validate({**stored, "metadata": metadata})
+    except ValidationError as error:
+        raise unreadable(error) from error
+    return Given(document, stored, builder)

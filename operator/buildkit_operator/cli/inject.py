@@ -1,0 +1,199 @@
+"""`inject`: prints pods as they would be after admission, without a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import jsonpatch
+
+from buildkit_operator.admission import review
+from buildkit_operator.admission.injected import has_builder, is_marked
+from buildkit_operator.admission.policies import EXCLUDED_NAMESPACES
+from buildkit_operator.admission.review import Answer, Result, Webhook
+from buildkit_operator.api import names
+from buildkit_operator.cli import builders, files, output, pods
+from buildkit_operator.cli.builders import Given, Key
+from buildkit_operator.cli.files import Document, Manifest
+from buildkit_operator.cli.outcome import outcome
+from buildkit_operator.cli.output import Shown
+from buildkit_operator.cli.pods import Template
+from buildkit_operator.cli.render import tell
+from buildkit_operator.cli.report import Exit, Report
+from buildkit_operator.cli.surroundings import Surroundings
+
+_MIRROR: Final = "kubernetes.io/config.mirror"
+_NOT_THERE: Final = "nothing is injected: "
+_UNKNOWN: Final = "a-controller-that-is-made-in-the-cluster"
+
+
+@dataclass(frozen=True)
+class StoredBuilders(review.Builders):
+    """The builders that were given, as the API server would have them after the operator has looked at them."""
+
+    resources: dict[Key, Manifest]
+
+    def get(self, namespace: str, name: str) -> Manifest | None:
+        """See Builders."""
+        return self.resources.get((namespace, name))
+
+    def list(self, namespace: str) -> Iterable[Manifest]:
+        """See Builders."""
+        return [resource for (of, _), resource in self.resources.items() if of == namespace]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print pods, and objects that make pods, with their builder; return the exit status."""
+    report = Report()
+    try:
+        shown = _injected(arguments, report)
+    except files.BadInput as bad:
+        sys.stderr.write(f"{bad}\n")
+        return Exit.BAD_INPUT
+    if shown:
+        output.write(shown, arguments.output, report, as_list=False)
+    return report.exit
+
+
+def _injected(arguments: argparse.Namespace, report: Report) -> list[Shown]:
+    """Return all that is to be printed. Raises BadInput."""
+    found, templates = [], []
+    for document in files.read(arguments.files):
+        if builders.is_builder(document):
+            found.append(document)
+        elif (template := pods.find(document)) is not None:
+            templates.append(template)
+        else:
+            report.note(document.place, f"{document.name} is passed over")
+    if not templates:
+        raise files.BadInput(f"there is no pod, and nothing that makes pods, in {', '.join(arguments.files)}")
+    surroundings = Surroundings.of(arguments)
+    stored = _stored(found, arguments.namespace, surroundings, report)
+    shown = [_admitted(template, arguments.namespace, surroundings, stored, report) for template in templates]
+    return [one for one in shown if one is not None]
+
+
+def _stored(
+    documents: Iterable[Document], namespace: str | None, surroundings: Surroundings, report: Report
+) -> StoredBuilders:
+    taken = builders.take(documents, namespace, report)
+    return StoredBuilders(
+        {key: {**given.resource, "status": _status(given, surroundings, taken, report)} for key, given in taken.items()}
+    )
+
+
+def _status(given: Given, surroundings: Surroundings, taken: dict[Key, Given], report: Report) -> Manifest:
+    """Return the status of a builder: its own where it comes from a cluster, else what the operator would write."""
+    own = given.document.manifest.get("status")
+    if own and isinstance(own, dict):
+        return own
+    result = outcome(given, surroundings, taken)
+    tell(given, result, report)
+    if result.injection is not None:
+        return {"injection": result.injection}
+    return {"conditions": [{"type": "Ready", "status": "False", "message": result.problem}]}
+
+
+def _admitted(
+    template: Template, namespace: str | None, surroundings: Surroundings, stored: StoredBuilders, report: Report
+) -> Shown | None:
+    """Return what the API server would store, None where it would refuse it."""
+    resource = builders.placed(template.document, namespace)
+    where = f"{template.document.place}: {template.document.name}"
+    own_namespace = resource["metadata"]["namespace"]
+    pod = template.pod if template.path else {**template.pod, "metadata": resource["metadata"]}
+    why_not = _out_of_scope(pod, own_namespace, surroundings)
+    if why_not:
+        report.wrong(where, _NOT_THERE + why_not)
+        return Shown(resource)
+    answer = _ask(_as_made(template, pod), own_namespace, stored)
+    if answer.result in (Result.REFUSED, Result.RETRY):
+        report.wrong(where, answer.message)
+        return None
+    if answer.result is Result.UNCHANGED:
+        _tell_unchanged(pod, where, report)
+        return Shown(resource)
+    if answer.result is Result.PASSED_OVER:
+        report.wrong(where, answer.message)
+    for warning in answer.review["response"].get("warnings", ()):
+        report.note(where, f"Warning: {warning}")
+    patched, remark = _as_template(template, pod, _patched(_as_made(template, pod), answer))
+    return Shown(template.with_pod(resource, patched), remark)
+
+
+def _out_of_scope(pod: Manifest, namespace: str, surroundings: Surroundings) -> str:
+    """Return why nobody asks for a builder for the pod, an empty string where somebody does."""
+    metadata = pod["metadata"]
+    if namespace in EXCLUDED_NAMESPACES:
+        return f"pods of namespace {namespace} are left alone"
+    if _MIRROR in (metadata.get("annotations") or {}):
+        return f"it is a mirror pod, by its annotation {_MIRROR}, and runs from a file of its node's"
+    is_opted_in = surroundings.labels.get(names.INJECTION_LABEL) == "enabled"
+    if names.BUILDER_LABEL not in (metadata.get("labels") or {}) and not is_opted_in:
+        return (
+            f"it has no label {names.BUILDER_LABEL}, and builders pick pods only in namespaces with the label "
+            f"{names.INJECTION_LABEL}=enabled: --namespace-label gives it"
+        )
+    return ""
+
+
+def _as_made(template: Template, pod: Manifest) -> Manifest:
+    """Return the pod as a controller makes it by the template: it belongs to it, and is named after it."""
+    if not template.path:
+        return pod
+    owner = {"name": template.maker or _UNKNOWN, "controller": True}
+    return {**pod, "metadata": {**pod["metadata"], "ownerReferences": [owner]}}
+
+
+def _ask(pod: Manifest, namespace: str, stored: StoredBuilders) -> Answer:
+    is_labelled = names.BUILDER_LABEL in (pod["metadata"].get("labels") or {})
+    request = {
+        "uid": "",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "operation": "CREATE",
+        "namespace": namespace,
+        "object": pod,
+    }
+    asked = {"apiVersion": review.API_VERSION, "kind": review.KIND, "request": request}
+    return review.answer(Webhook.LABEL if is_labelled else Webhook.SELECTOR, asked, stored)
+
+
+def _patched(pod: Manifest, answer: Answer) -> Manifest:
+    patch = json.loads(base64.b64decode(answer.review["response"]["patch"]))
+    patched: Manifest = jsonpatch.JsonPatch(patch).apply(pod)
+    return patched
+
+
+def _as_template(template: Template, pod: Manifest, patched: Manifest) -> tuple[Manifest, str]:
+    """Return the pod as it stands in its object, with a remark on what is known in the cluster only."""
+    if not template.path:
+        return patched, ""
+    metadata = {key: value for key, value in patched["metadata"].items() if key != "ownerReferences"}
+    given = pod["metadata"].get("annotations") or {}
+    if (
+        template.maker
+        or names.CACHE_KEY_ANNOTATION in given
+        or names.CACHE_KEY_ANNOTATION not in (metadata.get("annotations") or {})
+    ):
+        return {**patched, "metadata": metadata}, ""
+    annotations = {key: value for key, value in metadata["annotations"].items() if key != names.CACHE_KEY_ANNOTATION}
+    remark = (
+        f"Its pods also get the annotation {names.CACHE_KEY_ANNOTATION}, by the name of the controller that makes them."
+    )
+    return {**patched, "metadata": {**metadata, "annotations": annotations}}, remark
+
+
+def _tell_unchanged(pod: Manifest, where: str, report: Report) -> None:
+    builder = (pod["metadata"].get("labels") or {}).get(names.INJECTED_LABEL, "")
+    if has_builder(pod, builder):
+        report.note(where, f"it has {names.KIND} {builder} already, and is left as it is")
+    elif is_marked(pod):
+        report.wrong(where, f"{_NOT_THERE}it is labelled {names.INJECTED_LABEL} already, and is left as it is")
+    else:
+        labels = f"it has no label {names.BUILDER_LABEL}"
+        report.wrong(where, f"{_NOT_THERE}{labels}, and no builder that was given picks pods with its labels")

@@ -1,0 +1,100 @@
+"""The CRD's rules, evaluated as the API server does (apiextensions-apiserver, pkg/apiserver/schema/cel/validation.go).
+
+Of Kubernetes' own functions there are those that our rules use (apiserver, pkg/cel/library).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from functools import cache
+from typing import Any, Final
+
+import celpy
+from celpy import celtypes
+from celpy.adapter import json_to_cel
+
+from buildkit_operator.api import quantity
+from buildkit_operator.cli.schema.fields import OMITTED, FieldError
+
+Schema = dict[str, Any]
+
+
+def check(value: Any, schema: Schema, path: str = "") -> Iterator[FieldError]:
+    """Yield what the rules say to a value that fits the schema, and to all that is in it."""
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if not _holds(rule["rule"], value):
+            # Objects and lists are too long to be told.
+            told = OMITTED if schema.get("type") in ("object", "array") else value
+            yield FieldError((path or "<nil>") + rule.get("fieldPath", ""), "Invalid value", told, rule["message"])
+    if isinstance(value, dict):
+        properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
+        for name, child in value.items():
+            if name in properties:
+                yield from check(child, properties[name], f"{path}.{name}" if path else name)
+            elif others:
+                yield from check(child, others, f"{path}[{name}]")
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from check(item, schema.get("items", {}), f"{path}[{position}]")
+
+
+def _holds(rule: str, value: Any) -> bool:
+    """Tell whether a rule holds of a value. One on changes holds: what is created was nothing else before."""
+    if re.search(r"\boldSelf\b", rule):
+        return True
+    return bool(_program(rule).evaluate({"self": json_to_cel(value)}))
+
+
+@cache
+def _program(rule: str) -> celpy.Runner:
+    environment = celpy.Environment()
+    return environment.program(environment.compile(rule), functions=dict(_FUNCTIONS))
+
+
+def _is_ip(text: str) -> bool:
+    """Tell whether a text is an address, without a zone and no IPv4 address in IPv6's clothes (library/ip.go)."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text and getattr(address, "ipv4_mapped", None) is None
+
+
+def _is_cidr(text: str) -> bool:
+    """Tell whether a text is a range of addresses; bits beyond its prefix may be set (library/cidr.go)."""
+    address, _, bits = text.partition("/")
+    longest = 128 if ":" in address else 32
+    return _is_ip(address) and re.fullmatch("0|[1-9][0-9]{0,2}", bits) is not None and int(bits) <= longest
+
+
+def _is_quantity(text: str) -> bool:
+    try:
+        quantity.value(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _quantity(text: str) -> Decimal:
+    return quantity.value(text)
+
+
+def _compare(one: Decimal, other: Decimal) -> celtypes.IntType:
+    return celtypes.IntType((one > other) - (one < other))
+
+
+def _told(test: Callable[[str], bool]) -> Callable[[str], celtypes.BoolType]:
+    return lambda text: celtypes.BoolType(test(text))
+
+
+_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "isIP": _told(_is_ip),
+    "isCIDR": _told(_is_cidr),
+    "isQuantity": _told(_is_quantity),
+    "quantity": _quantity,
+    "compareTo": _compare,
+    "isGreaterThan": lambda one, other: celtypes.BoolType(one > other),
+}
