@@ -35,6 +35,11 @@ def value(quantity: str) -> Decimal:
     return number * (_BINARY.get(suffix) or _DECIMAL[suffix])
 
 
+def is_quantity(text: str) -> bool:
+    """Tell whether a text is a quantity, though it may be one beyond all measure, which the API server takes."""
+    return _QUANTITY.fullmatch(text) is not None
+
+
 def checked(quantity: str) -> str:
     """Return a quantity as it is. Raises ValueError when it is none."""
     value(quantity)

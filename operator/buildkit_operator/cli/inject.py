@@ -94,9 +94,9 @@ def _status(given: Given, surroundings: Surroundings, taken: dict[Key, Given], r
         return own
     result = outcome(given, surroundings, taken)
     tell(given, result, report)
-    if result.injection is not None:
+    if result.problem is None or result.injection is not None:
         return {"injection": result.injection}
-    return {"conditions": [{"type": "Ready", "status": "False", "message": result.problem}]}
+    return {"conditions": [{"type": "Ready", "status": "False", "message": result.problem.message}]}
 
 
 def _admitted(

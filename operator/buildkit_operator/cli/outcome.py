@@ -30,7 +30,7 @@ from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.consumers import Borrowed, is_consumer
 from buildkit_operator.desired.isolation import confine
 from buildkit_operator.desired.keypairs import KeyPair
-from buildkit_operator.diagnosis import diagnose_namespace
+from buildkit_operator.diagnosis import Finding, diagnose_namespace
 
 _NO_TIME: Final = datetime.fromtimestamp(0, UTC)
 _NO_PAIR: Final = KeyPair(b"", b"")
@@ -44,8 +44,8 @@ class Outcome:
     """Those that the operator would make, in its order."""
     injection: Manifest | None = None
     """Its status.injection; None where a problem is in the way."""
-    problem: str = ""
-    """What its owner has to mend, with its reason; empty where nothing."""
+    problem: Finding | None = None
+    """What its owner has to mend."""
 
 
 def outcome(given: Given, surroundings: Surroundings, others: Mapping[Key, Given]) -> Outcome:
@@ -56,10 +56,10 @@ def outcome(given: Given, surroundings: Surroundings, others: Mapping[Key, Given
         made = [_shown(*found) for found in _objects(builder, surroundings, others)]
         rendered = injection.render(builder, surroundings.platform, confinement)
     except Problem as problem:
-        return Outcome(problem=f"{problem.reason}: {problem.message}")
+        return Outcome(problem=Finding(problem.reason, problem.message))
     # The daemons of a consumer are elsewhere.
     refused = None if is_consumer(builder) else diagnose_namespace(builder, surroundings.enforced)
-    return Outcome(made, rendered, f"{refused.reason}: {refused.message}" if refused is not None else "")
+    return Outcome(made, rendered, refused)
 
 
 def _objects(

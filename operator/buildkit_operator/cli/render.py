@@ -53,7 +53,7 @@ def _rendered(arguments: argparse.Namespace, report: Report) -> list[Shown]:
 
 def tell(given: Given, result: Outcome, report: Report) -> None:
     """Report what is to be known of a builder."""
-    if result.problem:
-        report.wrong(given.document.place, result.problem)
+    if result.problem is not None:
+        report.wrong(given.document.place, f"{result.problem.reason}: {result.problem.message}")
     if given.builder.spec.suspend:
         report.note(given.document.place, SUSPENDED)

@@ -1,13 +1,14 @@
 """What becomes of a pod, for every sort of pod that we know of: the same with either engine, and what the files say."""
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
 
 from buildkit_operator.admission.rules import RULES, Rule
-from tests.api.admission.world import HERE, Engine, Manifest, Refusal, comparable
+from tests.api.admission.described import described
+from tests.api.admission.world import HERE, Engine, Refusal, comparable
 
 PODS: Final = sorted(file.stem for file in (HERE / "pods").glob("*.yaml"))
 GOLDEN: Final = HERE / "golden"
@@ -25,10 +26,10 @@ def test_a_pod_becomes_the_same_with_either_engine(
     by_policies, by_webhook = policies.create(pod), webhook.create(pod)
 
     assert comparable(by_policies) == comparable(by_webhook)
-    described = _described(by_policies)
+    text = described(by_policies)
     if request.config.getoption("--update-golden"):
-        (GOLDEN / f"{name}.yaml").write_text(described)
-    assert described == (GOLDEN / f"{name}.yaml").read_text()
+        (GOLDEN / f"{name}.yaml").write_text(text)
+    assert text == (GOLDEN / f"{name}.yaml").read_text()
     if isinstance(by_policies, Refusal) and isinstance(by_webhook, Refusal):
         assert "BuildKitBuilder" in by_policies.sentence
         assert by_policies.code == 422
@@ -45,46 +46,3 @@ def test_each_rule_refuses_one_of_the_pods(rule: Rule) -> None:
     words = re.compile(".*".join(re.escape(part) for part in re.split(r"\{\w+\}", rule.sentence)))
 
     assert any(words.search(file.read_text()) for file in GOLDEN.glob("*.yaml"))
-
-
-def _described(outcome: Manifest | Refusal) -> str:
-    """Return what is worth reading of a pod, or the refusal, as YAML."""
-    if isinstance(outcome, Refusal):
-        return f"refused: |-\n  {outcome.sentence}\n"
-    metadata = {key: outcome["metadata"][key] for key in ("labels", "annotations") if key in outcome["metadata"]}
-    described = {"metadata": metadata, "spec": _without_defaults(outcome["spec"])}
-    text: str = yaml.safe_dump(described, sort_keys=False, width=120, default_flow_style=None)
-    return text
-
-
-DEFAULTS: Final[dict[str, list[Any]]] = {
-    "terminationMessagePath": ["/dev/termination-log"],
-    "terminationMessagePolicy": ["File"],
-    "imagePullPolicy": ["Always", "IfNotPresent"],
-    "terminationGracePeriodSeconds": [30],
-    "dnsPolicy": ["ClusterFirst"],
-    "schedulerName": ["default-scheduler"],
-    "priority": [0],
-    "preemptionPolicy": ["PreemptLowerPriority"],
-    "enableServiceLinks": [True],
-    "defaultMode": [420],
-    "apiVersion": ["v1"],
-    "resources": [{}],
-    "securityContext": [{}],
-}
-"""What the API server adds to every pod, engine or not."""
-
-TOLERATED_BY_ALL: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-
-
-def _without_defaults(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_defaults(item) for item in value if not _is_tolerated_by_all(item)]
-    if not isinstance(value, dict):
-        return value
-    fields = {key: _without_defaults(field) for key, field in value.items() if field not in DEFAULTS.get(key, ())}
-    return {key: field for key, field in fields.items() if key != "tolerations" or field}
-
-
-def _is_tolerated_by_all(item: Any) -> bool:
-    return isinstance(item, dict) and item.get("key") in TOLERATED_BY_ALL

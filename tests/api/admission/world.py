@@ -127,12 +127,13 @@ def create_builders(control_plane: ControlPlane) -> None:
         control_plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace, "labels": labels}})
     for builder in read_builders():
         path = _BUILDERS_API.format(namespace=builder["namespace"])
-        created = control_plane.request("POST", path, _resource(builder))
-        created["status"] = _status(builder)
+        created = control_plane.request("POST", path, as_resource(builder))
+        created["status"] = as_status(builder)
         control_plane.request("PUT", f"{path}/{builder['name']}/status", created)
 
 
-def _resource(builder: Manifest) -> Manifest:
+def as_resource(builder: Manifest) -> Manifest:
+    """Return one of the builders as its author writes it."""
     return {
         "apiVersion": "buildkit-operator.dev/v1alpha1",
         "kind": "BuildKitBuilder",
@@ -141,7 +142,8 @@ def _resource(builder: Manifest) -> Manifest:
     }
 
 
-def _status(builder: Manifest) -> Manifest:
+def as_status(builder: Manifest) -> Manifest:
+    """Return the status that the operator would give it."""
     status: Manifest = {}
     if "ready" in builder:
         status["conditions"] = [

@@ -42,32 +42,36 @@ def _schema() -> Manifest:
 
 def created(manifest: Manifest) -> Manifest:
     """Return a builder as the API server would store it, with its namespace named already. Raises Refused."""
-    stored = copy.deepcopy(manifest)
-    unknown = structural.unknown_fields(stored, _schema())
+    unknown = structural.unknown_fields(manifest, _schema())
     if unknown:
         fields = ", ".join(f'unknown field "{field}"' for field in unknown)
         raise Refused(
             f'{names.KIND} in version "{names.VERSION}" cannot be handled as a {names.KIND}: '
             f"strict decoding error: {fields}"
         )
-    structural.drop_nulls(stored, _schema())
-    # Whoever creates an object cannot give it a status.
-    stored.pop("status", None)
-    structural.fill_in(stored, _schema())
-    del stored["status"]
-    errors = list(dict.fromkeys(str(error) for error in _errors(stored)))
-    if errors:
-        said = errors[0] if len(errors) == 1 else f"[{', '.join(errors)}]"
+    stored = defaulted(manifest)
+    sentences = list(dict.fromkeys(map(str, errors(stored))))
+    if sentences:
+        said = sentences[0] if len(sentences) == 1 else f"[{', '.join(sentences)}]"
         raise Refused(f'{names.KIND}.{names.GROUP} "{stored["metadata"].get("name", "")}" is invalid: {said}')
     return stored
 
 
-def _errors(stored: Manifest) -> list[FieldError]:
+def defaulted(manifest: Manifest) -> Manifest:
+    """Return a copy of a builder with its defaults filled in, without a status: whoever creates one cannot give it."""
+    copied = copy.deepcopy({key: value for key, value in manifest.items() if key != "status"})
+    structural.drop_nulls(copied, _schema())
+    structural.fill_in(copied, _schema())
+    return {key: value for key, value in copied.items() if key != "status"}
+
+
+def errors(stored: Manifest) -> list[FieldError]:
+    """Return what is wrong with a builder whose defaults are filled in."""
     schema, replicas = _schema(), _version()["subresources"]["scale"]["specReplicasPath"]
-    errors = [
+    found = [
         *openapi.check_name(stored),
         *openapi.check(stored, schema),
         *scale.check(stored, replicas),
         *lists.check(stored, schema),
     ]
-    return [*errors, _NOT_ALL] if any(error.blocks for error in errors) else [*errors, *rules.check(stored, schema)]
+    return [*found, _NOT_ALL] if any(error.blocks for error in found) else [*found, *rules.check(stored, schema)]

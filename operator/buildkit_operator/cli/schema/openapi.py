@@ -23,12 +23,12 @@ def check_name(resource: dict[str, Any]) -> Iterator[FieldError]:
     if not name:
         yield FieldError("metadata.name", "Required value", detail="name or generateName is required", blocks=True)
     if len(name) > 253:
-        yield FieldError("metadata.name", "Invalid value", name, "must be no more than 253 bytes")
+        yield FieldError("metadata.name", "Invalid value", name, "must be no more than 253 characters")
     if name and not re2.fullmatch(_SUBDOMAIN, name):
         said = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
         yield FieldError("metadata.name", "Invalid value", name, said + _hint(_SUBDOMAIN, "example.com"))
     if len(namespace) > 63:
-        yield FieldError("metadata.namespace", "Invalid value", namespace, "must be no more than 63 bytes")
+        yield FieldError("metadata.namespace", "Invalid value", namespace, "must be no more than 63 characters")
     if not re2.fullmatch(_LABEL, namespace):
         said = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
         yield FieldError("metadata.namespace", "Invalid value", namespace, said + _hint(_LABEL, "my-name", "123-abc"))

@@ -70,16 +70,13 @@ def _is_cidr(text: str) -> bool:
     return _is_ip(address) and re.fullmatch("0|[1-9][0-9]{0,2}", bits) is not None and int(bits) <= longest
 
 
-def _is_quantity(text: str) -> bool:
-    try:
-        quantity.value(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _quantity(text: str) -> Decimal:
-    return quantity.value(text)
+    """Return the number that a quantity stands for; of one beyond all measure, how it compares with any other."""
+    try:
+        return quantity.value(text)
+    except ValueError:
+        number, exponent = re.split("[eE]", text)
+        return Decimal(number).scaleb(quantity.MAX_EXPONENT * (-1 if exponent.startswith("-") else 1))
 
 
 def _compare(one: Decimal, other: Decimal) -> celtypes.IntType:
@@ -93,7 +90,7 @@ def _told(test: Callable[[str], bool]) -> Callable[[str], celtypes.BoolType]:
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "isIP": _told(_is_ip),
     "isCIDR": _told(_is_cidr),
-    "isQuantity": _told(_is_quantity),
+    "isQuantity": _told(quantity.is_quantity),
     "quantity": _quantity,
     "compareTo": _compare,
     "isGreaterThan": lambda one, other: celtypes.BoolType(one > other),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -21,19 +20,16 @@ _GO_TYPES: Final[dict[type, str]] = {
 
 def check(resource: dict[str, Any], path: str) -> Iterator[FieldError]:
     """Yield what is wrong with the number at a path such as `.spec.shared.replicas`, if there is one."""
-    value: Any = resource
-    *objects, last = path.removeprefix(".").split(".")
+    number: Any = resource
     walked = ""
-    for name in objects:
-        value, walked = value.get(name), f"{walked}.{name}"
-        if value is None:
+    for name in path.removeprefix(".").split("."):
+        walked += f".{name}"
+        if not isinstance(number, dict):
+            yield _accessor_error(path, walked, number, "map[string]interface{}")
             return
-        if not isinstance(value, dict):
-            yield _accessor_error(path, walked, value, "map[string]interface{}")
+        number = number.get(name)
+        if number is None:
             return
-    number = value.get(last)
-    if number is None:
-        return
     if not isinstance(number, int) or isinstance(number, bool):
         yield _accessor_error(path, path, number, "int64")
     elif number < 0:
@@ -42,7 +38,15 @@ def check(resource: dict[str, Any], path: str) -> Iterator[FieldError]:
         yield FieldError(path, "Invalid value", number, f"should be less than or equal to {_LARGEST}")
 
 
-def _accessor_error(path: str, where: str, value: Any, expected: str) -> FieldError:
-    found = value if isinstance(value, str) else json.dumps(value)
-    said = f"{where} accessor error: {found} is of the type {_GO_TYPES[type(value)]}, expected {expected}"
+def _accessor_error(path: str, walked: str, value: Any, expected: str) -> FieldError:
+    said = f"{walked} accessor error: {_printed(value)} is of the type {_GO_TYPES[type(value)]}, expected {expected}"
     return FieldError(path, "Invalid value", 0, said)
+
+
+def _printed(value: Any) -> str:
+    """Return a value as Go prints it (fmt's %v)."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{_printed(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(_printed, value))}]"
+    return "<nil>" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
