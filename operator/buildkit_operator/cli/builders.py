@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, unreadable
-from buildkit_operator.api.conditions import Problem
+from buildkit_operator.api.conditions import Problem, explained
 from buildkit_operator.cli import schema
 from buildkit_operator.cli.files import BadInput, Document, Manifest
 from buildkit_operator.cli.report import Report
@@ -67,7 +67,7 @@ def take(documents: Iterable[Document], namespace: str | None, report: Report) -
         except schema.Refused as refused:
             report.wrong(document.place, str(refused))
         except Problem as problem:
-            report.wrong(document.place, f"{problem.reason}: {problem.message}")
+            report.wrong(document.place, f"{problem.reason}: {explained(problem.reason, problem.message)}")
         else:
             taken[key] = given
     return taken

@@ -7,13 +7,16 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from buildkit_operator.cli import yaml_of_go
 
 Manifest = dict[str, Any]
+
+MAX_LEVELS: Final = 100
+"""Of objects and lists within each other."""
 
 
 class BadInput(Exception):  # noqa: N818  not a failure of ours
@@ -77,7 +80,7 @@ def _values(file: str, text: str) -> Iterator[Any]:
     try:
         for number, value in enumerate(_parsed(text), start=1):  # noqa: B007  it is told where one fails
             # Aliases become copies: what comes of one object must not change another.
-            yield json.loads(json.dumps(value, allow_nan=False))
+            yield json.loads(json.dumps(_bounded(value), allow_nan=False))
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark is not None else ""
         raise BadInput(f"{file}: {where}{error.problem or error.context}") from error
@@ -108,6 +111,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         keys = [key for key, _ in pairs]
         raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} is set twice")
+    return value
+
+
+def _bounded(value: Any, levels: int = MAX_LEVELS) -> Any:
+    """Return a value as it is. Raises ValueError when it is nested deeper than anything that there is."""
+    if not levels:
+        raise ValueError("it is nested too deeply")
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _bounded(child, levels - 1)
     return value
 
 

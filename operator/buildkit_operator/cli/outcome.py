@@ -12,7 +12,7 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Problem
+from buildkit_operator.api.conditions import Problem, explained
 from buildkit_operator.cli.builders import Given, Key
 from buildkit_operator.cli.files import Manifest
 from buildkit_operator.cli.output import Shown
@@ -45,7 +45,7 @@ class Outcome:
     injection: Manifest | None = None
     """Its status.injection; None where a problem is in the way."""
     problem: Finding | None = None
-    """What its owner has to mend."""
+    """What its owner has to mend, as its condition Ready would say it."""
 
 
 def outcome(given: Given, surroundings: Surroundings, others: Mapping[Key, Given]) -> Outcome:
@@ -56,9 +56,11 @@ def outcome(given: Given, surroundings: Surroundings, others: Mapping[Key, Given
         made = [_shown(*found) for found in _objects(builder, surroundings, others)]
         rendered = injection.render(builder, surroundings.platform, confinement)
     except Problem as problem:
-        return Outcome(problem=Finding(problem.reason, problem.message))
+        return Outcome(problem=Finding(problem.reason, explained(problem.reason, problem.message)))
     # The daemons of a consumer are elsewhere.
     refused = None if is_consumer(builder) else diagnose_namespace(builder, surroundings.enforced)
+    if refused is not None:
+        refused = Finding(refused.reason, explained(refused.reason, refused.message))
     return Outcome(made, rendered, refused)
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from buildkit_operator import draining, runners
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode, unreadable
-from buildkit_operator.api.conditions import CALM, Problem, Reason, explained
+from buildkit_operator.api.conditions import CALM, Problem, explained
 from buildkit_operator.control.agenda import next_look
 from buildkit_operator.control.census import Census
 from buildkit_operator.control.cert_manager import CertManager

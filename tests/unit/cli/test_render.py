@@ -223,7 +223,7 @@ def test_what_only_the_models_refuse_is_told_with_its_reason(run: Run) -> None:
     assert printed.code == 1
     assert printed.err == (
         "builder.yaml, document 1: InvalidSpec: spec.daemon.garbageCollection.maxUsedSpace: '1e400' is beyond all "
-        "measure.\n"
+        "measure. See https://buildkit-operator.dev/reasons/InvalidSpec/.\n"
     )
 
 
@@ -263,6 +263,8 @@ def test_objects_of_other_kinds_are_passed_over(run: Run) -> None:
         ("a: !python/object b", "builder.yaml: line 1: could not determine a constructor for the tag"),
         ("? [a]\n: b", "builder.yaml: line 1: a key must be a string"),
         ("\x07", "builder.yaml: unacceptable character"),
+        ("a: " + "[" * 101 + "]" * 101, "builder.yaml, document 1: it cannot be written as JSON: it is nested too"),
+        ("a: " + "[" * 9000, "builder.yaml, document 1: it cannot be written as JSON: maximum recursion"),
         ("- a", "builder.yaml, document 1: it is no Kubernetes object, but a list"),
         ("text", "builder.yaml, document 1: it is no Kubernetes object, but a str"),
         ("kind: Pod", "builder.yaml, document 1: it is no Kubernetes object, as it has no apiVersion"),

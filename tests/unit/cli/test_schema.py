@@ -1,6 +1,7 @@
 """What the command line says of bad builders: the API server's sentences, as tests/api/cli makes sure."""
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from buildkit_operator.api import crd
 from buildkit_operator.cli import schema
 from buildkit_operator.cli.schema import Refused, created
+from buildkit_operator.cli.schema import rules as rules_module
 from buildkit_operator.cli.schema.fields import FieldError
 from tests.specs import REFUSED, TAKEN
 
@@ -145,3 +147,13 @@ def test_a_bad_name_is_refused(name: str, sentence: str) -> None:
 )
 def test_values_are_told_as_go_tells_them(value: object, told: str) -> None:
     assert str(FieldError("spec", "Invalid value", value)) == f"spec: Invalid value: {told}"
+
+
+def test_the_interpreter_is_left_as_it_was() -> None:
+    limit = sys.getrecursionlimit()
+    rules_module._environment.cache_clear()  # whichever test came first
+
+    created(builder())
+    rules_module.check("", {"x-kubernetes-validations": [{"rule": "self == ''", "message": "never"}]})
+
+    assert sys.getrecursionlimit() == limit

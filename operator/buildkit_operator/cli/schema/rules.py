@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from functools import cache
@@ -50,8 +51,17 @@ def _holds(rule: str, value: Any) -> bool:
 
 @cache
 def _program(rule: str) -> celpy.Runner:
-    environment = celpy.Environment()
+    environment = _environment()
     return environment.program(environment.compile(rule), functions=dict(_FUNCTIONS))
+
+
+@cache
+def _environment() -> celpy.Environment:
+    """Return an environment without variables' types, and the interpreter as it was: the library raises its limit."""
+    limit = sys.getrecursionlimit()
+    environment = celpy.Environment()
+    sys.setrecursionlimit(limit)
+    return environment
 
 
 def _is_ip(text: str) -> bool:
