@@ -98,6 +98,19 @@ def test_no_manifest_carries_a_ca_bundle(everything: list[Manifest]) -> None:
     assert all("caBundle" not in webhook["clientConfig"] for webhook in webhooks)
 
 
+def test_one_entry_of_images_gives_all_pods_another_image(compose: Compose) -> None:
+    overlay = compose(*EVERYTHING)
+    with (overlay / "kustomization.yaml").open("a") as file:
+        file.write(
+            "images: [{name: buildkit-operator.dev/buildkit-operator, newName: registry.test/ours, newTag: '9'}]"
+        )
+
+    deployments = kinds(packaging.manifests(overlay), "Deployment")
+
+    pods = [deployment["spec"]["template"]["spec"] for deployment in deployments]
+    assert [container["image"] for pod in pods for container in pod["containers"]] == ["registry.test/ours:9"] * 3
+
+
 # Rights
 
 

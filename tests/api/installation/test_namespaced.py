@@ -1,12 +1,15 @@
 """The operator, the webhook and the exporter with Roles alone: they do all their work, and are refused nothing."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from buildkit_operator.api.names import OWNER_LABEL
 from tests import packaging
+from tests.api.builders import test_claims as claims
 from tests.api.builders.cert_manager import CertManager
 from tests.api.builders.process import BuilderOperator
 from tests.api.builders.test_cert_manager import BY_ISSUER, CLIENT, SERVER
@@ -22,6 +25,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.kubectl import wait_for
 
 OVERLAY: Final = packaging.KUSTOMIZE / "overlays" / "namespaced"
+ACCOUNT: Final = "buildkit-operator"
 CERTIFICATES: Final = "cert-manager.io_certificates.yaml"
 OWN: Final[dict[str, object]] = {"lease": True, "namespace": NAMESPACE, "lease_namespace": NAMESPACE}
 """What a pod of that namespace knows by itself."""
@@ -40,12 +44,13 @@ def policies() -> Iterator[ControlPlane]:
         yield control_plane
 
 
-@pytest.fixture
-def operator(policies: ControlPlane, tmp_path: Path) -> Iterator[BuilderOperator]:
+@pytest.fixture(scope="module")
+def operator(policies: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuilderOperator]:
     """Start the operator with the rights and the setting of its Deployment."""
-    kubeconfig = policies.service_account_kubeconfig(NAMESPACE, "buildkit-operator")
-    watched = setting(OVERLAY, "buildkit-operator")
-    process = BuilderOperator(kubeconfig, tmp_path / "log", watch_namespaces=watched, log_level="debug", **OWN)
+    kubeconfig = policies.service_account_kubeconfig(NAMESPACE, ACCOUNT)
+    log = tmp_path_factory.mktemp("operator") / "log"
+    watched = setting(OVERLAY, ACCOUNT)
+    process = BuilderOperator(kubeconfig, log, watch_namespaces=watched, log_level="debug", **OWN)
     try:
         process.wait_ready()
         yield process
@@ -80,28 +85,82 @@ def assert_content(control_plane: ControlPlane, account: str, process: OperatorP
     assert "forbidden" not in process.log.read_text().lower()
 
 
-def test_builders_of_all_kinds_get_all_they_need(policies: ControlPlane, operator: BuilderOperator) -> None:
+def test_builders_of_all_kinds_live_and_no_right_is_missing_or_left_over(
+    policies: ControlPlane, operator: BuilderOperator
+) -> None:
     a, b = (Builders(policies, namespace) for namespace in WATCHED)
-    a.create(shared={"networkPolicy": {"from": []}, "allowedNamespaces": {"names": [b.namespace]}})
-    a.make_ready()
-    a.create("claims", cache={"size": "1Gi", "persistentVolumeClaim": {}})
-    a.make_ready("claims", "statefulsets")
-    a.create("certificates", shared=BY_ISSUER)
-    cert_manager = CertManager(a)
-    cert_manager.issue(SERVER.replace("demo", "certificates"))
-    cert_manager.issue(CLIENT.replace("demo", "certificates"))
-    a.make_ready("certificates")
-    b.create("pods", mode="Sidecar")
-    b.wait_reason("Available", "pods")
-    b.create("borrower", shared={"from": {"namespace": a.namespace, "name": "demo"}})
-    b.wait_reason("Available", "borrower")
-
+    make_shared_ones(a, allowed=b)
+    make_others(b, provider=a)
+    grow_a_claim(b)
+    lose_labels(a)
     for name in ("demo", "claims", "certificates"):
         a.edit(name, mode="Sidecar", shared=None, cache=None)
         a.wait_reason("Available", name)
     a.wait("the daemons' objects are gone", lambda: {c.split("/")[0] for c in a.children()} == {"configmaps"})
 
-    assert_content(policies, "buildkit-operator", operator)
+    assert_content(policies, ACCOUNT, operator)
+    # Of OpenShift alone, where blockOwnerDeletion needs it.
+    assert granted() - used(policies) == {("buildkitbuilders/finalizers", "update")}
+
+
+def make_shared_ones(builders: Builders, allowed: Builders) -> None:
+    """Have a builder with each kind of children."""
+    admitted = {"names": [allowed.namespace]}
+    builders.create(shared={"networkPolicy": {"from": [{"podSelector": {}}]}, "allowedNamespaces": admitted})
+    builders.make_ready()
+    builders.create("claims", cache={"size": "1Gi", "persistentVolumeClaim": {}})
+    builders.make_ready("claims", "statefulsets")
+    builders.create("certificates", shared=BY_ISSUER)
+    cert_manager = CertManager(builders)
+    for request in (SERVER, CLIENT):
+        cert_manager.issue(request.replace("demo", "certificates"))
+    builders.make_ready("certificates")
+
+
+def make_others(builders: Builders, provider: Builders) -> None:
+    """Have builders without daemons of their own, and one that looks for a claim."""
+    builders.create("pods", mode="Sidecar")
+    builders.wait_reason("Available", "pods")
+    builders.create("cached", mode="Sidecar", injection={"localCache": {"claimName": "missing"}})
+    builders.wait_reason("ClaimNotFound", "cached")
+    builders.create("borrower", shared={"from": {"namespace": provider.namespace, "name": "demo"}})
+    builders.wait_reason("Available", "borrower")
+
+
+def grow_a_claim(builders: Builders) -> None:
+    claims.create(builders, claims.storage_class(builders.control_plane, allowVolumeExpansion=True), "20Gi")
+    name = claims.make_claim(builders, 0)
+    claims.bind(builders, name, "20Gi")
+    builders.edit(cache={"size": "50Gi"})
+    builders.wait("the claim asks for more", lambda: claims.requested(builders, name) == "50Gi")
+
+
+def lose_labels(builders: Builders) -> None:
+    """Take the label away by which the operator sees its objects: it finds them by name, and mends them."""
+    watched = {child for child in builders.children() if not child.startswith("secrets/")}
+    for child in watched:
+        builders.kubectl("label", child, f"{OWNER_LABEL}-")
+    builders.wait("the labels are back", lambda: watched <= set(builders.children()))
+
+
+def granted() -> set[tuple[str, str]]:
+    """Return resource and verb of each of the operator's rights."""
+    return {
+        (resource, verb)
+        for manifest in packaging.manifests(OVERLAY)
+        if manifest["kind"] == "Role"
+        for rule in manifest["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(control_plane: ControlPlane) -> set[tuple[str, str]]:
+    """Return those that the operator has made use of; what server-side apply creates needs both."""
+    asked = requests(control_plane, ACCOUNT)
+    done = {(f"{r.resource}/{r.subresource}".rstrip("/"), r.verb) for r in asked}
+    made = {(r.resource, "create") for r in asked if r.verb == "patch" and r.code == HTTPStatus.CREATED}
+    return done | made
 
 
 def test_a_provider_that_is_not_watched_is_a_reason_and_no_refusal(
@@ -114,15 +173,15 @@ def test_a_provider_that_is_not_watched_is_a_reason_and_no_refusal(
     consumer.wait_reason("ProviderNotWatched", "stranger")
     assert Builders(policies, "elsewhere").children() == {}
     assert Builders(policies, "elsewhere").status() == {"observedGeneration": -1}
-    assert_content(policies, "buildkit-operator", operator)
+    assert_content(policies, ACCOUNT, operator)
 
 
 def test_an_operator_for_the_whole_cluster_would_be_refused(policies: ControlPlane, tmp_path: Path) -> None:
-    kubeconfig = policies.service_account_kubeconfig(NAMESPACE, "buildkit-operator")
+    kubeconfig = policies.service_account_kubeconfig(NAMESPACE, ACCOUNT)
     process = BuilderOperator(kubeconfig, tmp_path / "log", **OWN)
-    before = len(refused(policies, "buildkit-operator"))
+    before = len(refused(policies, ACCOUNT))
     try:
-        wait_for("a refusal", lambda: len(refused(policies, "buildkit-operator")) > before, 20)
+        wait_for("a refusal", lambda: len(refused(policies, ACCOUNT)) > before, 20)
         assert process.get("/readyz")[0] == 503
     finally:
         process.kill()
