@@ -107,9 +107,7 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         folder="example/prometheus-operator-crd",
     ),
     "files:kind": GoModuleFiles(module="tools", dependency="sigs.k8s.io/kind", folder="images/base/files"),
-    "files:tekton": GoModuleFiles(
-        module="tekton", dependency="github.com/tektoncd/pipeline", folder="config/300-crds"
-    ),
+    "files:tekton": GoModuleFiles(module="tekton", dependency="github.com/tektoncd/pipeline", folder="config/300-crds"),
 }
 
 
