@@ -75,7 +75,7 @@ def runner_scale_set(sample: str) -> Manifest:
     # Else the chart asks the cluster where the controller is.
     controller = "controllerServiceAccount.namespace=arc,controllerServiceAccount.name=arc"
     rendered = subprocess.run(
-        [*map(str, command), f"--values={CI / sample}", f"--set={controller}"],
+        [*map(str, command), "--namespace=sidecar", f"--values={CI / sample}", f"--set={controller}"],
         text=True,
         capture_output=True,
         check=True,
