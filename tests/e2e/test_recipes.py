@@ -21,6 +21,10 @@ from tests.runner_pods import CI, read
 
 REPOSITORY: Final = "org/recipes"
 IMAGE: Final = f"{REGISTRY}/{REPOSITORY}"
+WORKSPACE: Final[Manifest] = {
+    "workingDir": "/workspace",
+    "volumeMounts": [{"name": "workspace", "mountPath": "/workspace"}],
+}
 FROM_SAMPLES: Final = {"registry.example.com/org/image": IMAGE}
 
 
@@ -121,6 +125,46 @@ def test_a_step_of_jenkins_builds_and_pushes(team: Kubectl) -> None:
 
     agent.delete()
     assert "42" in tags(team, REPOSITORY)
+
+
+# The guides' pods
+
+
+@pytest.mark.parametrize("guide", ["docker-in-docker", "docker-socket", "hand-written-sidecars"])
+def test_the_pod_that_a_guide_ends_with_builds_and_pushes(team: Kubectl, guide: str) -> None:
+    *_, pod = (found for found in documents(guide) if found["kind"] == "Pod")
+    pod["spec"]["containers"][0] |= WORKSPACE
+    made = start(team, from_source({**pod, "spec": {"volumes": [], **pod["spec"]}}, "workspace"))
+
+    made.succeed()
+    assert pushed(made) == f"{IMAGE}:1"
+
+
+def test_the_job_that_takes_kanikos_place_builds_and_pushes(team: Kubectl) -> None:
+    *_, job = documents("kaniko")
+    spec = from_source(job["spec"]["template"], "workspace")["spec"]
+    # There is no Git server here.
+    context = ("--local=context=.", "--local=dockerfile=.", "--opt=filename=Dockerfile")
+    options = [option for option in spec["containers"][0]["args"] if not re.match("--opt=(context|filename)=", option)]
+    mounts = [*spec["containers"][0]["volumeMounts"], *WORKSPACE["volumeMounts"]]
+    spec["containers"][0] |= {**WORKSPACE, "args": [*options, *context], "volumeMounts": mounts}
+    made = start(team, {"metadata": {"name": "kaniko", **job["spec"]["template"]["metadata"]}, "spec": spec})
+
+    made.succeed()
+    assert {"1"} <= set(tags(team, REPOSITORY))
+    assert "main" in tags(team, f"{REPOSITORY}/cache")
+
+
+def documents(guide: str) -> list[Manifest]:
+    """Return the objects of a guide, with this cluster's registry."""
+    found: list[Manifest] = here(runner_pods.documents(runner_pods.TOP / f"docs/migrate/{guide}.md"))
+    return found
+
+
+def pushed(made: Runner) -> str:
+    """Return what a job says that it pushed."""
+    found = re.search(r"pushing manifest for (\S+?)@", made.log("build"))
+    return found[1] if found else ""
 
 
 # The words of the guides
