@@ -94,6 +94,9 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
     ),
     "debian": DebianTree(suite=pins.DEBIAN_SUITE),
     "debian:haproxy": DebianTree(suite=pins.HAPROXY_SUITE),
+    "files:arc": GoModuleFiles(
+        module="arc", dependency="github.com/actions/actions-runner-controller", folder="charts"
+    ),
     "files:cert-manager": GoModuleFiles(
         module="cert-manager", dependency="github.com/cert-manager/cert-manager", folder="deploy/crds"
     ),
@@ -104,6 +107,7 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         folder="example/prometheus-operator-crd",
     ),
     "files:kind": GoModuleFiles(module="tools", dependency="sigs.k8s.io/kind", folder="images/base/files"),
+    "files:tekton": GoModuleFiles(module="tekton", dependency="github.com/tektoncd/pipeline", folder="config/300-crds"),
 }
 
 

@@ -21,10 +21,13 @@ DOCKER: Final = "29.8.2"
 HELM: Final = "4.3.1"
 # Puts images into the registry of the cluster and lists what is there.
 CRANE: Final = "0.22.1"
-# Of their CRDs alone.
+# Of their CRDs alone, and ARC's chart.
 CERT_MANAGER: Final = "1.21.2"
 KEDA: Final = "2.21.0"
 PROMETHEUS_OPERATOR: Final = "0.85.0"
+TEKTON: Final = "1.15.0"
+# The newest that is a version of the Go module: its runner scale sets are those of chart 0.6.1.
+ARC: Final = "0.27.6"
 DEBIAN_SUITE: Final = "bookworm"
 # Of HAProxy, which is too old in the other one: `hash-key` is from 3.0.
 HAPROXY_SUITE: Final = "trixie"
@@ -35,6 +38,7 @@ GO_MINIMUM: Final = (1, 26, 8)
 
 # Where go.mod files have these versions. A test keeps both equal.
 GO_MODULES: Final = {
+    "arc": {"github.com/actions/actions-runner-controller": ARC},
     "kube": {
         "go.etcd.io/etcd/server/v3": ETCD,
         "k8s.io/kubernetes": KUBERNETES,
@@ -58,6 +62,7 @@ GO_MODULES: Final = {
     "docker": {"github.com/docker/cli": f"{DOCKER}+incompatible"},
     "keda": {"github.com/kedacore/keda/v2": KEDA},
     "prometheus-operator": {"github.com/prometheus-operator/prometheus-operator": PROMETHEUS_OPERATOR},
+    "tekton": {"github.com/tektoncd/pipeline": TEKTON},
 }
 
 BUILDKIT_IMAGE: Final = f"docker.io/moby/buildkit:v{BUILDKIT}-rootless"
