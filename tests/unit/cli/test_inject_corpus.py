@@ -33,10 +33,11 @@ def test_a_pod_becomes_what_it_becomes_in_a_cluster(name: str, *, run: Run) -> N
     golden = yaml.safe_load((HERE / "golden" / f"{name}.yaml").read_text())
     labels = NAMESPACES.get(pod["metadata"]["namespace"], {})
 
+    given = builders(pod)
     printed = run(
-        *("inject", "-f", "builders.yaml", "-f", "pod.yaml") if builders(pod) else ("inject", "-f", "pod.yaml"),
+        *("inject", "-f", "builders.yaml", "-f", "pod.yaml") if given else ("inject", "-f", "pod.yaml"),
         *(f"--namespace-label={key}={value}" for key, value in labels.items()),
-        builders=builders(pod),
+        builders=given,
         pod=written(pod),
     )
 
