@@ -1,0 +1,48 @@
+"""Every builder that the documentation shows is one that a real API server takes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuilderSpec
+from tests import markdown
+from tests.cluster.controlplane import ControlPlane
+from tests.markdown import TOP
+
+Manifest = dict[str, Any]
+
+FIELDS = {field.alias or name for name, field in BuilderSpec.model_fields.items()}
+
+
+def builders() -> Iterator[tuple[str, Manifest]]:
+    """Give each builder with its place; one of which only the spec is shown, or a part of it, is completed."""
+    for file in markdown.files():
+        shown = [block.text for block in markdown.blocks(file.read_text()) if block.language == "yaml"]
+        documents = [d for text in shown for d in yaml.safe_load_all(text) if isinstance(d, dict)]
+        for number, document in enumerate(documents):
+            if str(document.get("apiVersion", "")).startswith(f"{names.GROUP}/"):
+                yield f"{file.relative_to(TOP)}-{number}", document
+            elif document.keys() == {"spec"} and document["spec"].keys() <= FIELDS:
+                spec = {"mode": "Shared"} | document["spec"]
+                kind = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": "shown"}}
+                yield f"{file.relative_to(TOP)}-{number}", {**kind, "spec": spec}
+
+
+SHOWN = dict(builders())
+
+
+@pytest.mark.usefixtures("crds")
+@pytest.mark.parametrize("place", SHOWN)
+def test_a_builder_of_the_documentation_is_accepted(control_plane: ControlPlane, namespace: str, place: str) -> None:
+    # In one namespace for all: those that builders name need not exist.
+    shown = SHOWN[place]
+    manifest = {**shown, "metadata": {**shown["metadata"], "namespace": namespace}}
+
+    said = control_plane.kubectl(
+        "apply", "--dry-run=server", "--validate=strict", "--filename=-", text=yaml.safe_dump(manifest)
+    )
+
+    assert "created" in said

@@ -1,0 +1,81 @@
+"""What the documentation says is there is there: links, anchors and the repository's files that its text names.
+
+`make docs` checks the same links as the site has them; these are read on a code host as well.
+"""
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests import markdown
+from tests.markdown import TOP
+
+FILES = markdown.files()
+
+# A path below one of the repository's folders, in text or code; not a part of a longer path or address.
+PATH = re.compile(r"(?<![\w./:-])(?:crds|deploy|docs|operator|tests)/(?:[\w./-]*[\w/])?")
+FLAGS_WITH_FILES = re.compile(r"\s(?:-f|-k|--filename|--kustomize|--values)[ =](\S+)")
+# Of the reader's own making.
+OWN = {"-", "FILE", "BUILDER", "POD"}
+
+everywhere = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TOP)))
+
+
+def commands(text: str) -> list[str]:
+    """Return the lines of shell that begin with kubectl or helm, each with those that continue it."""
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
+    return re.findall(r"^\s*(?:\$ )?((?:kubectl|helm) .*?)(?:\s+#.*)?$", joined, re.MULTILINE)
+
+
+@everywhere
+def test_every_path_of_the_repository_exists(file: Path) -> None:
+    named = set(PATH.findall(file.read_text()))
+
+    assert [path for path in sorted(named) if not (TOP / path).exists()] == []
+
+
+@everywhere
+def test_every_file_of_a_command_exists(file: Path) -> None:
+    files = [name for command in commands(file.read_text()) for name in FLAGS_WITH_FILES.findall(command)]
+
+    assert [f for f in files if f not in OWN and f == f.lower() and "/" in f and not (TOP / f).exists()] == []
+
+
+@everywhere
+def test_every_link_leads_somewhere(file: Path) -> None:
+    broken = []
+    for link in markdown.links(file.read_text()):
+        path, _, anchor = link.partition("#")
+        if re.match(r"[a-z]+:", link):
+            continue
+        target = (file.parent / path).resolve() if path else file
+        if not target.exists() or (anchor and anchor not in markdown.anchors(target.read_text())):
+            broken.append(link)
+
+    assert broken == []
+
+
+@everywhere
+def test_addresses_in_text_are_whole_and_https(file: Path) -> None:
+    text = markdown.prose(file.read_text())
+    addresses = {*re.findall(r"\b[a-z]+://[^\s)>\]\"']*", text), *(u for u in markdown.links(text) if ":" in u)}
+
+    assert [address for address in sorted(addresses) if not whole(address)] == []
+
+
+def whole(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.scheme == "https" and re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", parts.netloc) is not None
+
+
+def test_commands_are_found_with_the_lines_that_continue_them() -> None:
+    text = "x\n$ kubectl apply \\\n  -f deploy/a  # why\n    helm install x deploy/helm\nand kubectl here is none\n"
+
+    assert commands(text) == ["kubectl apply -f deploy/a", "helm install x deploy/helm"]
+
+
+def test_what_is_malformed_is_seen() -> None:
+    assert whole("https://buildkit-operator.dev/reasons/Available/")
+    assert not any(whole(a) for a in ("http://example.com", "https:/example.com", "https://example", "https://a b.com"))
