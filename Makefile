@@ -35,7 +35,7 @@ lint: venv ## Style, types, one-way imports, shell scripts, the docs' links, and
 	@$(MAKE) --no-print-directory docs verify
 
 docs: venv ## The site of docs/, in dist/site; fails where a link leads nowhere
-	@$(python) -m properdocs build --quiet --clean --config-file docs/site/properdocs.yml
+	@$(python) -m properdocs build --config-file docs/site/properdocs.yml
 
 ##@ Generated files
 generate: venv ## Write crds/ from the models, the admission policies from the rules of injection, and what is derived from both
