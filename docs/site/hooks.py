@@ -20,6 +20,7 @@ SECTIONS: Final = {
         "connector.md",
         "claims.md",
         "scaling.md",
+        "monitoring.md",
         "certificates.md",
         "namespaces.md",
         "network.md",
@@ -28,11 +29,11 @@ SECTIONS: Final = {
     ],
     "CI systems": ["ci/*.md"],
     "Coming from": ["migrate/*.md"],
-    "Look things up": ["reference.md", "kubectl.md", "cli.md", "platforms.md", "security.md", "comparison.md"],
+    "Look things up": ["reference.md", "kubectl.md", "cli.md", "security.md", "platforms.md", "comparison.md", "*.md"],
     "Project": ["changelog.md", "development.md"],
     "Reasons": ["reasons/*.md"],
 }
-"""Each section of the navigation with its pages in order. A page that none of them has ends the strict build."""
+"""Each section of the navigation with its pages in order; a pattern means pages that have no place of their own."""
 
 FILES: Final = "repository"
 """The folder of the site that has the repository's files."""
@@ -44,9 +45,7 @@ _LINK: Final = re.compile(r"(\]\()((?:\.\./)+[^)#\s]+)")
 def on_files(files: Files, config: ProperDocsConfig) -> Files:
     """Write the navigation, and take up what pages link to beyond docs/."""
     pages = list(files.documentation_pages())
-    names = {page.src_uri for page in pages}
-    sections = {title: [n for p in patterns for n in _matching(names, p)] for title, patterns in SECTIONS.items()}
-    config.nav = [{title: found} for title, found in sections.items() if found]
+    config.nav = _navigation({page.src_uri for page in pages})
     for page in pages:
         for link in _LINK.finditer(page.content_string):
             if target := _beyond(page.src_uri, link[2]):
@@ -67,10 +66,17 @@ def on_page_markdown(markdown: str, page: Page, config: ProperDocsConfig, files:
     return _LINK.sub(lead, markdown)
 
 
-def _matching(names: set[str], pattern: str) -> list[str]:
-    """Return the pages that a pattern means, in order."""
-    wanted = re.compile(re.escape(pattern).replace(r"\*", "[^/]*"))
-    return sorted(name for name in names if wanted.fullmatch(name))
+def _navigation(pages: set[str]) -> list[dict[str, list[str]]]:
+    placed = {name for names in SECTIONS.values() for name in names}
+
+    def matching(name: str) -> list[str]:
+        if "*" not in name:
+            return [name] if name in pages else []
+        pattern = re.compile(re.escape(name).replace(r"\*", "[^/]*"))
+        return sorted(page for page in pages - placed if pattern.fullmatch(page))
+
+    sections = {title: [page for name in names for page in matching(name)] for title, names in SECTIONS.items()}
+    return [{title: found} for title, found in sections.items() if found]
 
 
 def _beyond(page: str, link: str) -> Path | None:

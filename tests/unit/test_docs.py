@@ -4,6 +4,7 @@
 """
 
 import re
+import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ FILES = markdown.files()
 # A path below one of the repository's folders, in text or code; not a part of a longer path or address.
 PATH = re.compile(r"(?<![\w./:-])(?:crds|deploy|docs|operator|tests)/(?:[\w./-]*[\w/])?")
 FLAGS_WITH_FILES = re.compile(r"\s(?:-f|-k|--filename|--kustomize|--values)[ =](\S+)")
+SITE = "https://buildkit-operator.dev/"
 # Of the reader's own making.
 OWN = {"-", "FILE", "BUILDER", "POD"}
 
@@ -38,7 +40,8 @@ def test_every_path_of_the_repository_exists(file: Path) -> None:
 
 @everywhere
 def test_every_file_of_a_command_exists(file: Path) -> None:
-    files = [name for command in commands(file.read_text()) for name in FLAGS_WITH_FILES.findall(command)]
+    applied = [command for command in commands(file.read_text()) if not command.startswith("kubectl logs")]
+    files = [name for command in applied for name in FLAGS_WITH_FILES.findall(command)]
 
     assert [f for f in files if f not in OWN and f == f.lower() and "/" in f and not (TOP / f).exists()] == []
 
@@ -65,6 +68,25 @@ def test_addresses_in_text_are_whole_and_https(file: Path) -> None:
     assert [address for address in sorted(addresses) if not whole(address)] == []
 
 
+def test_every_address_of_the_site_is_a_page_of_it() -> None:
+    # In manifests and in the operator's messages, too; one with a name to fill in is completed where it is said.
+    said = subprocess.run(
+        ["git", "grep", "--untracked", "-hoIE", SITE + r"[a-zA-Z0-9/_.#{-]*"],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert [address for address in sorted(set(said)) if "{" not in address and not is_page(address)] == []
+
+
+def is_page(address: str) -> bool:
+    path, _, anchor = address.removeprefix(SITE).partition("#")
+    file = TOP / "docs" / (path.strip("/.") + ".md" if path.strip("/.") else "index.md")
+    return file.exists() and (not anchor or anchor in markdown.anchors(file.read_text()))
+
+
 def whole(address: str) -> bool:
     parts = urlsplit(address)
     return parts.scheme == "https" and re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", parts.netloc) is not None
@@ -77,5 +99,5 @@ def test_commands_are_found_with_the_lines_that_continue_them() -> None:
 
 
 def test_what_is_malformed_is_seen() -> None:
-    assert whole("https://buildkit-operator.dev/reasons/Available/")
+    assert whole("https://buildkit-operator.dev/sidecar/")
     assert not any(whole(a) for a in ("http://example.com", "https:/example.com", "https://example", "https://a b.com"))
