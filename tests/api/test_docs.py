@@ -1,5 +1,6 @@
-"""Every builder that the documentation shows is one that a real API server takes."""
+"""What the documentation shows is what a real API server does: it takes every builder, and says what is quoted."""
 
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,3 +47,21 @@ def test_a_builder_of_the_documentation_is_accepted(control_plane: ControlPlane,
     )
 
     assert "created" in said
+
+
+@pytest.mark.usefixtures("crds")
+def test_a_bad_builder_is_refused_as_the_installation_says(control_plane: ControlPlane, namespace: str) -> None:
+    control_plane.kubectl("apply", f"--namespace={namespace}", f"--filename={TOP / 'deploy/samples/sidecar.yaml'}")
+    shown = (TOP / "docs/install.md").read_text()
+
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        control_plane.kubectl(
+            "patch",
+            "bkb",
+            "sidecar",
+            f"--namespace={namespace}",
+            "--type=merge",
+            """--patch={"spec": {"mode": "Both"}}""",
+        )
+
+    assert f"\n{refused.value.stderr.strip()}\n" in shown
