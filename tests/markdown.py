@@ -10,7 +10,7 @@ from typing import Final
 TOP: Final = Path(__file__).parents[1]
 
 _FENCE: Final = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_CODE: Final = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+_CODE: Final = re.compile(r"(`+)(?!`)(?:(?!\n\n).)+?(?<!`)\1(?!`)", re.DOTALL)
 _LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING: Final = re.compile(r"^#+ +(.+?)$", re.MULTILINE)
 
@@ -48,7 +48,7 @@ def prose(text: str) -> str:
 
 def links(text: str) -> list[str]:
     """Return where links lead."""
-    return _LINK.findall(_FENCE.sub("", text))
+    return _LINK.findall(prose(text))
 
 
 def anchors(text: str) -> set[str]:

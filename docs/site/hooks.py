@@ -87,7 +87,9 @@ def _beyond(page: str, link: str) -> Path | None:
 
 
 def _uri(path: Path) -> str:
-    """Return where the site has a file, or the list of a folder's files."""
+    """Return where the site has a file, or the list of a folder's files; its start stands for the README."""
+    if path == TOP / "README.md":
+        return "index.md"
     uri = f"{FILES}/{path.relative_to(TOP).as_posix()}"
     return f"{uri}/index.md" if path.is_dir() else uri
 

@@ -17,7 +17,7 @@ FILES = markdown.files()
 
 # A path below one of the repository's folders, in text or code; not a part of a longer path or address.
 PATH = re.compile(r"(?<![\w./:-])(?:crds|deploy|docs|operator|tests)/(?:[\w./-]*[\w/])?")
-FLAGS_WITH_FILES = re.compile(r"\s(?:-f|-k|--filename|--kustomize|--values)[ =](\S+)")
+FLAGS_WITH_FILES = re.compile(r"\s(?:-f|-k|--filename|--kustomize|--values)[ =]([\w./-]*\w|-)")
 SITE = "https://buildkit-operator.dev/"
 # Of the reader's own making.
 OWN = {"-", "FILE", "BUILDER", "POD"}
@@ -63,7 +63,7 @@ def test_every_link_leads_somewhere(file: Path) -> None:
 @everywhere
 def test_addresses_in_text_are_whole_and_https(file: Path) -> None:
     text = markdown.prose(file.read_text())
-    addresses = {*re.findall(r"\b[a-z]+://[^\s)>\]\"']*", text), *(u for u in markdown.links(text) if ":" in u)}
+    addresses = {*re.findall(r"\b[a-z]+://\w[^\s)>\]\"']*", text), *(u for u in markdown.links(text) if ":" in u)}
 
     assert [address for address in sorted(addresses) if not whole(address)] == []
 
@@ -83,7 +83,8 @@ def test_every_address_of_the_site_is_a_page_of_it() -> None:
 
 def is_page(address: str) -> bool:
     path, _, anchor = address.removeprefix(SITE).partition("#")
-    file = TOP / "docs" / (path.strip("/.") + ".md" if path.strip("/.") else "index.md")
+    page = TOP / "docs" / path.strip("/.")
+    file = page / "index.md" if page.is_dir() else page.with_suffix(".md")
     return file.exists() and (not anchor or anchor in markdown.anchors(file.read_text()))
 
 

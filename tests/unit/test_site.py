@@ -9,7 +9,7 @@ from properdocs.__main__ import cli
 
 TOP = Path(__file__).parents[2]
 
-PAGE = "# A page\n\n## Part\n\n[itself](#part), [a file](../deploy/one.yaml), [all](../deploy)\n"
+PAGE = "# A page\n\n## Part\n\n[itself](#part), [a file](../deploy/one.yaml), [all](../deploy), [top](../README.md)\n"
 
 
 @pytest.fixture
@@ -18,6 +18,7 @@ def project(tmp_path: Path) -> Path:
     shutil.copytree(TOP / "docs/site", tmp_path / "docs/site", ignore=shutil.ignore_patterns("__pycache__"))
     write(tmp_path, "docs/index.md", "# Start\n")
     write(tmp_path, "docs/page.md", PAGE)
+    write(tmp_path, "README.md", "# The project\n\n[page](docs/page.md)\n")
     write(tmp_path, "deploy/one.yaml", "one: 1\n")
     write(tmp_path, "deploy/more/two.yaml", "two: 2\n")
     return tmp_path
@@ -42,6 +43,7 @@ def test_pages_and_the_files_that_they_link_to_are_there(project: Path) -> None:
     assert (site / "repository/deploy/one.yaml").read_text() == "one: 1\n"
     assert 'href="../repository/deploy/one.yaml"' in (site / "page/index.html").read_text()
     assert 'href="more/two.yaml"' in (site / "repository/deploy/index.html").read_text()
+    assert 'href=".."' in (site / "page/index.html").read_text()
     assert not (site / "site").exists()
 
 
