@@ -1,5 +1,6 @@
 """What the documentation shows is what a real API server does: it takes every builder, and says what is quoted."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -15,21 +16,22 @@ from tests.markdown import TOP
 
 Manifest = dict[str, Any]
 
+SHOWS_A_BUILDER = re.compile(rf"^(apiVersion: {re.escape(names.GROUP)}/|spec:$)", re.MULTILINE)
 FIELDS = {field.alias or name for name, field in BuilderSpec.model_fields.items()}
 
 
 def builders() -> Iterator[tuple[str, Manifest]]:
     """Give each builder with its place; one of which only the spec is shown, or a part of it, is completed."""
     for file in markdown.files():
-        shown = [block.text for block in markdown.blocks(file.read_text()) if block.language == "yaml"]
-        documents = [d for text in shown for d in yaml.safe_load_all(text) if isinstance(d, dict)]
+        blocks = [block.text for block in markdown.blocks(file.read_text()) if SHOWS_A_BUILDER.search(block.text)]
+        documents = [d for text in blocks for d in yaml.safe_load_all(text) if isinstance(d, dict)]
         for number, document in enumerate(documents):
+            place = f"{file.relative_to(TOP)}-{number}"
             if str(document.get("apiVersion", "")).startswith(f"{names.GROUP}/"):
-                yield f"{file.relative_to(TOP)}-{number}", document
+                yield place, document
             elif document.keys() == {"spec"} and document["spec"].keys() <= FIELDS:
-                spec = {"mode": "Shared"} | document["spec"]
                 kind = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": {"name": "shown"}}
-                yield f"{file.relative_to(TOP)}-{number}", {**kind, "spec": spec}
+                yield place, {**kind, "spec": {"mode": "Shared"} | document["spec"]}
 
 
 SHOWN = dict(builders())
