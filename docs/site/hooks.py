@@ -73,7 +73,8 @@ def _navigation(pages: set[str]) -> list[dict[str, list[str]]]:
         if "*" not in name:
             return [name] if name in pages else []
         pattern = re.compile(re.escape(name).replace(r"\*", "[^/]*"))
-        return sorted(page for page in pages - placed if pattern.fullmatch(page))
+        found = (page for page in pages - placed if pattern.fullmatch(page))
+        return sorted(found, key=lambda page: (not page.endswith("index.md"), page))
 
     sections = {title: [page for name in names for page in matching(name)] for title, names in SECTIONS.items()}
     return [{title: found} for title, found in sections.items() if found]
