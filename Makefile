@@ -1,6 +1,6 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit api e2e bench lint generate verify lock release cluster-up cluster-down clean
+.PHONY: help demo test unit api e2e bench lint docs generate verify lock release cluster-up cluster-down clean
 
 python := .venv/bin/python
 policies := deploy/kustomize/components/policies/policies.yaml
@@ -25,14 +25,17 @@ e2e: venv ## Builds and pushes on a kind cluster; takes the cluster down again i
 bench: venv ## Figures: how fast, how much memory, how many writes
 	@$(python) -m tests.bench
 
-lint: venv ## Style, types, one-way imports, shell scripts, and that generated files are fresh
+lint: venv ## Style, types, one-way imports, shell scripts, the docs' links, and that generated files are fresh
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@git ls-files -z '*.sh' .ci/run tests/cluster/runc-bounded | xargs -0 .venv/bin/shellcheck
 	@.venv/bin/zizmor --quiet --offline .github
-	@$(MAKE) --no-print-directory verify
+	@$(MAKE) --no-print-directory docs verify
+
+docs: venv ## The site of docs/, in dist/site; fails where a link leads nowhere
+	@$(python) -m properdocs build --config-file docs/site/properdocs.yml
 
 ##@ Generated files
 generate: venv ## Write crds/ from the models, the admission policies from the rules of injection, and what is derived from both
