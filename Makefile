@@ -33,13 +33,14 @@ lint: venv ## Style, types, one-way imports, shell scripts, and that generated f
 	@$(MAKE) --no-print-directory verify
 
 ##@ Generated files
-generate: venv ## Write crds/ from the models, the admission policies from the rules of injection, and deploy/install.yaml
+generate: venv ## Write crds/ from the models, the admission policies from the rules of injection, and from these the rest
 	@$(python) -m buildkit_operator crds > crds/buildkitbuilders.yaml.new
 	@mv crds/buildkitbuilders.yaml.new crds/buildkitbuilders.yaml
 	@cp crds/buildkitbuilders.yaml deploy/kustomize/base/crds/
 	@$(python) -m buildkit_operator policies > $(policies).new
 	@mv $(policies).new $(policies)
 	@$(python) -m tests.packaging
+	@$(python) -m tests.chart
 
 verify: generate ## Generate again and fail if anything differs from what is checked in
 	@git diff --exit-code -- crds deploy || { echo "Run make generate and commit what it writes." >&2; exit 1; }
