@@ -11,15 +11,39 @@ import pytest
 import yaml
 
 from buildkit_operator.api import crd
+from tests.cluster import artifacts
 from tests.cluster.controlplane import ControlPlane
 
 Manifest = dict[str, Any]
 
 pytestmark = pytest.mark.usefixtures("crds")
 
-SAMPLES = sorted((Path(__file__).parents[2] / "deploy" / "samples").glob("*.yaml"))
+TOP = Path(__file__).parents[2]
+SAMPLES = sorted((TOP / "deploy" / "samples").glob("*.yaml"))
 EVERYTHING = Path(__file__).parents[1] / "unit" / "golden" / "everything" / "builder.yaml"
 MANY_LABELS = {f"label-{number}": "x" for number in range(33)}
+
+
+def test_the_oldest_kubernetes_that_is_served_takes_it() -> None:
+    program = artifacts.ensure("oldest")["oldest"] / "oldest"
+    generated = TOP / "crds" / "buildkitbuilders.yaml"
+
+    said = subprocess.run([str(program), str(generated)], text=True, capture_output=True, check=False)
+
+    assert (said.stdout, said.stderr) == ("", "")
+    assert said.returncode == 0
+
+
+def test_what_it_would_refuse_is_told(tmp_path: Path) -> None:
+    program = artifacts.ensure("oldest")["oldest"] / "oldest"
+    text = (TOP / "crds" / "buildkitbuilders.yaml").read_text()
+    newer = tmp_path / "newer.yaml"
+    newer.write_text(text.replace("rule: isIP(self)", "rule: isSemver(self)"))
+
+    said = subprocess.run([str(program), str(newer)], text=True, capture_output=True, check=False)
+
+    assert "undeclared reference to 'isSemver'" in said.stdout
+    assert said.returncode == 1
 
 
 def builder(name: str = "demo", **spec: Any) -> Manifest:
@@ -79,7 +103,7 @@ def budget(unavailable: object) -> Manifest:
         ({"imagePullSecrets": [{"name": ""}]}, "spec.imagePullSecrets[0].name", "at least 1 chars"),
         ({"resources": {"limits": {"cpu": "much"}}}, "spec.resources.limits[cpu]", "must be a quantity such as 500m"),
         ({"resources": {"requests": {"memory": 1.5}}}, "spec.resources.requests.memory", "integer,string"),
-        ({"resources": {"limits": MANY_LABELS}}, "spec.resources.limits", "at most 16 items"),
+        ({"resources": {"limits": MANY_LABELS}}, "spec.resources.limits", "at most 12 items"),
         ({"env": [{"name": "BUILDKIT_HOST", "value": "x"}]}, "spec.env[0].name", "are set by the operator"),
         ({"env": [{"name": "1A"}]}, "spec.env[0].name", "should match"),
         ({"env": [{"name": "A"}, {"name": "A"}]}, "spec.env[1]", "Duplicate value"),

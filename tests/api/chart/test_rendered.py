@@ -8,7 +8,8 @@ import yaml
 from buildkit_operator.api import names
 from buildkit_operator.settings import Settings, WebhookSettings
 from tests.api.chart import settings
-from tests.helm import CHART, NAME, Helm, kinds, named, workloads
+from tests.cluster import pins
+from tests.helm import CHART, NAME, Helm, HelmError, kinds, named, workloads
 from tests.kubectl import Manifest
 
 POLICY_API: Final = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
@@ -66,9 +67,12 @@ def test_an_engine_that_is_named_is_taken_whatever_the_version(helm: Helm, versi
     assert engine(helm.manifests({"injection": {"engine": "AdmissionPolicy"}}, flag)) == {"MutatingAdmissionPolicy"}
 
 
-def test_a_kubernetes_that_is_too_old_is_refused(helm: Helm) -> None:
-    with pytest.raises(Exception, match=r"requires kubeVersion: >=1\.31\.0-0"):
-        helm.render(None, "--kube-version=1.30.9")
+def test_a_kubernetes_is_refused_that_is_older_than_the_oldest_tested(helm: Helm) -> None:
+    major, minor, _ = pins.OLDEST_KUBERNETES.split(".")
+
+    helm.render(None, f"--kube-version={major}.{minor}.0")
+    with pytest.raises(HelmError, match=rf"requires kubeVersion: >={major}\.{minor}\.0-0"):
+        helm.render(None, f"--kube-version={major}.{int(minor) - 1}.9")
 
 
 def test_by_default_it_is_the_operator_for_the_whole_cluster_and_nothing_beside(helm: Helm) -> None:
