@@ -38,7 +38,7 @@ docs: venv ## The site of docs/, in dist/site; fails where a link leads nowhere
 	@$(python) -m properdocs build --config-file docs/site/properdocs.yml
 
 ##@ Generated files
-generate: venv ## Write crds/ from the models, the admission policies from the rules of injection, and what is derived from both
+generate: venv ## Write crds/ from the models, the admission policies from the rules of injection, and from these the rest
 	@$(python) -m buildkit_operator crds > crds/buildkitbuilders.yaml.new
 	@mv crds/buildkitbuilders.yaml.new crds/buildkitbuilders.yaml
 	@cp crds/buildkitbuilders.yaml deploy/kustomize/base/crds/
@@ -46,6 +46,7 @@ generate: venv ## Write crds/ from the models, the admission policies from the r
 	@mv $(policies).new $(policies)
 	@$(python) -m tests.packaging
 	@$(python) -m tests.docs.reference
+	@$(python) -m tests.chart
 
 verify: generate ## Generate again and fail if anything differs from what is checked in
 	@git diff --exit-code -- crds deploy docs || { echo "Run make generate and commit what it writes." >&2; exit 1; }

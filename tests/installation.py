@@ -34,6 +34,12 @@ def install() -> Kubectl:
     if up.docker is not None:
         up.load(pins.OPERATOR_IMAGE)
         _fill_registry(up.docker, up.bin / "crane", kubectl)
+    run_operator(kubectl, image)
+    return kubectl
+
+
+def run_operator(kubectl: Kubectl, image: str) -> None:
+    """Run the operator with this image, and wait until it does."""
     with step("Installing the operator", "The operator runs"):
         kubectl("apply", "--server-side", "--force-conflicts", f"{KUSTOMIZE}/base")
         if has_policies(kubectl):
@@ -45,7 +51,6 @@ def install() -> Kubectl:
         # The tag is the same for each build of one version, so a new build needs new pods.
         operator("rollout", "restart", f"deployment/{OPERATOR}")
         operator("rollout", "status", f"deployment/{OPERATOR}", "--timeout=120s", timeout=130)
-    return kubectl
 
 
 def has_policies(kubectl: Kubectl) -> bool:

@@ -48,7 +48,7 @@ REFUSED: Final[list[tuple[Manifest, str, str]]] = [
     ({"imagePullSecrets": [{"name": ""}]}, "spec.imagePullSecrets[0].name", "at least 1 chars"),
     ({"resources": {"limits": {"cpu": "much"}}}, "spec.resources.limits[cpu]", "must be a quantity such as 500m"),
     ({"resources": {"requests": {"memory": 1.5}}}, "spec.resources.requests.memory", "integer,string"),
-    ({"resources": {"limits": MANY_LABELS}}, "spec.resources.limits", "at most 16 items"),
+    ({"resources": {"limits": MANY_LABELS}}, "spec.resources.limits", "at most 12 items"),
     ({"env": [{"name": "BUILDKIT_HOST", "value": "x"}]}, "spec.env[0].name", "are set by the operator"),
     ({"env": [{"name": "1A"}]}, "spec.env[0].name", "should match"),
     ({"env": [{"name": "A"}, {"name": "A"}]}, "spec.env[1]", "Duplicate value"),

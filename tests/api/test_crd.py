@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.cluster import artifacts
 from tests.cluster.controlplane import ControlPlane
 from tests.specs import REFUSED, TAKEN
 
@@ -17,8 +18,31 @@ Manifest = dict[str, Any]
 
 pytestmark = pytest.mark.usefixtures("crds")
 
-SAMPLES = sorted((Path(__file__).parents[2] / "deploy" / "samples").glob("*.yaml"))
+TOP = Path(__file__).parents[2]
+SAMPLES = sorted((TOP / "deploy" / "samples").glob("*.yaml"))
 EVERYTHING = Path(__file__).parents[1] / "unit" / "golden" / "everything" / "builder.yaml"
+
+
+def test_the_oldest_kubernetes_that_is_served_takes_it() -> None:
+    program = artifacts.ensure("oldest")["oldest"] / "oldest"
+    generated = TOP / "crds" / "buildkitbuilders.yaml"
+
+    said = subprocess.run([str(program), str(generated)], text=True, capture_output=True, check=False)
+
+    assert (said.stdout, said.stderr) == ("", "")
+    assert said.returncode == 0
+
+
+def test_what_it_would_refuse_is_told(tmp_path: Path) -> None:
+    program = artifacts.ensure("oldest")["oldest"] / "oldest"
+    text = (TOP / "crds" / "buildkitbuilders.yaml").read_text()
+    newer = tmp_path / "newer.yaml"
+    newer.write_text(text.replace("rule: isIP(self)", "rule: isSemver(self)"))
+
+    said = subprocess.run([str(program), str(newer)], text=True, capture_output=True, check=False)
+
+    assert "undeclared reference to 'isSemver'" in said.stdout
+    assert said.returncode == 1
 
 
 def builder(name: str = "demo", **spec: Any) -> Manifest:

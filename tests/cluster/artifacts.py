@@ -92,6 +92,7 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         packages=("github.com/google/go-containerregistry/cmd/crane",),
         stamps={"github.com/google/go-containerregistry/cmd/crane/cmd.Version": pins.CRANE},
     ),
+    "oldest": GoPrograms(module="oldest", packages=(".",), hint="about a minute the first time"),
     "debian": DebianTree(suite=pins.DEBIAN_SUITE),
     "debian:haproxy": DebianTree(suite=pins.HAPROXY_SUITE),
     "files:arc": GoModuleFiles(

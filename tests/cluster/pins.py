@@ -4,6 +4,8 @@ from importlib.metadata import version
 from typing import Final
 
 KUBERNETES: Final = "1.37.2"
+# The oldest that the operator serves, of which there is only what says whether it takes our CRD.
+OLDEST_KUBERNETES: Final = "1.31.14"
 ETCD: Final = "3.7.0"
 # Also in kubeadm's own list of images, which names the tag that the node image must hold.
 COREDNS: Final = "1.14.6"
@@ -60,6 +62,7 @@ GO_MODULES: Final = {
     "crane": {"github.com/google/go-containerregistry": CRANE},
     # Swarm's client, which it brings along, needs an older raft than etcd does.
     "docker": {"github.com/docker/cli": f"{DOCKER}+incompatible"},
+    "oldest": {"k8s.io/apiextensions-apiserver": OLDEST_KUBERNETES.replace("1.", "0.", 1)},
     "keda": {"github.com/kedacore/keda/v2": KEDA},
     "prometheus-operator": {"github.com/prometheus-operator/prometheus-operator": PROMETHEUS_OPERATOR},
     "tekton": {"github.com/tektoncd/pipeline": TEKTON},

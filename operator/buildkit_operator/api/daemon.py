@@ -112,9 +112,10 @@ class Resources(Model):
     Build steps count towards it: a rootless daemon has no cgroups of its own.
     """
 
-    requests: Annotated[dict[str, Amount], Field(max_length=16)] | None = None
+    # No more of them: API servers of old reckon that each is as long as a request can be, and then refuse the CRD.
+    requests: Annotated[dict[str, Amount], Field(max_length=12)] | None = None
     """What the scheduler sets aside, by resource name (cpu, memory, ephemeral-storage)."""
-    limits: Annotated[dict[str, Amount], Field(max_length=16)] | None = None
+    limits: Annotated[dict[str, Amount], Field(max_length=12)] | None = None
     """What the container may not exceed, by resource name."""
 
 
