@@ -143,6 +143,7 @@ REFUSED: Final[list[tuple[Manifest, str, str]]] = [
         "greater than or equal to 60",
     ),
     ({"cache": {"size": "big"}}, "spec.cache.size", "must be a quantity such as 20Gi"),
+    ({"cache": {"size": "one"}}, "spec.cache.size", "must be a quantity such as 20Gi"),
     ({"cache": {"size": "1000Mi"}}, "spec.cache.size", "must be at least 1Gi"),
     ({"cache": {"size": 20}}, "spec.cache.size", "must be of type string"),
     ({"shared": {"replicas": -1}}, "spec.shared.replicas", "greater than or equal to 0"),

@@ -46,7 +46,7 @@ class Template:
 
 def find(document: Document) -> Template | None:
     """Return the pod that a document is or makes, None where it makes none. Raises BadInput for one that is no pod."""
-    if document.kind == "Pod":
+    if (document.manifest["apiVersion"], document.kind) == ("v1", "Pod"):
         return _checked(document, (), document.manifest)
     for path in _TEMPLATES:
         found = _at(document.manifest, path)

@@ -81,7 +81,12 @@ def _is_cidr(text: str) -> bool:
 
 
 def _quantity(text: str) -> Decimal:
-    """Return the number that a quantity stands for; of one beyond all measure, how it compares with any other."""
+    """Return the number that a quantity stands for; for one beyond all measure, one that is as far as they go.
+
+    Raises ValueError for what is none: a rule is evaluated whole, and may do without this part.
+    """
+    if not quantity.is_quantity(text):
+        raise ValueError(f"{text!r} is not a quantity")
     try:
         return quantity.value(text)
     except ValueError:
