@@ -1,1 +1,1 @@
-"""The command line's own commands, for people and pipelines: what the operator does, shown without one."""
+"""The command line's own commands, for people and pipelines: what the operator does, and how a cluster is."""

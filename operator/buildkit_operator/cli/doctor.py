@@ -16,7 +16,8 @@ from buildkit_operator.cli.checks import examine
 from buildkit_operator.cli.checks.cluster import Cluster
 from buildkit_operator.cli.checks.findings import Finding, Report, Result, worst
 from buildkit_operator.cli.look import look
-from buildkit_operator.cli.session import CANNOT_ASK, GOOD, WRONG, CannotAsk, Scope, ask
+from buildkit_operator.cli.report import Exit
+from buildkit_operator.cli.session import CannotAsk, Scope, ask
 from buildkit_operator.kube.client import Client
 
 SHOWN: Final = 10
@@ -29,13 +30,13 @@ def run(arguments: argparse.Namespace) -> int:
         scope, cluster = asyncio.run(ask(arguments, partial(_look, arguments.operator_namespace)))
     except CannotAsk as error:
         sys.stderr.write(f"{error}\n")
-        return CANNOT_ASK
+        return Exit.BAD_INPUT
     reports = examine(cluster)
     if arguments.output == "table":
         sys.stdout.write(show(reports, scope))
     else:
         sys.stdout.write(answers.render(document(reports, scope, cluster.server_minor), arguments.output))
-    return WRONG if _overall(reports) is Result.FAILED else GOOD
+    return Exit.WRONG if _overall(reports) is Result.FAILED else Exit.GOOD
 
 
 def document(reports: Sequence[Report], scope: Scope, server_minor: int) -> dict[str, Any]:

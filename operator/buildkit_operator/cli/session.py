@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import aiohttp
 
@@ -15,11 +15,6 @@ from buildkit_operator.api import names
 from buildkit_operator.kube.auth import Connection, ConnectionSettingsError, TokenFile, connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.settings import CommonSettings, SettingsError
-
-GOOD: Final = 0
-WRONG: Final = 1
-CANNOT_ASK: Final = 2
-"""What the commands end with, as docs/cli.md promises it. argparse ends with 2 as well."""
 
 _T = TypeVar("_T")
 

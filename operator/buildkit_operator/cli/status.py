@@ -11,8 +11,9 @@ from functools import partial
 from typing import Final
 
 from buildkit_operator.cli import answers
+from buildkit_operator.cli.report import Exit
 from buildkit_operator.cli.seen import Seen, see
-from buildkit_operator.cli.session import CANNOT_ASK, GOOD, WRONG, CannotAsk, Scope, ask
+from buildkit_operator.cli.session import CannotAsk, Scope, ask
 from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         scope, builders = asyncio.run(ask(arguments, partial(_read, arguments.name)))
     except CannotAsk as error:
         sys.stderr.write(f"{error}\n")
-        return CANNOT_ASK
+        return Exit.BAD_INPUT
     if arguments.output != "table":
         document = {"builders": [builder.document() for builder in builders]}
         sys.stdout.write(answers.render(document, arguments.output))
@@ -46,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not builders:
         missing = f'BuildKitBuilder "{arguments.name}"' if arguments.name else "BuildKitBuilder"
         sys.stderr.write(f"There is no {missing} in {scope}.\n")
-        return WRONG if arguments.name else GOOD
-    return GOOD if all(builder.is_well for builder in builders) else WRONG
+        return Exit.WRONG if arguments.name else Exit.GOOD
+    return Exit.GOOD if all(builder.is_well for builder in builders) else Exit.WRONG
 
 
 def show(builders: Sequence[Seen], now: datetime) -> str:
