@@ -2,6 +2,7 @@
 
 import os
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ DAEMON_SECONDS: Final = 0.5
 """How long a daemon takes to be ready."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builders]:
     """Start it, and return the namespace of the story, which does not exist yet."""
     with ControlPlane(controllers=("garbage-collector-controller",)) as control_plane:
@@ -36,6 +37,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builders]:
                 yield builders
         finally:
             operator.kill()
+
+
+@pytest.fixture
+def team(cluster: Builders) -> Builders:
+    """Return a namespace of that cluster for this test alone; no daemon starts there by itself."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.control_plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    return Builders(cluster.control_plane, name)
 
 
 @pytest.fixture

@@ -25,11 +25,6 @@ def objects(cluster: Builders, *what: str) -> list[Manifest]:
     return found
 
 
-@pytest.fixture
-def team(cluster: Builders, namespace: str) -> Builders:
-    return Builders(cluster.control_plane, namespace)
-
-
 # The definition
 
 

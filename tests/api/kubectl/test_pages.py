@@ -27,15 +27,9 @@ def commands() -> list[tuple[Reason, str]]:
     return sorted((reason, command) for reason, command in found if command.startswith((*WRITES, *READS)))
 
 
-@pytest.fixture
-def team(cluster: Builders, namespace: str) -> Builders:
-    builders = Builders(cluster.control_plane, namespace)
-    builders.create(shared={"replicas": 0})
-    return builders
-
-
 @pytest.mark.parametrize(("reason", "command"), commands())
 def test_a_command_of_a_page_works(team: Builders, tmp_path: Path, reason: Reason, command: str) -> None:
+    team.create(shared={"replicas": 0})
     words = [team.namespace if word in {"ci", "shared"} else word for word in shlex.split(command, comments=True)]
     dry = ["--dry-run=server"] if command.startswith(WRITES) else []
 

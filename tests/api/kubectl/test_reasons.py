@@ -24,17 +24,14 @@ def test_there_is_a_builder_for_each_of_them() -> None:
 
 
 @pytest.mark.parametrize("reason", SPECS)
-def test_an_example_is_as_a_builder_gives_it(
-    cluster: Builders, namespace: str, reason: Reason, request: pytest.FixtureRequest
-) -> None:
-    builders = Builders(cluster.control_plane, namespace)
-    builders.create(**SPECS[reason])
+def test_an_example_is_as_a_builder_gives_it(team: Builders, reason: Reason, request: pytest.FixtureRequest) -> None:
+    team.create(**SPECS[reason])
 
-    builders.wait_reason(reason)
+    team.wait_reason(reason)
 
     conditions = [
-        {**found, "message": re.sub(rf"\b{namespace}\b", "ci", found["message"])}
-        for found in builders.status()["conditions"]
+        {**found, "message": re.sub(rf"\b{team.namespace}\b", "ci", found["message"])}
+        for found in team.status()["conditions"]
     ]
     assert conditions[0]["type"] == "Ready"
     compare(reason, shown(reason, conditions), update=request.config.getoption("--update-golden"))
