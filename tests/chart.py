@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import yaml
 
+from tests.packaging import stamped
+
 _TOP: Final = Path(__file__).parents[1]
 CHART: Final = _TOP / "deploy" / "helm" / "buildkit-operator"
 _COMPONENTS: Final = _TOP / "deploy" / "kustomize" / "components"
@@ -64,8 +66,7 @@ def table(of: Schema) -> str:
 
 def with_version(chart: str) -> str:
     """Return Chart.yaml with the project's version wherever it names one of its own."""
-    chart = re.sub(r"(?m)^((?:appV|v)ersion: ).*$", rf"\g<1>{version('buildkit-operator')}", chart)
-    return re.sub(r"(image: \S+/buildkit-operator:)\S+", rf"\g<1>{version('buildkit-operator')}", chart)
+    return stamped(re.sub(r"(?m)^((?:appV|v)ersion: ).*$", rf"\g<1>{version('buildkit-operator')}", chart))
 
 
 def main() -> None:

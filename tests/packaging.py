@@ -1,9 +1,15 @@
-"""deploy/kustomize as kubectl renders it. `python -m tests.packaging` writes one overlay into deploy/install.yaml."""
+"""deploy/kustomize as kubectl renders it.
+
+`python -m tests.packaging` writes the project's version where its image is named, and one overlay into
+deploy/install.yaml.
+"""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +19,21 @@ from tests.cluster.controlplane import program
 from tests.cluster.recipes import RecipeError
 from tests.cluster.toolchain import MissingError
 
-KUSTOMIZE: Final = Path(__file__).parents[1] / "deploy" / "kustomize"
+TOP: Final = Path(__file__).parents[1]
+KUSTOMIZE: Final = TOP / "deploy" / "kustomize"
 INSTALL: Final = KUSTOMIZE.parent / "install.yaml"
 OVERLAY: Final = KUSTOMIZE / "overlays" / "policies"
-HEADER: Final = f"# Generated from {OVERLAY.relative_to(KUSTOMIZE.parents[1])} by `make generate`; do not edit.\n"
+HEADER: Final = f"# Generated from {OVERLAY.relative_to(TOP)} by `make generate`; do not edit.\n"
+
+NAMING_THE_IMAGE: Final = (*KUSTOMIZE.rglob("*.yaml"), TOP / "README.md", TOP / "docs" / "install.md")
+"""Files in which people and clusters read which image to take."""
 
 Manifest = dict[str, Any]
+
+
+def stamped(text: str) -> str:
+    """Return a text in which every image of ours is of the project's version."""
+    return re.sub(r"(/buildkit-operator:)[0-9]\S*?(?=[\s|\"`]|$)", rf"\g<1>{version('buildkit-operator')}", text)
 
 
 def render(folder: Path) -> str:
@@ -72,7 +87,9 @@ def _write_kustomization(folder: Path, content: Manifest) -> None:
 
 
 def main() -> int:
-    """Write the file; what stands in the way is said on standard error, with the status 1."""
+    """Write both; what stands in the way is said on standard error, with the status 1."""
+    for file in NAMING_THE_IMAGE:
+        file.write_text(stamped(file.read_text()))
     try:
         text = HEADER + render(OVERLAY)
     except subprocess.CalledProcessError as problem:
