@@ -93,6 +93,7 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         stamps={"github.com/google/go-containerregistry/cmd/crane/cmd.Version": pins.CRANE},
     ),
     "oldest": GoPrograms(module="oldest", packages=(".",), hint="about a minute the first time"),
+    "gitops-health": GoPrograms(module="gitops-health", packages=(".",)),
     "debian": DebianTree(suite=pins.DEBIAN_SUITE),
     "debian:haproxy": DebianTree(suite=pins.HAPROXY_SUITE),
     "files:arc": GoModuleFiles(

@@ -30,6 +30,9 @@ PROMETHEUS_OPERATOR: Final = "0.85.0"
 TEKTON: Final = "1.15.0"
 # The newest that is a version of the Go module: its runner scale sets are those of chart 0.6.1.
 ARC: Final = "0.27.6"
+# What GitOps tools read a resource's status with: kstatus, and Argo CD's Lua.
+CLI_UTILS: Final = "0.37.2"
+GOPHER_LUA: Final = "1.1.2"
 DEBIAN_SUITE: Final = "bookworm"
 # Of HAProxy, which is too old in the other one: `hash-key` is from 3.0.
 HAPROXY_SUITE: Final = "trixie"
@@ -63,6 +66,7 @@ GO_MODULES: Final = {
     # Swarm's client, which it brings along, needs an older raft than etcd does.
     "docker": {"github.com/docker/cli": f"{DOCKER}+incompatible"},
     "oldest": {"k8s.io/apiextensions-apiserver": OLDEST_KUBERNETES.replace("1.", "0.", 1)},
+    "gitops-health": {"github.com/yuin/gopher-lua": GOPHER_LUA, "sigs.k8s.io/cli-utils": CLI_UTILS},
     "keda": {"github.com/kedacore/keda/v2": KEDA},
     "prometheus-operator": {"github.com/prometheus-operator/prometheus-operator": PROMETHEUS_OPERATOR},
     "tekton": {"github.com/tektoncd/pipeline": TEKTON},
