@@ -17,6 +17,7 @@ unit: venv ## Pure functions, in seconds
 
 api: venv ## The operator against a real API server, without pods
 	@$(python) -m tests.cluster.controlplane
+	@$(python) -m tests.cluster.artifacts gitops-health flux >/dev/null
 	@$(python) -m pytest tests/api --numprocesses=auto --dist=loadfile
 
 e2e: venv ## Builds and pushes on a kind cluster; takes the cluster down again if it was not up before

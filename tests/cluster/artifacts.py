@@ -93,13 +93,28 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         stamps={"github.com/google/go-containerregistry/cmd/crane/cmd.Version": pins.CRANE},
     ),
     "oldest": GoPrograms(module="oldest", packages=(".",), hint="about a minute the first time"),
+    "flux": GoPrograms(
+        module="flux",
+        packages=("github.com/fluxcd/kustomize-controller",),
+        hint="about 5 minutes the first time",
+    ),
+    "gitops-health": GoPrograms(module="gitops-health", packages=(".",)),
     "debian": DebianTree(suite=pins.DEBIAN_SUITE),
     "debian:haproxy": DebianTree(suite=pins.HAPROXY_SUITE),
     "files:arc": GoModuleFiles(
         module="arc", dependency="github.com/actions/actions-runner-controller", folder="charts"
     ),
+    "files:argocd": GoModuleFiles(
+        module="argocd", dependency="github.com/argoproj/argo-cd/v3", folder="manifests/crds"
+    ),
     "files:cert-manager": GoModuleFiles(
         module="cert-manager", dependency="github.com/cert-manager/cert-manager", folder="deploy/crds"
+    ),
+    "files:flux": GoModuleFiles(
+        module="flux", dependency="github.com/fluxcd/kustomize-controller", folder="config/crd/bases"
+    ),
+    "files:flux-sources": GoModuleFiles(
+        module="flux-sources", dependency="github.com/fluxcd/source-controller", folder="config/crd/bases"
     ),
     "files:keda": GoModuleFiles(module="keda", dependency="github.com/kedacore/keda/v2", folder="config/crd/bases"),
     "files:prometheus-operator": GoModuleFiles(

@@ -30,6 +30,14 @@ PROMETHEUS_OPERATOR: Final = "0.85.0"
 TEKTON: Final = "1.15.0"
 # The newest that is a version of the Go module: its runner scale sets are those of chart 0.6.1.
 ARC: Final = "0.27.6"
+# Of Flux, kustomize-controller runs in the tests; of source-controller there are the CRDs.
+KUSTOMIZE_CONTROLLER: Final = "1.9.6"
+SOURCE_CONTROLLER: Final = "1.9.6"
+# Of its CRDs. What it runs our health script in is GOPHER_LUA.
+ARGO_CD: Final = "3.5.7"
+# What GitOps tools read a resource's status with: kstatus, and Argo CD's Lua.
+CLI_UTILS: Final = "0.37.2"
+GOPHER_LUA: Final = "1.1.2"
 DEBIAN_SUITE: Final = "bookworm"
 # Of HAProxy, which is too old in the other one: `hash-key` is from 3.0.
 HAPROXY_SUITE: Final = "trixie"
@@ -58,11 +66,16 @@ GO_MODULES: Final = {
         "sigs.k8s.io/cri-tools": CRICTL,
         "sigs.k8s.io/kind": KIND,
     },
+    "argocd": {"github.com/argoproj/argo-cd/v3": ARGO_CD},
     "cert-manager": {"github.com/cert-manager/cert-manager": CERT_MANAGER},
     "crane": {"github.com/google/go-containerregistry": CRANE},
     # Swarm's client, which it brings along, needs an older raft than etcd does.
     "docker": {"github.com/docker/cli": f"{DOCKER}+incompatible"},
     "oldest": {"k8s.io/apiextensions-apiserver": OLDEST_KUBERNETES.replace("1.", "0.", 1)},
+    # Cloud SDKs by the dozen, which its decryption brings along.
+    "flux": {"github.com/fluxcd/kustomize-controller": KUSTOMIZE_CONTROLLER},
+    "flux-sources": {"github.com/fluxcd/source-controller": SOURCE_CONTROLLER},
+    "gitops-health": {"github.com/yuin/gopher-lua": GOPHER_LUA, "sigs.k8s.io/cli-utils": CLI_UTILS},
     "keda": {"github.com/kedacore/keda/v2": KEDA},
     "prometheus-operator": {"github.com/prometheus-operator/prometheus-operator": PROMETHEUS_OPERATOR},
     "tekton": {"github.com/tektoncd/pipeline": TEKTON},

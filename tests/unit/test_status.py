@@ -97,6 +97,13 @@ def test_a_roll_that_is_stuck_says_why_while_the_old_daemon_serves() -> None:
     assert "cannot get its image" in verdict.reconciling
 
 
+def test_a_roll_that_waits_for_somebody_is_stalled_while_the_old_daemon_serves() -> None:
+    verdict = judge(make_builder(), Observed(make_deployment(total=2, updated=1, ready=1), [NO_USER_NAMESPACE]))
+
+    assert (verdict.ready, verdict.stalled, verdict.reconciling) == (True, True, None)
+    assert verdict.message.startswith("1 of 1 daemon ready. ")
+
+
 def test_a_daemon_that_may_get_well_by_itself_is_not_stalled() -> None:
     verdict = judge(make_builder(), Observed(make_deployment(), [PULL_FAILS]))
 
@@ -111,10 +118,10 @@ def test_a_daemon_that_waits_for_somebody_is_stalled() -> None:
     assert verdict.reconciling is None
 
 
-def test_scaled_to_zero_is_not_ready_and_needs_nothing() -> None:
+def test_scaled_to_zero_is_as_it_was_asked_for_and_needs_nothing() -> None:
     verdict = judge(make_builder(shared={"replicas": 0}), Observed(make_deployment(total=0)))
 
-    assert (verdict.ready, verdict.reason) == (False, Reason.SCALED_TO_ZERO)
+    assert (verdict.ready, verdict.reason) == (True, Reason.SCALED_TO_ZERO)
     assert not verdict.stalled
     assert verdict.reconciling is None
 
@@ -145,12 +152,24 @@ def test_a_suspended_builder_says_how_it_is_doing() -> None:
     assert verdict.message.endswith("1 of 1 daemon ready.")
 
 
-def test_a_suspended_builder_is_neither_stalled_nor_on_its_way() -> None:
+def test_a_suspended_builder_that_serves_is_neither_stalled_nor_on_its_way() -> None:
+    verdict = judge(make_builder(suspend=True), Observed(make_deployment(total=2, updated=1, ready=1)))
+
+    assert (verdict.ready, verdict.stalled, verdict.reconciling) == (True, False, None)
+
+
+def test_of_a_suspended_builder_kubernetes_may_still_bring_the_daemon_back() -> None:
+    verdict = judge(make_builder(suspend=True), Observed(make_deployment()))
+
+    assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.SUSPENDED, False)
+    assert verdict.reconciling == verdict.message
+
+
+def test_what_was_suspended_before_anything_was_made_waits_for_somebody() -> None:
     verdict = judge(make_builder(suspend=True), Observed())
 
-    assert not verdict.ready
-    assert not verdict.stalled
-    assert verdict.reconciling is None
+    assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.SUSPENDED, True)
+    assert verdict.message.endswith("Nothing was made of it so far: set spec.suspend to false.")
 
 
 # Conditions

@@ -1,5 +1,6 @@
 """What a builder that uses another's daemons says of itself."""
 
+from dataclasses import replace
 from typing import Any
 
 from buildkit_operator.api.conditions import Problem, Reason
@@ -51,12 +52,25 @@ def test_of_a_provider_that_is_not_ready_the_reason_alone_is_told() -> None:
     assert verdict.reconciling == verdict.message
 
 
-def test_nothing_goes_on_where_nothing_goes_on_with_the_provider() -> None:
-    assert verdict_on(borrowed(ready("False", "ScaledToZero"))).reconciling is None
+def test_where_the_provider_waits_for_somebody_its_consumers_do() -> None:
+    verdict = verdict_on(borrowed(ready("False", "PodSecurityDenied"), {"type": "Stalled", "status": "True"}))
+
+    assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.PROVIDER_NOT_READY, True)
+    assert verdict.reconciling is None
+
+
+def test_at_zero_it_is_as_ready_as_its_provider() -> None:
+    verdict = verdict_on(borrowed(ready("True", "ScaledToZero")))
+
+    assert (verdict.ready, verdict.reason) == (True, Reason.SCALED_TO_ZERO)
+    assert "which is scaled to zero; until it is not, builds wait" in verdict.message
 
 
 def test_a_provider_that_was_not_looked_at_yet_is_on_its_way() -> None:
-    assert "not ready: Progressing" in verdict_on(borrowed()).message
+    verdict = verdict_on(borrowed())
+
+    assert "not ready: Progressing" in verdict.message
+    assert verdict.reconciling == verdict.message
 
 
 def test_its_facts_are_its_providers_address_and_its_own_certificate() -> None:
@@ -78,12 +92,14 @@ def test_what_it_had_stays_while_its_provider_will_not_have_it() -> None:
     assert [condition["type"] for condition in after["conditions"]] == ["Ready", "Stalled"]
 
 
-def test_suspended_it_keeps_what_it_had() -> None:
+def test_suspended_it_keeps_what_it_had_and_is_as_ready_as_its_provider() -> None:
     before = status_of(Observed(borrowed=GOOD))
-    after = status_of(Observed(), before, suspend=True)
+    moved = replace(GOOD, provider=make_builder(shared={"port": 4321}))
+    after = status_of(Observed(borrowed=moved), before, suspend=True)
 
     assert after["endpoint"] == before["endpoint"]
-    assert after["conditions"][0]["reason"] == "Suspended"
+    (only,) = after["conditions"]
+    assert (only["status"], only["reason"]) == ("True", "Suspended")
 
 
 def test_it_is_looked_at_again_when_its_certificate_is_due() -> None:

@@ -17,7 +17,7 @@ from buildkit_operator.control.kinds import BUILDERS
 from buildkit_operator.control.secrets import Secrets
 from buildkit_operator.control.surroundings import Surroundings
 from buildkit_operator.desired.authorities import Authorities, advanced, next_step
-from buildkit_operator.desired.certificates import key_pair
+from buildkit_operator.desired.certificates import key_pair, value
 from buildkit_operator.desired.consumers import Borrowed, admits_by_labels, check
 from buildkit_operator.desired.keypairs import KeyPair, Lifetimes, Usage, leaf_will_do, renewal_time
 from buildkit_operator.kube.resources import Manifest
@@ -48,9 +48,7 @@ class Consumers:
 
         Raises Problem when its provider will not have it, ProviderPending and kube.errors.ApiError.
         """
-        provider, status = self._provider(builder)
-        labels = await self._surroundings.labels(builder.metadata.namespace) if _asks_labels(provider) else {}
-        admitted = check(builder, provider, labels, self._watched)
+        admitted, status = await self._admitting(builder)
         authorities = await self._authorities(admitted, now)
         pair = await self._stored(builder)
         if pair is None or not leaf_will_do(pair, authorities.active, Usage.CLIENT, [], now):
@@ -60,6 +58,22 @@ class Consumers:
         if _asks_labels(admitted):
             dues.append(now + LABELS_PAUSE)
         return Borrowed(admitted, status, authorities.trust, pair, min(dues))
+
+    async def lent(self, builder: BuildKitBuilder, now: datetime) -> Borrowed | None:
+        """Return what a consumer has been given, as it is, or None where that is nothing.
+
+        Raises Problem when its provider will not have it, and kube.errors.ApiError.
+        """
+        admitted, status = await self._admitting(builder)
+        secret = await self._secret(builder)
+        pair, trust = key_pair(secret), value(secret, "ca.crt")
+        return None if pair is None or trust is None else Borrowed(admitted, status, trust, pair, now)
+
+    async def _admitting(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder, Manifest]:
+        """Return the provider and its status. Raises Problem when it will not have the builder."""
+        provider, status = self._provider(builder)
+        labels = await self._surroundings.labels(builder.metadata.namespace) if _asks_labels(provider) else {}
+        return check(builder, provider, labels, self._watched), status
 
     def _provider(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder | None, Manifest]:
         """Return the provider and its status, None where there is none or its spec cannot be read."""
@@ -83,8 +97,11 @@ class Consumers:
         return advanced(stored, self._lifetimes, now)
 
     async def _stored(self, builder: BuildKitBuilder) -> KeyPair | None:
+        return key_pair(await self._secret(builder))
+
+    async def _secret(self, builder: BuildKitBuilder) -> Manifest | None:
         secret = await self._secrets.get(builder.metadata.namespace, names.connection_secret(builder.metadata.name))
-        return key_pair(secret) if secret is not None and owned_by(secret, builder.metadata.uid) else None
+        return secret if secret is not None and owned_by(secret, builder.metadata.uid) else None
 
 
 def _asks_labels(provider: BuildKitBuilder | None) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 from buildkit_operator.api import names, quantity
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.desired.container import STATE_VOLUME
-from buildkit_operator.desired.metadata import Manifest, labels
+from buildkit_operator.desired.metadata import INSTANCE_LABEL, Manifest, labels
 
 _RESIZE_ERRORS: Final = ("ControllerResizeError", "NodeResizeError")
 """Conditions of a claim whose storage failed to grow it (KEP-1790)."""
@@ -103,7 +103,7 @@ def volume_claim_template(builder: BuildKitBuilder, claims: Claims) -> Manifest:
     asked = builder.spec.cache.persistent_volume_claim
     chosen = {"storageClassName": asked.storage_class_name} if asked and asked.storage_class_name else {}
     return {
-        "metadata": {"name": STATE_VOLUME, "labels": labels(builder)},
+        "metadata": {"name": STATE_VOLUME, "labels": _claim_labels(builder)},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "volumeMode": "Filesystem",
@@ -111,6 +111,14 @@ def volume_claim_template(builder: BuildKitBuilder, claims: Claims) -> Manifest:
             **chosen,
         },
     }
+
+
+def _claim_labels(builder: BuildKitBuilder) -> dict[str, str]:
+    """Return the labels of a claim, which may outlive its builder and has no owner that Argo CD knows.
+
+    With the others' `instance`, an application of the builder's name would take it for its own and prune it.
+    """
+    return {key: text for key, text in labels(builder).items() if key != INSTANCE_LABEL}
 
 
 def _kept(live: Manifest, size: str) -> Manifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
@@ -12,12 +12,15 @@ from buildkit_operator.api.builder import BuildKitBuilder
 Manifest = dict[str, Any]
 """A Kubernetes object as JSON."""
 
+INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
+"""Argo CD takes it for its own where it tracks by label, of objects that no other object owns."""
+
 
 def labels(builder: BuildKitBuilder) -> dict[str, str]:
     """Return the labels of every child. None comes from the builder: GitOps tools would claim what carries theirs."""
     return {
         **selector(builder),
-        "app.kubernetes.io/instance": builder.metadata.name,
+        INSTANCE_LABEL: builder.metadata.name,
         "app.kubernetes.io/part-of": "buildkit-operator",
         "app.kubernetes.io/managed-by": "buildkit-operator",
     }

@@ -68,10 +68,10 @@ _FACTS_OF_CONSUMER: Final = ("endpoint", "connectionSecretName", "certificateNot
 
 
 def _of_consumer(builder: BuildKitBuilder, observed: Observed, previous: Status) -> Status:
-    """Return how to reach the provider's daemons; it stays as it was while the provider will not have it."""
+    """Return how to reach the provider's daemons: as the connection Secret has it, which may have to stay as it was."""
     facts: Status = {key: previous[key] for key in _FACTS_OF_CONSUMER if key in previous}
     facts |= _connection(observed, previous)
-    if observed.borrowed is not None:
+    if observed.borrowed is not None and not builder.spec.suspend:
         facts |= {
             "endpoint": network.endpoint(observed.borrowed.provider),
             "connectionSecretName": names.connection_secret(builder.metadata.name),

@@ -18,6 +18,7 @@ from buildkit_operator.desired.workload import STATEFUL_SET
 from buildkit_operator.diagnosis import Finding, diagnose, diagnose_namespace
 from buildkit_operator.status.observed import Counts, Observed
 
+_BUILDS_WAIT: Final = "builds wait in their runner pods."
 WITHOUT_TLS: Final = "TLS is disabled: whoever reaches the port can build, and build steps can drive the daemon."
 
 
@@ -31,7 +32,10 @@ class Verdict:
     reconciling: str | None = None
     """What is still going on, in a sentence; None when nothing is."""
     stalled: bool = False
-    """Whether somebody must change something before anything can get better."""
+    """Whether somebody must change something before anything can get better.
+
+    A builder that is not ready is either reconciling or stalled: whoever waits for it learns whether that is of use.
+    """
 
 
 def judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
@@ -44,10 +48,25 @@ def judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
         verdict = _judge_consumer(observed)
     else:
         verdict = _judge_shared(builder, observed)
-    if builder.spec.suspend:
-        message = f"spec.suspend is true, so the operator changes nothing of this builder. {verdict.message}"
-        return Verdict(ready=verdict.ready, reason=Reason.SUSPENDED, message=message)
-    return verdict
+    return _suspended(verdict, observed) if builder.spec.suspend else verdict
+
+
+def _suspended(verdict: Verdict, observed: Observed) -> Verdict:
+    """Return what the verdict becomes where the operator does nothing: Kubernetes goes on with what is there."""
+    seen = (observed.workload, observed.trial, observed.borrowed, observed.problem)
+    was_begun = any(found is not None for found in seen)
+    how = verdict.message if was_begun else "Nothing was made of it so far: set spec.suspend to false."
+    message = f"spec.suspend is true, so the operator changes nothing of this builder. {how}"
+    if verdict.ready:
+        return Verdict(ready=True, reason=Reason.SUSPENDED, message=message)
+    goes_on = was_begun and not verdict.stalled
+    return Verdict(
+        ready=False,
+        reason=Reason.SUSPENDED,
+        message=message,
+        reconciling=message if goes_on else None,
+        stalled=not goes_on,
+    )
 
 
 def stalled(problem: Problem) -> Verdict:
@@ -90,16 +109,20 @@ def _judge_sidecar(builder: BuildKitBuilder, observed: Observed) -> Verdict:
 
 
 def _judge_consumer(observed: Observed) -> Verdict:
-    """Return the verdict on a builder that uses another's daemons: it is ready when that one is."""
+    """Return the verdict on a builder that uses another's daemons: it is as well as that one is."""
     borrowed = observed.borrowed
     if borrowed is None:
         return _waiting(observed.waiting_for or "The provider is not looked at.", observed.waiting_reason)
     ready = borrowed.condition(ConditionType.READY)
     if ready.get("status") == "True":
+        if ready["reason"] == Reason.SCALED_TO_ZERO:
+            message = f"Builds run on {borrowed.name}, which is scaled to zero; until it is not, {_BUILDS_WAIT}"
+            return Verdict(ready=True, reason=Reason.SCALED_TO_ZERO, message=message)
         return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"Builds run on {borrowed.name}, which is ready.")
     message = f"Builds run on {borrowed.name}, which is not ready: {ready.get('reason', Reason.PROGRESSING)}."
-    going_on = message if borrowed.condition(ConditionType.RECONCILING) else None
-    return Verdict(ready=False, reason=Reason.PROVIDER_NOT_READY, message=message, reconciling=going_on)
+    if borrowed.condition(ConditionType.STALLED):
+        return Verdict(ready=False, reason=Reason.PROVIDER_NOT_READY, message=message, stalled=True)
+    return _waiting(message, Reason.PROVIDER_NOT_READY)
 
 
 def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
@@ -113,11 +136,8 @@ def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     ready = min(counts.ready, wanted)
     count = f"{ready} of {wanted} {'daemon' if wanted == 1 else 'daemons'} ready."
     if wanted == 0 and counts.total == 0:
-        message = (
-            "Scaled to zero: no daemon runs until spec.shared.replicas is raised; "
-            "until then builds wait in their runner pods."
-        )
-        return Verdict(ready=False, reason=Reason.SCALED_TO_ZERO, message=message)
+        message = f"Scaled to zero: no daemon runs until spec.shared.replicas is raised; until then {_BUILDS_WAIT}"
+        return Verdict(ready=True, reason=Reason.SCALED_TO_ZERO, message=message)
     if counts.settled(wanted):
         return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"{count}{_caveats(builder, observed)}")
     return _unsettled(counts, count, _finding(builder, workload, observed), _awaited(workload, observed))
@@ -143,8 +163,10 @@ def _awaited(workload: Manifest, observed: Observed) -> str:
 def _unsettled(counts: Counts, count: str, finding: Finding | None, awaited: str) -> Verdict:
     """Return the verdict on daemons that are not all as they should be: some may serve all the same."""
     if counts.ready > 0:
-        going_on = f"{count} {finding.message}" if finding else f"{count} {counts.updated} up to date."
-        return Verdict(ready=True, reason=Reason.AVAILABLE, message=going_on, reconciling=going_on)
+        message = f"{count} {finding.message}" if finding else f"{count} {counts.updated} up to date."
+        if finding is not None and finding.needs_somebody:
+            return Verdict(ready=True, reason=Reason.AVAILABLE, message=message, stalled=True)
+        return Verdict(ready=True, reason=Reason.AVAILABLE, message=message, reconciling=message)
     if finding is not None:
         return _failing(finding)
     return _waiting(f"{count} {awaited}", Reason.PROGRESSING)

@@ -56,7 +56,7 @@ def test_to_zero_and_back(builders: Builders) -> None:
     builders.play_controller()
     ready = builders.wait_reason("ScaledToZero")
 
-    assert ready["status"] == "False"
+    assert ready["status"] == "True"
     assert "builds wait" in ready["message"].lower()
     assert builders.condition("Stalled") == builders.condition("Reconciling") == {}
     builders.kubectl("scale", "bkb/demo", "--replicas=1")

@@ -243,7 +243,7 @@ def test_scaled_to_zero_is_calm(builders: Builders) -> None:
 
     ready = builders.wait_reason("ScaledToZero")
 
-    assert ready["status"] == "False"
+    assert ready["status"] == "True"
     assert [found["type"] for found in builders.status()["conditions"]] == ["Ready"]
 
 
@@ -305,7 +305,9 @@ def test_a_suspended_builder_is_left_as_it_is(builders: Builders) -> None:
 def test_a_builder_that_is_born_suspended_gets_nothing(builders: Builders) -> None:
     builders.create(suspend=True)
 
-    assert builders.wait_reason("Suspended")["status"] == "False"
+    ready = builders.wait_reason("Suspended")
+    assert ready["status"] == "False"
+    assert builders.condition("Stalled")["message"] == ready["message"]
     assert builders.children() == {}
 
 

@@ -79,7 +79,7 @@ def test_programs_get_the_same_as_json_and_as_yaml(team: Builders) -> None:
         "name": "shared",
         "mode": "Shared",
         "well": True,
-        "ready": "False",
+        "ready": "True",
         "reason": "ScaledToZero",
         "since": "",
         "endpoint": f"tcp://shared-buildkitd.{team.namespace}.svc:1234",

@@ -20,7 +20,7 @@ from tests.unit.make import NOW, Manifest
     [
         (ready(), Result.OK),
         (ready("False", "Suspended"), Result.OK),
-        (ready("False", "ScaledToZero"), Result.OK),
+        (ready("True", "ScaledToZero"), Result.OK),
         (ready("False", "Progressing"), Result.WARNING),
         (ready("False", "CertificatePending"), Result.WARNING),
         (ready("False", "ProviderNotReady"), Result.WARNING),
@@ -43,7 +43,7 @@ def test_a_builder_that_is_not_ready_is_told_with_remedy_and_page() -> None:
 
 
 def test_builders_that_are_well_are_counted() -> None:
-    builders = [live("a"), live("b", status=ready("False", "ScaledToZero")), live("c", status={})]
+    builders = [live("a"), live("b", status=ready("True", "ScaledToZero")), live("c", status={})]
 
     assert "2 of 3 builders are well, 1 of them suspended or scaled to zero on purpose." in messages(
         "Builders", cluster(builders=builders)

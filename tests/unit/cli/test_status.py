@@ -18,7 +18,7 @@ from tests.unit.make import NOW, Manifest
         (ready(), True),
         (ready("False", "Suspended"), True),
         (ready("True", "Suspended"), True),
-        (ready("False", "ScaledToZero"), True),
+        (ready("True", "ScaledToZero"), True),
         (ready("False", "Progressing"), False),
         (ready("False", "PodSecurityDenied"), False),
         (ready() | {"observedGeneration": 0}, False),

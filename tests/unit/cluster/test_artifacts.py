@@ -168,7 +168,7 @@ def test_a_module_accepts_the_oldest_go_and_the_one_that_is_installed(module: st
     assert needed <= pins.GO_MINIMUM <= tuple(map(int, installed.groups()))
 
 
-@pytest.mark.parametrize("module", ["tools", "crane", "docker"])
+@pytest.mark.parametrize("module", ["tools", "crane", "docker", "flux"])
 def test_every_dependency_that_is_built_is_a_tool_of_its_module(module: str) -> None:
     tools = [package for (package,) in go_mod_matches(module, r"^(?:tool |\t)(\S+/\S+)$")]
     built = [

@@ -21,6 +21,9 @@ from buildkit_operator.desired.keypairs import Lifetimes, parse
 WAITING: Final = frozenset({Reason.PROGRESSING, Reason.CERTIFICATE_PENDING, Reason.PROVIDER_NOT_READY})
 """Reasons that may go away by themselves."""
 
+IDLE: Final = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
+"""Reasons for which somebody wants a builder to rest."""
+
 OVERDUE: Final = 1 / 6
 """Of a certificate's life, what is left when its renewal is overdue: it should have come with a third left."""
 
@@ -34,7 +37,7 @@ def readiness(cluster: Cluster) -> Iterator[Finding]:
     if not seen:
         yield ok("There is no builder.")
     elif well:
-        on_purpose = sum(builder.ready != "True" for builder in seen if builder.is_well)
+        on_purpose = sum(builder.reason in IDLE for builder in seen if builder.is_well)
         idle = f", {on_purpose} of them suspended or scaled to zero on purpose" if on_purpose else ""
         yield ok(f"{well} of {len(seen)} builders are well{idle}.")
     yield from _insecure(cluster)

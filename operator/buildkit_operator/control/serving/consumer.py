@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.control.consumers import Consumers, ProviderPending
 from buildkit_operator.control.serving import Parts, Serving
 from buildkit_operator.desired import consumers, injection
@@ -30,3 +30,10 @@ class Consumer(Serving):
         await parts.apply(builder, consumers.children(builder, borrowed, parts.platform))
         rendered = injection.render(builder, parts.platform, confine(builder.spec, PodSecurity()))
         return Observed(borrowed=borrowed, injection=rendered)
+
+    async def rest(self, builder: BuildKitBuilder, previous: Status) -> Observed:  # noqa: ARG002  Serving's
+        """See Serving."""
+        try:
+            return Observed(borrowed=await self._lender.lent(builder, self._parts.clock()))
+        except Problem as problem:
+            return Observed(problem=problem)
