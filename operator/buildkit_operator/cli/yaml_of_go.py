@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import yaml
 
-_STRING: Final = "tag:yaml.org,2002:str"
 _INTEGER: Final = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)")
-_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_FLOAT: Final = re.compile(
+    r"[-+]?(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9_]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
 
 
 class _Loader(yaml.SafeLoader):
@@ -18,7 +19,9 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":int", ":float"))]
+    first: [
+        (tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":int", ":float", ":value"))
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(rf"(?:{_INTEGER.pattern})$"), list("-+0123456789"))
@@ -68,7 +71,7 @@ def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
 
 def _float(loader: _Loader, node: yaml.ScalarNode) -> float | int:
     """Return a number; one without a fraction is an integer to JSON."""
-    text = loader.construct_scalar(node).lower()
+    text = loader.construct_scalar(node).lower().replace("_", "")
     value = float(text.replace(".inf", "inf").replace(".nan", "nan"))
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 

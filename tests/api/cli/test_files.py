@@ -1,15 +1,12 @@
 """Files as kubectl reads them and as the command line does: the same values."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from buildkit_operator.cli import files
-from tests.cluster.controlplane import ControlPlane
-
-pytestmark = pytest.mark.usefixtures("crds")
+from tests.cluster.controlplane import program
 
 SCALARS: Final = (
     *("y", "N", "yes", "Off", "TRUE", "~", "null", "Null", ""),
@@ -31,7 +28,7 @@ spec:
         merged:
           <<: *anchor
           b: 3
-        keys: {{1: a, true: b, 2.5: c, y: d}}
+        keys: {{1: a, true: b, 2.5: c, n: d}}
         folded: >
           two
           lines
@@ -40,15 +37,16 @@ spec:
 """
 
 
-def test_scalars_keys_and_anchors_are_read_as_kubectl_reads_them(control_plane: ControlPlane, tmp_path: Path) -> None:
+def test_scalars_keys_and_anchors_are_read_as_kubectl_reads_them(tmp_path: Path) -> None:
     file = tmp_path / "builder.yaml"
     file.write_text(TEXT.format(scalars="\n".join(f"        - {scalar}" for scalar in SCALARS)))
+    command = ["annotate", "--local", "--output=json", f"--filename={file}", "read=by-kubectl"]
 
     (document,) = files.read([str(file)])
-    by_kubectl = json.loads(control_plane.kubectl("create", "--dry-run=server", "-o", "json", f"--filename={file}"))
+    done = subprocess.run([program("kubectl"), *command], capture_output=True, text=True, check=True)
 
     ours = document.manifest["spec"]["shared"]["pod"]["affinity"]
-    theirs = by_kubectl["spec"]["shared"]["pod"]["affinity"]
+    theirs = json.loads(done.stdout)["spec"]["shared"]["pod"]["affinity"]
     assert dict(zip(SCALARS, ours["scalars"], strict=True)) == dict(zip(SCALARS, theirs["scalars"], strict=True))
     assert ours == theirs
     assert list(map(type, ours["scalars"])) == list(map(type, theirs["scalars"]))
