@@ -1,6 +1,7 @@
 """A cluster for people at a terminal: an API server, an engine, the operator, and daemons that start."""
 
 import os
+import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -33,10 +34,20 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builders]:
         builders = Builders(control_plane, NAMESPACE)
         try:
             operator.wait_ready()
+            builders.wait("the schema is published", lambda: _is_explained(builders))
             with _daemons_that_start(builders):
                 yield builders
         finally:
             operator.kill()
+
+
+def _is_explained(builders: Builders) -> bool:
+    """Return whether kubectl can read the schema: the API server publishes it some seconds after it serves the kind."""
+    try:
+        builders.kubectl("explain", "bkb.spec")
+    except subprocess.CalledProcessError:
+        return False
+    return True
 
 
 @pytest.fixture
