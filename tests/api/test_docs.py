@@ -16,7 +16,8 @@ from tests.markdown import TOP
 
 Manifest = dict[str, Any]
 
-TRIED_ELSEWHERE = {"kubectl.md"}  # with builders that are refused among them: by tests/api/kubectl
+# What commands print: by tests/unit/cli and tests/api/kubectl. Builders that are refused are among it.
+TRIED_ELSEWHERE = {"cli.md", "kubectl.md"}
 SHOWS_A_BUILDER = re.compile(rf"^(apiVersion: {re.escape(names.GROUP)}/|spec:$)", re.MULTILINE)
 FIELDS = {field.alias or name for name, field in BuilderSpec.model_fields.items()}
 
