@@ -1,0 +1,64 @@
+"""The command line in the operator's image, as people reach it who have kubectl and no Python."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.e2e.jobs import wait_ready
+from tests.e2e.runners import sidecar
+from tests.kubectl import Kubectl, KubectlError, Manifest
+
+COMMAND = ("/opt/operator/bin/python3", "-m", "buildkit_operator")
+
+
+def run(cluster: Kubectl, *arguments: str, text: str | None = None) -> str:
+    """Run a command in the operator's pod, with the operator's rights, as docs/cli.md shows."""
+    operator = cluster.within("buildkit-operator")
+    return operator("exec", "--stdin", "deployment/buildkit-operator", "--", *COMMAND, *arguments, text=text)
+
+
+@pytest.fixture(scope="module")
+def builder(team_for_module: Kubectl) -> Manifest:
+    team_for_module.apply(sidecar())
+    return wait_ready(team_for_module)
+
+
+def test_the_doctor_finds_nothing_wrong(cluster: Kubectl, builder: Manifest) -> None:
+    namespace = builder["metadata"]["namespace"]
+
+    found = json.loads(run(cluster, "doctor", f"--namespace={namespace}", "--output=json"))
+
+    results = {check["check"]: check["result"] for check in found["checks"]}
+    assert {name: results[name] for name in ("ServerVersion", "Operator", "Leader", "Engine", "PodSecurity")} == {
+        "ServerVersion": "ok",
+        "Operator": "ok",
+        "Leader": "ok",
+        "Engine": "ok",
+        "PodSecurity": "ok",
+    }
+    assert "failed" not in results.values()
+
+
+def test_the_doctor_ends_with_an_error_where_something_is_wrong(cluster: Kubectl, team: Kubectl) -> None:
+    pod = {"containers": [{"name": "job", "image": "none"}]}
+    team.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "job"}, "spec": pod})
+    # A label that came too late for the admission: nothing was added, and nothing said so.
+    team("label", "pod", "job", "buildkit-operator.dev/builder=nobody")
+
+    with pytest.raises(KubectlError, match="exit code 1"):
+        run(cluster, "doctor", f"--namespace={team.namespace}")
+
+
+def test_status_shows_the_builder(cluster: Kubectl, builder: Manifest) -> None:
+    shown = run(cluster, "status", f"--namespace={builder['metadata']['namespace']}")
+
+    header, row = shown.splitlines()
+    assert header.split()[:5] == ["NAMESPACE", "NAME", "MODE", "READY", "REASON"]
+    assert row.split()[1:5] == ["demo", "Sidecar", "True", "Available"]
+
+
+def test_render_needs_no_cluster(cluster: Kubectl) -> None:
+    printed = run(cluster, "render", "--filename=-", text=yaml.safe_dump(sidecar()))
+
+    assert {found["kind"] for found in yaml.safe_load_all(printed)} >= {"ConfigMap", "BuildKitBuilder"}
