@@ -33,7 +33,9 @@ Manifest = dict[str, Any]
 
 def stamped(text: str) -> str:
     """Return a text in which every image of ours is of the project's version."""
-    return re.sub(r"(/buildkit-operator:|\$IMAGE:)[0-9]\S*?(?=[\s|\"`]|$)", rf"\g<1>{version('buildkit-operator')}", text)
+    return re.sub(
+        r"(/buildkit-operator:|\$IMAGE:)[0-9]\S*?(?=[\s|\"`]|$)", rf"\g<1>{version('buildkit-operator')}", text
+    )
 
 
 def render(folder: Path) -> str:

@@ -17,11 +17,9 @@ NAMESPACES: Final = ("argocd", "ci", "flux-system")
 def gitops(control_plane: ControlPlane, crds: None) -> ControlPlane:  # noqa: ARG001  they are known, too
     """Let the shared API server know what Flux and Argo CD know, and their namespaces."""
     folders = artifacts.ensure("files:flux", "files:flux-sources", "files:argocd")
-    for name in ("files:flux", "files:flux-sources"):
-        control_plane.apply_crds(folders[name])
-    applications = f"--filename={folders['files:argocd'] / 'application-crd.yaml'}"
-    control_plane.kubectl("apply", "--server-side", applications)
-    control_plane.kubectl("wait", "--for=condition=Established", applications, "--timeout=30s")
+    control_plane.apply_crds(
+        folders["files:flux"], folders["files:flux-sources"], folders["files:argocd"] / "application-crd.yaml"
+    )
     namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES]
     control_plane.kubectl("apply", "--filename=-", text=yaml.safe_dump_all(namespaces))
     return control_plane

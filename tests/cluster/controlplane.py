@@ -15,6 +15,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -128,11 +129,17 @@ class ControlPlane:
         command = [str(program("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
         return subprocess.run(command, input=text, text=True, capture_output=True, check=True).stdout
 
-    def apply_crds(self, folder: Path) -> None:
-        """Create the folder's CustomResourceDefinitions, or bring them up to date, and wait until they are served."""
-        for file in sorted(folder.glob("*.yaml")):
-            self.kubectl("apply", "--server-side", f"--filename={file}")
-            self.kubectl("wait", "--for=condition=Established", f"--filename={file}", f"--timeout={READY_SECONDS}s")
+    def apply_crds(self, *paths: Path) -> None:
+        """Create the CustomResourceDefinitions of files and folders, or bring them up to date, until they are served.
+
+        Not by `kubectl wait`, which takes one without conditions yet, as a large one is for a moment, for an error.
+        """
+        assert self._api_server
+        for path in paths:
+            for file in sorted(path.glob("*.yaml")) if path.is_dir() else [path]:
+                applied = self.kubectl("apply", "--server-side", "--output=name", f"--filename={file}")
+                for name in applied.split():
+                    self._api_server.wait_until(partial(self._is_established, name.rpartition("/")[2]), READY_SECONDS)
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """Return a kubeconfig with a day's token of a ServiceAccount that exists, so with that one's rights."""
@@ -174,6 +181,11 @@ class ControlPlane:
             return bool(self.request("GET", "/readyz") == "ok")
         except (OSError, urllib.error.URLError):
             return False
+
+    def _is_established(self, crd: str) -> bool:
+        found = self.request("GET", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd}")
+        conditions = found.get("status", {}).get("conditions") or []
+        return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
     def _run(self, name: str, *flags: str) -> Process:
         return Process(program(name), flags, self._folder / f"{name}.log")

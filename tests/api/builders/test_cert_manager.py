@@ -22,9 +22,7 @@ RENEWAL_SECONDS: Final = pauses.SECRETS_PAUSE.total_seconds() + 20
 def definitions(control_plane: ControlPlane) -> None:
     """Let the shared API server know cert-manager's resources."""
     folder: Path = artifacts.ensure("files:cert-manager")["files:cert-manager"]
-    file = folder / "cert-manager.io_certificates.yaml"
-    control_plane.kubectl("apply", "--server-side", f"--filename={file}")
-    control_plane.kubectl("wait", "--for=condition=Established", f"--filename={file}", "--timeout=20s")
+    control_plane.apply_crds(folder / "cert-manager.io_certificates.yaml")
 
 
 @pytest.fixture

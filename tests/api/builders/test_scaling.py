@@ -148,6 +148,4 @@ def test_keda_accepts_the_samples(builders: Builders, keda: None, sample: str) -
 @pytest.fixture(scope="module")
 def keda(control_plane: ControlPlane) -> None:
     """Let the shared API server know ScaledObjects."""
-    file = artifacts.ensure("files:keda")["files:keda"] / "keda.sh_scaledobjects.yaml"
-    control_plane.kubectl("create", f"--filename={file}")
-    control_plane.kubectl("wait", "--for=condition=Established", f"--filename={file}", "--timeout=30s")
+    control_plane.apply_crds(artifacts.ensure("files:keda")["files:keda"] / "keda.sh_scaledobjects.yaml")

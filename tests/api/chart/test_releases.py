@@ -13,7 +13,7 @@ import yaml
 
 from tests.api.chart.test_rendered import ADMISSION, EVERYTHING
 from tests.api.conftest import CRDS
-from tests.cluster import artifacts
+from tests.api.installation.conftest import know_prometheus_operator
 from tests.cluster.controlplane import ControlPlane
 from tests.helm import CHART, NAME, Helm, HelmError, workloads
 from tests.kubectl import Manifest
@@ -80,7 +80,7 @@ def apply(server: ControlPlane, *manifests: Manifest) -> str:
 )
 def test_the_api_server_accepts_it_in_every_detail(helm: Helm, control_plane: ControlPlane, values: Manifest) -> None:
     control_plane.apply_crds(CRDS)
-    control_plane.apply_crds(artifacts.ensure("files:prometheus-operator")["files:prometheus-operator"])
+    know_prometheus_operator(control_plane)
     apply(control_plane, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tools"}})
     rendered = helm.render(values, release="ci", namespace="tools")
 

@@ -15,6 +15,7 @@ from tests.api.cli.world import (
     print_manifests,
     shipped,
 )
+from tests.api.conftest import CRDS
 from tests.cluster.controlplane import ControlPlane
 
 
@@ -22,15 +23,14 @@ from tests.cluster.controlplane import ControlPlane
 def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Start an API server with everything installed, the real operator at work, and a node."""
     with ControlPlane() as control_plane:
+        control_plane.apply_crds(CRDS)
         apply(
             control_plane,
-            *print_manifests("crds"),
             shipped("Namespace", OPERATOR),
             *(shipped(kind, OPERATOR) for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")),
             *(shipped(kind, OPERATOR) for kind in ("Role", "RoleBinding", "Deployment")),
             shipped("ClusterRole", "buildkit-operator-view"),
         )
-        control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         apply(control_plane, *print_manifests("policies"))
         play_deployment(control_plane, OPERATOR)
         create_node(control_plane, "new", kernel="6.12.13-talos")
@@ -54,8 +54,7 @@ def team(well: ControlPlane) -> Builders:
 def plain() -> Iterator[ControlPlane]:
     """Start an API server that knows our resource, and has nothing else of ours."""
     with ControlPlane() as control_plane:
-        apply(control_plane, *print_manifests("crds"))
-        control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        control_plane.apply_crds(CRDS)
         yield control_plane
 
 

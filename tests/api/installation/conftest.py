@@ -1,6 +1,5 @@
 """API servers in which the operator is installed by kustomize, whole or in some namespaces alone."""
 
-import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -10,7 +9,6 @@ import pytest
 from tests import packaging
 from tests.cluster import artifacts
 from tests.cluster.controlplane import ControlPlane
-from tests.kubectl import wait_for
 
 NAMESPACE: Final = "buildkit-operator"
 WATCHED: Final = ("team-a", "team-b")
@@ -47,19 +45,7 @@ def know_prometheus_operator(control_plane: ControlPlane) -> None:
     """Let an API server know what the component `monitoring` is made of. The others of these CRDs are very large."""
     folder = artifacts.ensure("files:prometheus-operator")["files:prometheus-operator"]
     kinds = ("servicemonitors", "prometheusrules")
-    files = [f"--filename={folder}/monitoring.coreos.com_{kind}.yaml" for kind in kinds]
-    control_plane.kubectl("apply", "--server-side", *files)
-    # Not by `kubectl wait`, which was seen to fail for CRDs of this size on a busy machine.
-    wait_for("the kinds of the Prometheus Operator", lambda: set(kinds) <= served(control_plane))
-
-
-def served(control_plane: ControlPlane) -> set[str]:
-    """Return the kinds of the Prometheus Operator that an API server serves."""
-    try:
-        found = control_plane.request("GET", "/apis/monitoring.coreos.com/v1")
-    except urllib.error.HTTPError:
-        return set()
-    return {resource["name"] for resource in found["resources"]}
+    control_plane.apply_crds(*(folder / f"monitoring.coreos.com_{kind}.yaml" for kind in kinds))
 
 
 @pytest.fixture(scope="session")

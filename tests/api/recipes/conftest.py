@@ -52,9 +52,7 @@ def definitions(engine: Engine) -> None:
     folders = artifacts.ensure(*DEFINITIONS)
     for name, files in DEFINITIONS.items():
         for file in files:
-            flag = f"--filename={folders[name] / file}"
-            engine.control_plane.kubectl("apply", "--server-side", flag)
-            engine.control_plane.kubectl("wait", "--for=condition=Established", flag, "--timeout=60s")
+            engine.control_plane.apply_crds(folders[name] / file)
 
 
 def _create_builder(server: ControlPlane, mode: str) -> None:
