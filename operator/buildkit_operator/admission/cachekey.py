@@ -1,7 +1,7 @@
 """By what pods that run builds of the same thing meet the same daemon, in Python and in CEL.
 
 A pod's own annotation comes first. Else the key is whoever made the pod (its controller, or what its name was made of),
-without the five characters that Kubernetes adds to make names unique: the next runner of a set has the same key.
+without what Kubernetes adds to make names unique: the next runner of a set, and a CronJob's next run, has the same key.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from buildkit_operator.admission import cel
 from buildkit_operator.admission.facts import Facts
 from buildkit_operator.api import names
 
-_GENERATED: Final = "-([bcdfghjklmnpqrstvwxz2456789]{5})?$"
-"""How a generated name ends (apimachinery, rand.String), and the beginning that it is made of, with a hyphen."""
+_GENERATED: Final = "-([bcdfghjklmnpqrstvwxz2456789]{5}|[0-9]{8,})?$"
+"""How a generated name ends: five characters (apimachinery, rand.String), or the minute of a CronJob's run since 1970
+(its controller's getJobName); and the beginning that such a name is made of, with a hyphen.
+"""
 
 
 def is_wanted(facts: Facts) -> bool:

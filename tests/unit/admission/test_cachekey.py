@@ -40,6 +40,9 @@ def owner(name: str, **more: Any) -> dict[str, Any]:
         ({"name": "", "generateName": "runner-"}, "ci/runner"),
         ({"name": "a", "ownerReferences": [owner("other"), owner("set-q9m4z", controller=True)]}, "ci/set"),
         ({"name": "a", "ownerReferences": [owner("other", controller=False)]}, "ci/a"),
+        # A CronJob's Job, after the minute of its run; a shorter number is somebody's own.
+        ({"name": "a", "ownerReferences": [owner("nightly-29862480", controller=True)]}, "ci/nightly"),
+        ({"name": "release-2026"}, "ci/release-2026"),
     ],
 )
 def test_the_key_is_whoever_made_the_pod(metadata: dict[str, Any], key: str) -> None:
