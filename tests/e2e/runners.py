@@ -113,20 +113,23 @@ class Runner:
         return next((status for status in statuses if status["name"] == DAEMON), {})
 
     def wait_running(self, container: str = "job", seconds: float = 60) -> None:
-        def running() -> bool:
-            statuses = self.pod()["status"].get("containerStatuses", [])
-            return any(status["name"] == container and "running" in status["state"] for status in statuses)
-
-        wait_for(f"{container} of {self.name} runs", running, seconds)
+        wait_for(f"{container} of {self.name} runs", lambda: "running" in self._state(container), seconds)
 
     def wait_log(self, text: str, container: str = "job", seconds: float = 120) -> None:
-        """Wait until a container has printed a text."""
-        self.wait_running(container, seconds)
+        """Wait until a container has printed a text, which it may have done and ended since."""
+        wait_for(f"{container} of {self.name} has begun", lambda: self._begun(container), seconds)
         wait_for(f"{self.name} prints {text!r}", lambda: self._ended() or text in self.log(container), seconds)
         assert text in self.log(container)
 
     def delete(self) -> None:
         self.kubectl("delete", "pod", self.name, "--wait=false")
+
+    def _begun(self, container: str) -> bool:
+        return not {"running", "terminated"}.isdisjoint(self._state(container))
+
+    def _state(self, container: str) -> Manifest:
+        statuses = self.pod()["status"].get("containerStatuses", [])
+        return next((status["state"] for status in statuses if status["name"] == container), {})
 
     def _ended(self) -> str | None:
         phase: str = self.pod()["status"].get("phase", "Pending")

@@ -16,7 +16,7 @@ from tests.e2e.runners import Runner, step
 from tests.installation import REGISTRY, tags
 from tests.kubectl import Kubectl, Manifest, wait_for
 
-SLOW = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN echo begun $SALT && sleep 25 && echo ended $SALT\n"}
+SLOW = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN echo begun $SALT && sleep 40 && echo ended $SALT\n"}
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}}
 KEYS = ("org/one", "org/two", "org/three")
 
