@@ -7,31 +7,31 @@ policies := deploy/kustomize/components/policies/policies.yaml
 
 ##@ Start here
 demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
-	@$(python) -m tests.demo
+	@$(python) -m hack.demo
 
 test: lint unit api e2e ## All tests: checks, unit, a real API server, real builds on a real cluster
 
 ##@ Tests, one by one
 unit: venv ## Pure functions, in seconds
-	@$(python) -m pytest tests/unit
+	@$(python) -m pytest tests/unit tests/scripts
 
 api: venv ## The operator against a real API server, without pods
-	@$(python) -m tests.cluster.controlplane
-	@$(python) -m tests.cluster.artifacts gitops-health flux >/dev/null
-	@$(python) -m pytest tests/api --numprocesses=auto --dist=loadfile
+	@$(python) -m hack.cluster.controlplane
+	@$(python) -m hack.cluster.artifacts gitops-health flux >/dev/null
+	@$(python) -m pytest tests/integration --numprocesses=auto --dist=loadfile
 
 e2e: venv ## Builds and pushes on a kind cluster; takes the cluster down again if it was not up before
 	@$(python) -m pytest tests/e2e
 
 bench: venv ## Figures: how fast, how much memory, how many writes
-	@$(python) -m tests.bench
+	@$(python) -m hack.bench
 
 lint: venv ## Style, types, one-way imports, shell scripts, the docs' links, and that generated files are fresh
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
-	@git ls-files -z '*.sh' .ci/run tests/cluster/runc-bounded | xargs -0 .venv/bin/shellcheck
+	@git ls-files -z '*.sh' .ci/run hack/cluster/runc-bounded | xargs -0 .venv/bin/shellcheck
 	@.venv/bin/zizmor --quiet --offline .github
 	@$(MAKE) --no-print-directory docs verify
 
@@ -45,25 +45,25 @@ generate: venv ## Write crds/ from the models, the admission policies from the r
 	@cp crds/buildkitbuilders.yaml deploy/kustomize/base/crds/
 	@$(python) -m buildkit_operator policies > $(policies).new
 	@mv $(policies).new $(policies)
-	@$(python) -m tests.packaging
-	@$(python) -m tests.docs.reference
-	@$(python) -m tests.chart
+	@$(python) -m hack.generate.kustomize
+	@$(python) -m hack.generate.reference
+	@$(python) -m hack.generate.chart
 
 verify: generate ## Generate again and fail if anything differs from what is checked in
 	@git diff --exit-code -- crds deploy docs || { echo "Run make generate and commit what it writes." >&2; exit 1; }
 
 lock: venv ## Lock the Python packages to the newest versions that pyproject.toml allows
-	@tests/lock.sh --upgrade
+	@hack/lock.sh --upgrade
 
 release: venv ## Write what a release consists of into dist/release (TAG=v…: refuse another version)
-	@HELM="$$($(python) -m tests.cluster.artifacts helm)/helm" deploy/release.sh $(TAG)
+	@HELM="$$($(python) -m hack.cluster.artifacts helm)/helm" deploy/release.sh $(TAG)
 
 ##@ The cluster
 cluster-up: venv ## A kind cluster with a registry (CLUSTER=current: the one of your kubeconfig)
-	@$(python) -m tests.cluster up
+	@$(python) -m hack.cluster up
 
 cluster-down: venv ## Remove it without a trace
-	@$(python) -m tests.cluster down
+	@$(python) -m hack.cluster down
 
 clean: cluster-down ## Remove the cluster and everything this project made in the checkout; the cache stays
 	@rm -rf .venv .cluster dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -73,5 +73,5 @@ help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv:
-	@tests/venv.sh
+	@hack/venv.sh
 .PHONY: venv

@@ -20,8 +20,8 @@ _Settings = TypeVar("_Settings", bound="CommonSettings")
 
 def run_operator(_arguments: argparse.Namespace) -> int:
     """Run the operator until it is told to stop."""
-    from buildkit_operator.control.operator import run  # noqa: PLC0415  other subcommands start faster without
-    from buildkit_operator.control.reconcile import make_reconcile  # noqa: PLC0415
+    from buildkit_operator.controller.process import run  # noqa: PLC0415  other subcommands start faster without
+    from buildkit_operator.controller.reconcile import make_reconcile  # noqa: PLC0415
     from buildkit_operator.settings import Settings  # noqa: PLC0415
 
     return _run_process(Settings, lambda settings: run(settings, make_reconcile))
@@ -29,15 +29,15 @@ def run_operator(_arguments: argparse.Namespace) -> int:
 
 def run_webhook(_arguments: argparse.Namespace) -> int:
     """Run the admission webhook until it is told to stop."""
-    from buildkit_operator.control.webhook.process import run  # noqa: PLC0415  other subcommands start faster without
     from buildkit_operator.settings import WebhookSettings  # noqa: PLC0415
+    from buildkit_operator.webhook.process import run  # noqa: PLC0415  other subcommands start faster without
 
     return _run_process(WebhookSettings, run)
 
 
 def run_exporter(_arguments: argparse.Namespace) -> int:
     """Run the exporter of builders' metrics until it is told to stop."""
-    from buildkit_operator.control.exporter.process import run  # noqa: PLC0415  gRPC is loaded by this one alone
+    from buildkit_operator.exporter.process import run  # noqa: PLC0415  gRPC is loaded by this one alone
     from buildkit_operator.settings import ExporterSettings  # noqa: PLC0415
 
     return _run_process(ExporterSettings, run)

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
-from tests.installation import running_cluster
-from tests.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster.installation import running_cluster
+from hack.cluster.kubectl import Kubectl, Manifest, wait_for
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import TextIO
 
-from tests.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, Manifest, wait_for
 
 
 class History:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e.jobs import BUILD, builder, ran, run, wait_ready
-from tests.kubectl import Kubectl
+from hack.cluster.kubectl import Kubectl
+from tests.support.jobs import BUILD, builder, ran, run, wait_ready
 
 IMAGE = "$REGISTRY/org/example-image"
 PRUNE = "buildctl --addr $BUILDKIT_HOST --tlsdir /etc/buildkit prune --all >/dev/null"

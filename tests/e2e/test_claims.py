@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-from tests.cluster import pins
-from tests.e2e.jobs import BUILD, builder, ran, run, wait_ready
-from tests.kubectl import Kubectl, Manifest, condition, wait_for
+from hack.cluster import pins
+from hack.cluster.kubectl import Kubectl, Manifest, condition, wait_for
+from tests.support.jobs import BUILD, builder, ran, run, wait_ready
 
 FOLDER: Final = "/var/claims"
 """Where the volumes are on the node."""

@@ -5,9 +5,9 @@ import json
 import pytest
 import yaml
 
-from tests.e2e.jobs import wait_ready
-from tests.e2e.runners import sidecar
-from tests.kubectl import Kubectl, KubectlError, Manifest
+from hack.cluster.kubectl import Kubectl, KubectlError, Manifest
+from tests.support.jobs import wait_ready
+from tests.support.runners import sidecar
 
 COMMAND = ("/opt/operator/bin/python3", "-m", "buildkit_operator")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import cache, engine, host, layers, node, state
+from hack.cluster import cache, engine, host, layers, node, state
 
 NAME = "down-test"
 TOP = Path(__file__).parents[2]
@@ -117,7 +117,7 @@ def test_a_killed_layer_leaves_nothing(tmp_path: Path) -> None:
     before = look()
     script = tmp_path / "script.sh"
     script.write_text("touch /tmp/begun; exec sleep 600\n")
-    code = "import sys; from pathlib import Path; from tests.cluster import layers; "
+    code = "import sys; from pathlib import Path; from hack.cluster import layers; "
     code += "layers.layer('killed', Path(sys.argv[1]), [layers.base()])"
     with subprocess.Popen([sys.executable, "-c", code, script], cwd=TOP, stderr=subprocess.DEVNULL) as making:
         wait_until(lambda: any("sleep 600" in command(pid) for pid, _ in tree(making.pid)))
@@ -129,9 +129,9 @@ def test_a_killed_layer_leaves_nothing(tmp_path: Path) -> None:
 
 
 def run(command: str) -> str:
-    """Run one command of tests.cluster to its end and return what it said."""
+    """Run one command of hack.cluster to its end and return what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cluster", command], cwd=TOP, text=True, capture_output=True, check=False
+        [sys.executable, "-m", "hack.cluster", command], cwd=TOP, text=True, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stderr
@@ -142,7 +142,7 @@ def start_and_end(moment: str, later: float, end: signal.Signals) -> set[tuple[i
     # Whoever runs the tests in the background may have Ctrl-C ignored, and the child would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.cluster", "up"],
+        [sys.executable, "-m", "hack.cluster", "up"],
         cwd=TOP,
         text=True,
         stdout=subprocess.DEVNULL,

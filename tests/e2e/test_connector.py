@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import pins
-from tests.e2e.jobs import builder, wait_ready, wait_reason
-from tests.e2e.runners import BUILD, IMAGE, Runner, push, sidecar, step
-from tests.installation import OPERATOR, tags
-from tests.kubectl import Kubectl, KubectlError, Manifest, condition, wait_for
+from hack.cluster import pins
+from hack.cluster.installation import OPERATOR, tags
+from hack.cluster.kubectl import Kubectl, KubectlError, Manifest, condition, wait_for
+from tests.support.jobs import builder, wait_ready, wait_reason
+from tests.support.runners import BUILD, IMAGE, Runner, push, sidecar, step
 
 CONNECTOR = "buildkit-connector"
 BUILDX = "/usr/local/libexec/docker/cli-plugins/docker-buildx"

@@ -8,10 +8,10 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.cluster import pins
-from tests.e2e.jobs import BUILD, Job, builder, wait_ready, wait_reason
-from tests.installation import OPERATOR, operator_image
-from tests.kubectl import Kubectl, Manifest, condition, wait_for
+from hack.cluster import pins
+from hack.cluster.installation import OPERATOR, operator_image
+from hack.cluster.kubectl import Kubectl, Manifest, condition, wait_for
+from tests.support.jobs import BUILD, Job, builder, wait_ready, wait_reason
 
 EXPORTER: Final = "buildkit-operator-exporter"
 SELECTOR: Final = f"--selector=app.kubernetes.io/name={EXPORTER}"

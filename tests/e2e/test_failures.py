@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e.jobs import builder, wait_ready, wait_reason
-from tests.kubectl import Kubectl, condition, wait_for
+from hack.cluster.kubectl import Kubectl, condition, wait_for
+from tests.support.jobs import builder, wait_ready, wait_reason
 
 
 def test_an_image_that_cannot_be_pulled(team: Kubectl) -> None:

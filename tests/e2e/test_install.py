@@ -16,14 +16,14 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.jobs import BUILD, Job, builder, wait_ready
-from tests.e2e.runners import BUILD as INJECTED_BUILD
-from tests.e2e.runners import LABEL, Runner, push, sidecar, step
+from hack.cluster.installation import OPERATOR, has_policies, operator_image, run_operator, tags, uninstall
+from hack.cluster.kubectl import Kubectl, KubectlError, wait_for
 from tests.e2e.test_rolls import SLOW
 from tests.e2e.test_webhook_engine import created
-from tests.helm import CHART, NAME, Helm, HelmError
-from tests.installation import OPERATOR, has_policies, operator_image, run_operator, tags, uninstall
-from tests.kubectl import Kubectl, KubectlError, wait_for
+from tests.support.helm import CHART, NAME, Helm, HelmError
+from tests.support.jobs import BUILD, Job, builder, wait_ready
+from tests.support.runners import BUILD as INJECTED_BUILD
+from tests.support.runners import LABEL, Runner, push, sidecar, step
 
 TOP: Final = Path(__file__).parents[2]
 PODS: Final = f"--selector=app.kubernetes.io/name={OPERATOR}"

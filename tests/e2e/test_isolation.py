@@ -8,12 +8,12 @@ from typing import Final
 
 import pytest
 
-from tests.cluster import pins
-from tests.e2e import jobs, runners
-from tests.e2e.jobs import builder, wait_ready, wait_reason
-from tests.e2e.runners import Runner, sidecar, step
-from tests.installation import REGISTRY, tags
-from tests.kubectl import Kubectl, KubectlError, Manifest, condition
+from hack.cluster import pins
+from hack.cluster.installation import REGISTRY, tags
+from hack.cluster.kubectl import Kubectl, KubectlError, Manifest, condition
+from tests.support import jobs, runners
+from tests.support.jobs import builder, wait_ready, wait_reason
+from tests.support.runners import Runner, sidecar, step
 
 ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 VERSION: Final = "pod-security.kubernetes.io/enforce-version"

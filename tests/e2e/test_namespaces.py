@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.jobs import BUILD, JobError, builder, run, wait_ready, wait_reason
-from tests.e2e.runners import BUILD as BUILD_BY_SOCKET
-from tests.e2e.runners import Runner, push, step
-from tests.kubectl import Kubectl, Manifest
+from hack.cluster.kubectl import Kubectl, Manifest
+from tests.support.jobs import BUILD, JobError, builder, run, wait_ready, wait_reason
+from tests.support.runners import BUILD as BUILD_BY_SOCKET
+from tests.support.runners import Runner, push, step
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.jobs import BUILD, Job, builder, wait_ready
+from hack.cluster.kubectl import Kubectl, KubectlError
 from tests.e2e.test_rolls import SLOW
-from tests.kubectl import Kubectl, KubectlError
+from tests.support.jobs import BUILD, Job, builder, wait_ready
 
 NAMES = [f"made-{number}" for number in range(6)]
 GOLDEN = Path(__file__).parents[1] / "unit/golden/minimal/children.yaml"

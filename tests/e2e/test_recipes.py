@@ -10,14 +10,14 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests import runner_pods
-from tests.cluster import cluster as clusters
-from tests.cluster import pins
-from tests.e2e.jobs import DOCKERFILE, wait_ready
-from tests.e2e.runners import BUILD, DAEMON, JOB_LABEL, Runner, sidecar, step
-from tests.installation import REGISTRY, tags
-from tests.kubectl import Kubectl, Manifest, wait_for
-from tests.runner_pods import CI, read
+from hack.cluster import cluster as clusters
+from hack.cluster import pins
+from hack.cluster.installation import REGISTRY, tags
+from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from tests.support import runner_pods
+from tests.support.jobs import DOCKERFILE, wait_ready
+from tests.support.runner_pods import CI, read
+from tests.support.runners import BUILD, DAEMON, JOB_LABEL, Runner, sidecar, step
 
 REPOSITORY: Final = "org/recipes"
 IMAGE: Final = f"{REGISTRY}/{REPOSITORY}"

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import pytest
 
-from tests.cluster import pins
-from tests.e2e import jobs, runners
-from tests.e2e.jobs import REGISTRIES, JobError, builder, wait_ready
+from hack.cluster import pins
+from hack.cluster.installation import REGISTRY, tags
+from hack.cluster.kubectl import Kubectl, Manifest
 from tests.e2e.registries import PrivateRegistry, private_registry
-from tests.e2e.runners import Runner, step
-from tests.installation import REGISTRY, tags
-from tests.kubectl import Kubectl, Manifest
+from tests.support import jobs, runners
+from tests.support.jobs import REGISTRIES, JobError, builder, wait_ready
+from tests.support.runners import Runner, step
 
 PROXY: Final = "http://127.0.0.1:9"
 ABSENT: Final = "absent.example.com"

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import pins
-from tests.e2e.daemons import daemon_pods, evict, kill_daemon
-from tests.e2e.jobs import BUILD, Job, JobError, builder, run, wait_ready
-from tests.e2e.runners import BUILD as CONNECTED_BUILD
-from tests.e2e.runners import Runner, step
-from tests.installation import REGISTRY, tags
-from tests.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster import pins
+from hack.cluster.installation import REGISTRY, tags
+from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from tests.support.daemons import daemon_pods, evict, kill_daemon
+from tests.support.jobs import BUILD, Job, JobError, builder, run, wait_ready
+from tests.support.runners import BUILD as CONNECTED_BUILD
+from tests.support.runners import Runner, step
 
 SLOW = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN echo begun $SALT && sleep 40 && echo ended $SALT\n"}
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}}

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import pins
-from tests.e2e.jobs import ran, wait_ready
-from tests.e2e.runners import BUILD, IMAGE, Runner, push, sidecar, step
-from tests.installation import tags
-from tests.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster import pins
+from hack.cluster.installation import tags
+from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from tests.support.jobs import ran, wait_ready
+from tests.support.runners import BUILD, IMAGE, Runner, push, sidecar, step
 
 BUILDX = "/usr/local/libexec/docker/cli-plugins/docker-buildx"
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import pins
+from hack.cluster import pins
+from hack.cluster.installation import OPERATOR, tags
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.e2e.history import ends, recorded
-from tests.e2e.jobs import wait_ready
-from tests.e2e.runners import BUILD, DAEMON, SOCKET, Runner, push, sidecar, step
-from tests.installation import OPERATOR, tags
-from tests.kubectl import Kubectl, wait_for
+from tests.support.jobs import wait_ready
+from tests.support.runners import BUILD, DAEMON, SOCKET, Runner, push, sidecar, step
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 

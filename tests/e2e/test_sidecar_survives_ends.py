@@ -6,12 +6,12 @@ from datetime import datetime
 
 import pytest
 
-from tests.cluster import pins
+from hack.cluster import pins
+from hack.cluster.installation import tags
+from hack.cluster.kubectl import Kubectl, Manifest, wait_for
 from tests.e2e.history import History, ends, lost_as_arc_sees_it, recorded
-from tests.e2e.jobs import wait_ready
-from tests.e2e.runners import BUILD, DAEMON, IMAGE, JOB_LABEL, Runner, sidecar, step
-from tests.installation import tags
-from tests.kubectl import Kubectl, Manifest, wait_for
+from tests.support.jobs import wait_ready
+from tests.support.runners import BUILD, DAEMON, IMAGE, JOB_LABEL, Runner, sidecar, step
 
 PATIENCE = 30
 """Kubernetes' own grace period, in seconds: what a process takes that does not heed TERM."""

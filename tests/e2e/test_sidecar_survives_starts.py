@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from hack.cluster.kubectl import Kubectl, Manifest, wait_for
 from tests.e2e.history import History, ends, lost_as_arc_sees_it, recorded
-from tests.e2e.jobs import wait_ready, wait_reason
-from tests.e2e.runners import BUILD, DAEMON, Runner, sidecar, step
-from tests.kubectl import Kubectl, Manifest, wait_for
+from tests.support.jobs import wait_ready, wait_reason
+from tests.support.runners import BUILD, DAEMON, Runner, sidecar, step
 
 ABSENT = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "token"}}}
 

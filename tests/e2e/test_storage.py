@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.cluster import pins
-from tests.kubectl import Kubectl, KubectlError, Manifest, wait_for
+from hack.cluster import pins
+from hack.cluster.kubectl import Kubectl, KubectlError, Manifest, wait_for
 
 
 def claim(size: str) -> Manifest:

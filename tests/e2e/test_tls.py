@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from tests.e2e.jobs import BUILD, JobError, builder, run, wait_ready
-from tests.kubectl import Kubectl, condition
+from hack.cluster.kubectl import Kubectl, condition
+from tests.support.jobs import BUILD, JobError, builder, run, wait_ready
 
 WORKERS = "buildctl --addr $BUILDKIT_HOST"
 # In TLS 1.3 the client has begun to send when the daemon refuses its certificate, so it may see only the broken pipe.

@@ -14,9 +14,7 @@ import pytest
 from buildkit_operator.kube.auth import connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import ApiError
-from tests.e2e.jobs import wait_ready, wait_reason
-from tests.e2e.runners import BUILD, DAEMON, IMAGE, LABEL, Runner, sidecar, step
-from tests.installation import (
+from hack.cluster.installation import (
     OPERATOR,
     WEBHOOK,
     has_policies,
@@ -26,7 +24,9 @@ from tests.installation import (
     remove_webhook,
     tags,
 )
-from tests.kubectl import Kubectl, KubectlError, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, KubectlError, Manifest, wait_for
+from tests.support.jobs import wait_ready, wait_reason
+from tests.support.runners import BUILD, DAEMON, IMAGE, LABEL, Runner, sidecar, step
 
 REPLICAS: Final = 2
 SELECTOR: Final = f"--selector=app.kubernetes.io/name={WEBHOOK}"

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.desired import children, injection, needs_certificates
-from buildkit_operator.desired.authorities import Authorities
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.isolation import PodSecurity, confine
-from buildkit_operator.desired.keypairs import KeyPair
 from buildkit_operator.desired.platform import Platform
+from buildkit_operator.pki.keypairs import KeyPair
+from buildkit_operator.pki.rotation import Authorities
 
 Manifest = dict[str, Any]
 

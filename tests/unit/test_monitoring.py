@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from buildkit_operator.admission.review import Webhook
-from buildkit_operator.control.cache import Cache
-from buildkit_operator.control.census import Census
-from buildkit_operator.control.exporter.families import Families
-from buildkit_operator.control.exporter.known import KINDS, DaemonPod
-from buildkit_operator.control.exporter.poller import Poller
-from buildkit_operator.control.kinds import BUILDERS
-from buildkit_operator.control.webhook.answers import RESULTS
-from buildkit_operator.metrics import Metrics, WebhookMetrics
+from buildkit_operator.controller.metrics import Census
+from buildkit_operator.engine.cache import Cache
+from buildkit_operator.engine.kinds import BUILDERS
+from buildkit_operator.engine.metrics import Metrics, WebhookMetrics
+from buildkit_operator.exporter.collector import Families
+from buildkit_operator.exporter.scrapers import Poller
+from buildkit_operator.exporter.targets import KINDS, DaemonPod
+from buildkit_operator.webhook.handler import RESULTS
 
 TOP = Path(__file__).parents[2]
 COMPONENT = TOP / "deploy/kustomize/components/monitoring"

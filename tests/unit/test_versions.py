@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from buildkit_operator.desired.platform import DEFAULT_IMAGE
-from tests.cluster import pins
+from hack.cluster import pins
 
 TOP = Path(__file__).parents[2]
 
@@ -14,14 +14,14 @@ def test_the_default_image_is_the_one_that_is_tested() -> None:
 
 
 def test_samples_and_the_demo_use_the_default_image() -> None:
-    files = [*(TOP / "deploy/samples").glob("*.yaml"), *(TOP / "tests/demo").glob("*.yaml")]
+    files = [*(TOP / "deploy/samples").glob("*.yaml"), *(TOP / "hack/demo").glob("*.yaml")]
     images = {image for file in files for image in re.findall(r"image: (\S*moby/buildkit\S*)", file.read_text())}
 
     assert images == {DEFAULT_IMAGE}
 
 
 def test_samples_and_the_demo_use_the_docker_client_that_is_tested() -> None:
-    files = [*(TOP / "deploy/samples").glob("*.yaml"), *(TOP / "tests/demo").glob("*.yaml")]
+    files = [*(TOP / "deploy/samples").glob("*.yaml"), *(TOP / "hack/demo").glob("*.yaml")]
     images = {image for file in files for image in re.findall(r"image: (\S*library/docker:\S*)", file.read_text())}
 
     assert images == {pins.DOCKER_IMAGE}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from buildkit_operator.api import quantity
+from buildkit_operator.kube import quantity
 
 
 class Model(BaseModel):

@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any, Final
 
 from buildkit_operator import __version__
-from buildkit_operator.cli import answers
+from buildkit_operator.cli import formatting
 from buildkit_operator.cli.checks import examine
 from buildkit_operator.cli.checks.cluster import Cluster
 from buildkit_operator.cli.checks.findings import Finding, Report, Result, worst
-from buildkit_operator.cli.look import look
 from buildkit_operator.cli.report import Exit
 from buildkit_operator.cli.session import CannotAsk, Scope, ask
+from buildkit_operator.cli.snapshot import look
 from buildkit_operator.kube.client import Client
 
 SHOWN: Final = 10
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "table":
         sys.stdout.write(show(reports, scope))
     else:
-        sys.stdout.write(answers.render(document(reports, scope, cluster.server_minor), arguments.output))
+        sys.stdout.write(formatting.render(document(reports, scope, cluster.server_minor), arguments.output))
     return Exit.WRONG if _overall(reports) is Result.FAILED else Exit.GOOD
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from buildkit_operator.cli import yaml_of_go
+from buildkit_operator.cli import go_yaml
 
 Manifest = dict[str, Any]
 
@@ -93,7 +93,7 @@ def _values(file: str, text: str) -> Iterator[Any]:
 
 
 def _parsed(text: str) -> Iterator[Any]:
-    return _parsed_json(text) if text.lstrip().startswith("{") else yaml_of_go.parse(text)
+    return _parsed_json(text) if text.lstrip().startswith("{") else go_yaml.parse(text)
 
 
 def _parsed_json(text: str) -> Iterator[Any]:

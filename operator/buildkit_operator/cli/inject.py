@@ -19,13 +19,13 @@ from buildkit_operator.admission.review import Answer, Result, Webhook
 from buildkit_operator.api import names
 from buildkit_operator.cli import builders, files, output, pods
 from buildkit_operator.cli.builders import Given, Key
+from buildkit_operator.cli.environment import Surroundings
 from buildkit_operator.cli.files import Document, Manifest
-from buildkit_operator.cli.outcome import outcome
+from buildkit_operator.cli.offline import outcome
 from buildkit_operator.cli.output import Shown
 from buildkit_operator.cli.pods import Template
 from buildkit_operator.cli.render import tell
 from buildkit_operator.cli.report import Exit, Report
-from buildkit_operator.cli.surroundings import Surroundings
 
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _NOT_THERE: Final = "nothing is injected: "

@@ -8,11 +8,11 @@ import sys
 from buildkit_operator.api import names
 from buildkit_operator.cli import builders, files, output
 from buildkit_operator.cli.builders import Given
+from buildkit_operator.cli.environment import Surroundings
 from buildkit_operator.cli.files import Document
-from buildkit_operator.cli.outcome import Outcome, outcome
+from buildkit_operator.cli.offline import Outcome, outcome
 from buildkit_operator.cli.output import Shown
 from buildkit_operator.cli.report import Exit, Report
-from buildkit_operator.cli.surroundings import Surroundings
 
 SUSPENDED = "spec.suspend is true: the operator makes and changes nothing of this until it is false"
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from buildkit_operator.cli import answers
+from buildkit_operator.cli import formatting
 from buildkit_operator.cli.report import Exit
-from buildkit_operator.cli.seen import Seen, see
 from buildkit_operator.cli.session import CannotAsk, Scope, ask
-from buildkit_operator.control.kinds import BUILDERS
+from buildkit_operator.cli.summary import Seen, see
+from buildkit_operator.engine.kinds import BUILDERS
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         return Exit.BAD_INPUT
     if arguments.output != "table":
         document = {"builders": [builder.document() for builder in builders]}
-        sys.stdout.write(answers.render(document, arguments.output))
+        sys.stdout.write(formatting.render(document, arguments.output))
     elif builders:
         sys.stdout.write(show(builders, datetime.now(UTC)))
     if not builders:
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def show(builders: Sequence[Seen], now: datetime) -> str:
     """Return the table, and below it what to do."""
-    text = answers.table(HEADER, (_row(builder, now) for builder in builders))
+    text = formatting.table(HEADER, (_row(builder, now) for builder in builders))
     return text + "".join(_advice(builders))
 
 
@@ -64,7 +64,7 @@ def _row(builder: Seen, now: datetime) -> tuple[str, ...]:
         builder.mode,
         builder.ready,
         builder.reason,
-        answers.age(builder.since, now) if builder.since else "",
+        formatting.age(builder.since, now) if builder.since else "",
         builder.endpoint,
         "{}/{}".format(*builder.daemons) if builder.daemons else "",
         str(builder.pods),

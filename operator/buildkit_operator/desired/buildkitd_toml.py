@@ -8,13 +8,13 @@ from typing import Any
 
 import tomli_w
 
-from buildkit_operator.api import quantity
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.api.daemon import GarbageCollection
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import buildkitd_keys as keys
 from buildkit_operator.desired import paths, registries
+from buildkit_operator.kube import quantity
 
 Config = dict[str, Any]
 

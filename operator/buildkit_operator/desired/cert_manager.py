@@ -12,8 +12,8 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.desired import network
 from buildkit_operator.desired.certificates import Certificates, key_pair, value
-from buildkit_operator.desired.keypairs import KeyPair, is_whole
 from buildkit_operator.desired.metadata import Manifest, child, labels
+from buildkit_operator.pki.keypairs import KeyPair, is_whole
 
 SECRETS_PAUSE: Final = timedelta(minutes=1)
 """How often the Secrets that cert-manager writes are looked at: Secrets are not watched."""

@@ -9,9 +9,9 @@ from datetime import datetime
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.desired import network
-from buildkit_operator.desired.authorities import Authorities
-from buildkit_operator.desired.keypairs import KeyPair
 from buildkit_operator.desired.metadata import Manifest, child
+from buildkit_operator.pki.keypairs import KeyPair
+from buildkit_operator.pki.rotation import Authorities
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.api.shared import LabelSelector, LabelSelectorRequirement, TLSMode
 from buildkit_operator.desired import connector, network
 from buildkit_operator.desired.certificates import client_credentials, connection
-from buildkit_operator.desired.keypairs import KeyPair
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.platform import Platform
+from buildkit_operator.pki.keypairs import KeyPair
 
 
 @dataclass(frozen=True)

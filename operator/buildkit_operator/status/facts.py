@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from buildkit_operator import runners
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.desired import network, paths
 from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.metadata import selector_string
+from buildkit_operator.status.diagnosis import runner_pods
 from buildkit_operator.status.observed import Counts, Observed
 
 Status = dict[str, Any]
@@ -33,7 +33,7 @@ def _of_sidecar(observed: Observed, previous: Status) -> Status:
     return {
         "endpoint": paths.SOCKET,
         "image": injection["initContainers"][0]["image"],
-        "pods": runners.counts(observed.runners),
+        "pods": runner_pods.counts(observed.runners),
         "injection": injection,
     }
 
@@ -41,7 +41,7 @@ def _of_sidecar(observed: Observed, previous: Status) -> Status:
 def _connection(observed: Observed, previous: Status) -> Status:
     """Return what runner pods of a Shared builder get and how many have it."""
     injection = observed.injection or previous.get("injection")
-    return {} if injection is None else {"pods": runners.counts(observed.runners), "injection": injection}
+    return {} if injection is None else {"pods": runner_pods.counts(observed.runners), "injection": injection}
 
 
 def _of_shared(builder: BuildKitBuilder, observed: Observed, previous: Status) -> Status:

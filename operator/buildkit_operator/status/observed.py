@@ -11,7 +11,7 @@ from buildkit_operator.desired.claims import NO_CLAIMS, Claims
 from buildkit_operator.desired.consumers import Borrowed
 from buildkit_operator.desired.isolation import Confinement, PodSecurity
 from buildkit_operator.desired.metadata import Manifest
-from buildkit_operator.diagnosis import Finding
+from buildkit_operator.status.diagnosis.daemons import Finding
 
 
 @dataclass(frozen=True)

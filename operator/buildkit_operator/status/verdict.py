@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from buildkit_operator import runners, volumes
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
@@ -15,7 +14,8 @@ from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.isolation import UNMASKED_PROC_MINOR, Confinement
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.workload import STATEFUL_SET
-from buildkit_operator.diagnosis import Finding, diagnose, diagnose_namespace
+from buildkit_operator.status.diagnosis import claims, runner_pods
+from buildkit_operator.status.diagnosis.daemons import Finding, diagnose, diagnose_namespace
 from buildkit_operator.status.observed import Counts, Observed
 
 _BUILDS_WAIT: Final = "builds wait in their runner pods."
@@ -97,8 +97,8 @@ def _judge_sidecar(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     in_the_way = observed.trial.finding
     if not observed.trial.served and in_the_way is not None:
         return _failing(in_the_way)
-    finding = runners.diagnose(observed.runners)
-    if finding is not None and not runners.counts(observed.runners)["ready"]:
+    finding = runner_pods.diagnose(observed.runners)
+    if finding is not None and not runner_pods.counts(observed.runners)["ready"]:
         return _failing(finding)
     name = builder.metadata.name
     message = f"Pods of this namespace with the label {names.BUILDER_LABEL}={name} get a daemon of their own."
@@ -144,7 +144,7 @@ def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
 
 
 def _finding(builder: BuildKitBuilder, workload: Manifest, observed: Observed) -> Finding | None:
-    found = volumes.diagnose(builder, observed.claims, observed.pods) or diagnose(builder, workload, observed.pods)
+    found = claims.diagnose(builder, observed.claims, observed.pods) or diagnose(builder, workload, observed.pods)
     if found is not None or observed.pods or workload["kind"] != STATEFUL_SET or observed.enforced is None:
         return found
     # That its pods are refused is told by a Deployment in its status, by a StatefulSet in events alone.
@@ -157,7 +157,7 @@ def _awaited(workload: Manifest, observed: Observed) -> str:
         metadata = workload["metadata"]
         told = f"kubectl describe -n {metadata['namespace']} statefulset {metadata['name']}"
         return f"Waiting for the first pod; should none come, this tells why: {told}"
-    return volumes.waiting(observed.claims) or "Waiting for the daemon to answer."
+    return claims.waiting(observed.claims) or "Waiting for the daemon to answer."
 
 
 def _unsettled(counts: Counts, count: str, finding: Finding | None, awaited: str) -> Verdict:
@@ -176,7 +176,7 @@ def _caveats(builder: BuildKitBuilder, observed: Observed) -> str:
     caveat = _confinement_caveat(observed.confinement) + _proxy_caveat(builder)
     if builder.shared.tls.mode is TLSMode.DISABLED:
         caveat += f" {WITHOUT_TLS}"
-    return " ".join([caveat, *volumes.remarks(builder, observed.claims)])
+    return " ".join([caveat, *claims.remarks(builder, observed.claims)])
 
 
 def _proxy_caveat(builder: BuildKitBuilder) -> str:

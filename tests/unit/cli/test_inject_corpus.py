@@ -5,9 +5,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from buildkit_operator.api import quantity
-from tests.api.admission.described import without_defaults
-from tests.api.admission.world import HERE, NAMESPACES, as_resource, as_status, read_builders
+from buildkit_operator.kube import quantity
+from tests.integration.admission.described import without_defaults
+from tests.integration.admission.world import HERE, NAMESPACES, as_resource, as_status, read_builders
 from tests.unit.cli.run import Manifest, Run, written
 
 PODS: Final = sorted(file.stem for file in (HERE / "pods").glob("*.yaml"))

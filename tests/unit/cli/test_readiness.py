@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.conditions import Reason
-from buildkit_operator.api.remedies import REMEDIES
+from buildkit_operator.api.reasons import REMEDIES
 from buildkit_operator.cli.checks.cluster import Webhook
 from buildkit_operator.cli.checks.findings import Result
-from buildkit_operator.control.issuer import issue_authority, issue_leaf
-from buildkit_operator.desired.keypairs import Usage
+from buildkit_operator.pki.issuer import issue_authority, issue_leaf
+from buildkit_operator.pki.keypairs import Usage
 from tests.unit.cli.facts import FORBIDDEN, cluster, found, installed_webhook, live, messages, ready, result
 from tests.unit.make import NOW, Manifest
 

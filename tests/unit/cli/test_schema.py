@@ -1,4 +1,4 @@
-"""What the command line says of bad builders: the API server's sentences, as tests/api/cli makes sure."""
+"""What the command line says of bad builders: the API server's sentences, as tests/integration/cli makes sure."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ from buildkit_operator.cli import schema
 from buildkit_operator.cli.schema import Refused, created
 from buildkit_operator.cli.schema import rules as rules_module
 from buildkit_operator.cli.schema.fields import FieldError
-from tests.specs import REFUSED, TAKEN
+from tests.support.specs import REFUSED, TAKEN
 
 Manifest = dict[str, Any]
 

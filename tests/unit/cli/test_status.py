@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.conditions import Reason
-from buildkit_operator.api.remedies import REMEDIES, UNKNOWN
+from buildkit_operator.api.reasons import REMEDIES, UNKNOWN
 from buildkit_operator.cli import status
-from buildkit_operator.cli.seen import NO_OPERATOR, NOT_LOOKED_AT, see
+from buildkit_operator.cli.summary import NO_OPERATOR, NOT_LOOKED_AT, see
 from tests.unit.cli.facts import live, ready
 from tests.unit.make import NOW, Manifest
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.conditions import Problem, Reason
-from buildkit_operator.control.issuer import issue_authority, issue_leaf
 from buildkit_operator.desired import cert_manager
 from buildkit_operator.desired.certificates import secrets
-from buildkit_operator.desired.keypairs import KeyPair, Usage
+from buildkit_operator.pki.issuer import issue_authority, issue_leaf
+from buildkit_operator.pki.keypairs import KeyPair, Usage
 from tests.unit.make import NOW, children_of, make_builder
 
 DAY = timedelta(days=1)

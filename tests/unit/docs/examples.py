@@ -3,21 +3,21 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from buildkit_operator import draining
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import Problem, Reason, explained
-from buildkit_operator.control.issuer import issue_authority, issue_leaf
-from buildkit_operator.control.objects import not_ours
-from buildkit_operator.control.trials import admitted
+from buildkit_operator.controller.injection_probe import admitted
+from buildkit_operator.controller.objects import not_ours
 from buildkit_operator.desired import cert_manager, consumers
 from buildkit_operator.desired.claims import seen_claims
 from buildkit_operator.desired.consumers import Borrowed
 from buildkit_operator.desired.isolation import Level, PodSecurity
-from buildkit_operator.desired.keypairs import Usage
-from buildkit_operator.diagnosis import diagnose_namespace
 from buildkit_operator.kube.resources import SERVICE
+from buildkit_operator.pki.issuer import issue_authority, issue_leaf
+from buildkit_operator.pki.keypairs import Usage
 from buildkit_operator.status import Observed, Trial, status_for
-from tests.docs.reasons import Condition
+from buildkit_operator.status.diagnosis import drain
+from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
+from tests.support.reason_pages import Condition
 from tests.unit.make import (
     FAKE_CERTIFICATES,
     NOW,
@@ -136,7 +136,7 @@ def lost_builds() -> list[Condition]:
     killed_at = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
     pod = make_pod(POD, containerStatuses=[{"name": "buildkitd", "state": {"running": {}}}])
     pod["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
-    ((_, finding),) = draining.cut_short([pod], killed_at - timedelta(seconds=20))
+    ((_, finding),) = drain.cut_short([pod], killed_at - timedelta(seconds=20))
     return [{"message": explained(finding.reason, finding.message)}]
 
 

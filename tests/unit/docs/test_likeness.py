@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.kubectl.likeness import likeness
+from tests.integration.kubectl.likeness import likeness
 
 
 @pytest.mark.parametrize("age", ["1s", "59s", "119s", "2m5s", "5m", "1h"])

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from buildkit_operator.api.conditions import CALM, Reason
-from tests.docs.reasons import FOLDER, FROM_CLUSTER, compare, page, shown
+from tests.support.reason_pages import FOLDER, FROM_CLUSTER, compare, page, shown
 from tests.unit.docs.examples import EXAMPLES
 
 SECTIONS = ["How it shows", "Likely causes", "Remedy", "How to check"]

@@ -6,7 +6,7 @@ import pytest
 
 from buildkit_operator import settings
 from buildkit_operator.api import names
-from tests.docs.reference import FILE, PROCESSES, render
+from hack.generate.reference import FILE, PROCESSES, render
 from tests.unit.api.test_crd import ALL, FIELDS
 
 PAGE = render()

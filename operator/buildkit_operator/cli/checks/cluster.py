@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import ValidationError
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.cli.seen import Seen, see
+from buildkit_operator.cli.summary import Seen, see
 
 Manifest = dict[str, Any]
 _T = TypeVar("_T")

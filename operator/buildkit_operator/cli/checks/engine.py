@@ -9,11 +9,11 @@ from typing import Any, Final, TypeAlias
 from buildkit_operator.admission import policies
 from buildkit_operator.api.builder import Mode
 from buildkit_operator.api.conditions import Reason
-from buildkit_operator.api.remedies import REMEDIES
+from buildkit_operator.api.reasons import REMEDIES
 from buildkit_operator.cli.checks.cluster import Cluster, Unasked, Webhook
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, unknown, warning
 from buildkit_operator.cli.checks.installation import INSTALL_PAGE, POLICIES_MINOR, deployment_of
-from buildkit_operator.control.diff import is_within
+from buildkit_operator.kube.diff import is_within
 
 Manifest = dict[str, Any]
 

@@ -10,7 +10,7 @@ from buildkit_operator import __version__
 from buildkit_operator.api import crd, names
 from buildkit_operator.cli.checks.cluster import Cluster, Unasked
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, unknown, warning
-from buildkit_operator.diagnosis import sentence
+from buildkit_operator.status.diagnosis.daemons import sentence
 
 Manifest = dict[str, Any]
 

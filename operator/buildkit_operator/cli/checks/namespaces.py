@@ -12,7 +12,7 @@ from buildkit_operator.cli.checks.cluster import Cluster, Unasked
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, or_ok, unknown, warning
 from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.isolation import PodSecurity
-from buildkit_operator.diagnosis import diagnose_namespace
+from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
 
 _OPTED_IN = "enabled"
 

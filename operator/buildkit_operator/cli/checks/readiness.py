@@ -9,14 +9,14 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import Mode
 from buildkit_operator.api.conditions import ConditionType, Reason
-from buildkit_operator.api.remedies import REMEDIES
+from buildkit_operator.api.reasons import REMEDIES
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.cli.checks.cluster import Cluster, Unasked, readable
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, or_ok, unknown, warning
 from buildkit_operator.cli.checks.installation import deployment_of
-from buildkit_operator.cli.seen import Manifest, Seen, condition
+from buildkit_operator.cli.summary import Manifest, Seen, condition
 from buildkit_operator.desired.consumers import is_consumer
-from buildkit_operator.desired.keypairs import Lifetimes, parse
+from buildkit_operator.pki.keypairs import Lifetimes, parse
 
 WAITING: Final = frozenset({Reason.PROGRESSING, Reason.CERTIFICATE_PENDING, Reason.PROVIDER_NOT_READY})
 """Reasons that may go away by themselves."""

@@ -17,8 +17,8 @@ import celpy
 from celpy import celtypes
 from celpy.adapter import json_to_cel
 
-from buildkit_operator.api import quantity
 from buildkit_operator.cli.schema.fields import OMITTED, FieldError
+from buildkit_operator.kube import quantity
 
 Schema = dict[str, Any]
 

@@ -1,0 +1,93 @@
+"""Prints figures: how fast builders, pods and jobs become what they should be, and what that costs. It judges nothing.
+
+python -m hack.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--rounds 50]
+
+  operator   the operator on an API server without pods
+  webhook    the webhook by itself
+  admission  pods created through the policies and through the webhook, on an API server without pods
+  ready      shared builders on the cluster
+  jobs       jobs with a sidecar on the cluster, beside what people write by hand
+  builds     builds through the connector and directly, with each kind of cache, and beside docker:dind
+  hits       builds that met their cache on one of three replicas
+  soak       builds lost while their shared builder is rolled, scaled, evicted, and its operator killed
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from hack.bench import admission, api_server, builds, jobs, soak, webhook
+from hack.bench import cluster as ready
+from hack.bench.figures import Figure
+from hack.cluster import cluster
+from hack.cluster.installation import running_cluster
+from hack.cluster.kubectl import Kubectl
+
+ON_API_SERVER: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = {
+    "operator": lambda chosen: api_server.measure(chosen.builders, chosen.rest),
+    "webhook": lambda _: webhook.measure(),
+    "admission": lambda _: admission.measure(),
+}
+PROJECTS: Final = 12
+ON_CLUSTER: Final[dict[str, Callable[[Kubectl, argparse.Namespace], list[Figure]]]] = {
+    "ready": lambda kubectl, _: ready.measure(kubectl),
+    "jobs": lambda kubectl, chosen: jobs.measure(kubectl, chosen.runs),
+    "builds": lambda kubectl, chosen: builds.measure(kubectl, chosen.runs),
+    "hits": lambda kubectl, _: builds.share_of_hits(kubectl, PROJECTS),
+    "soak": lambda kubectl, chosen: soak.measure(kubectl, chosen.rounds),
+}
+
+
+def main() -> None:
+    """Measure, and print one table; where something fails, of all that was measured before."""
+    chosen = _arguments()
+    table = Table("what", "measured", "reach", "measured ÷ reach", title="BuildKit operator")
+    try:
+        for figures in _measure(chosen):
+            for figure in figures:
+                table.add_row(figure.what, figure.measured, str(figure.reach or ""), figure.ratio)
+            table.add_section()
+    finally:
+        Console(width=170).print(table)
+
+
+def _measure(chosen: argparse.Namespace) -> Iterator[list[Figure]]:
+    """Measure part by part; the cluster is made for its parts, unless it is up."""
+    for part, measure in ON_API_SERVER.items():
+        if part in chosen.parts:
+            yield measure(chosen)
+    if not set(ON_CLUSTER) & set(chosen.parts):
+        return
+    was_up = cluster.find() is not None
+    with running_cluster() as kubectl:
+        for part, measure_on in ON_CLUSTER.items():
+            if part in chosen.parts:
+                yield measure_on(kubectl, chosen)
+    if "ready" in chosen.parts and not was_up:
+        yield [ready.start_again()]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m hack.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = [*ON_API_SERVER, *ON_CLUSTER]
+    parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure (default: everything)")
+    parser.add_argument("--builders", type=int, default=100, help="builders on the API server (default 100)")
+    parser.add_argument("--rest", type=int, default=60, help="seconds to watch the operator at rest (default 60)")
+    parser.add_argument("--runs", type=int, default=10, help="jobs in each way (default 10)")
+    parser.add_argument(
+        "--rounds", type=int, default=50, help="times that the shared builder is disturbed (default 50)"
+    )
+    chosen = parser.parse_args()
+    if unknown := set(chosen.parts) - set(parts):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    chosen.parts = chosen.parts or parts
+    return chosen
+
+
+if __name__ == "__main__":
+    main()

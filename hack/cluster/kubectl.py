@@ -1,0 +1,98 @@
+"""kubectl as the tests and the demo use it: what people would type, with its answers as text or objects."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+
+Manifest = dict[str, Any]
+
+T = TypeVar("T")
+
+_TOP: Final = Path(__file__).parents[2]
+
+
+class KubectlError(Exception):
+    """kubectl ended with an error; the message is what it said."""
+
+
+class Kubectl:
+    """Calls kubectl for one cluster, and for one namespace unless that is left to what is applied."""
+
+    def __init__(self, program: Path, kubeconfig: Path, namespace: str = "") -> None:
+        self.program = program
+        self.kubeconfig = kubeconfig
+        self.namespace = namespace
+
+    def within(self, namespace: str) -> "Kubectl":
+        """Return the same kubectl for another namespace."""
+        return Kubectl(self.program, self.kubeconfig, namespace)
+
+    def __call__(self, *arguments: str, text: str | None = None, timeout: float = 120) -> str:
+        """Return what kubectl prints, given `text` as its input. Raises KubectlError."""
+        answer = subprocess.run(
+            self.command(*arguments), input=text, text=True, capture_output=True, timeout=timeout, cwd=_TOP, check=False
+        )
+        if answer.returncode != 0:
+            raise KubectlError(f"kubectl {' '.join(arguments)}: {answer.stderr.strip() or answer.stdout.strip()}")
+        return answer.stdout
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the words of a kubectl command."""
+        namespace = [f"--namespace={self.namespace}"] if self.namespace else []
+        return [str(self.program), f"--kubeconfig={self.kubeconfig}", *namespace, *arguments]
+
+    def apply(self, *manifests: Manifest, server_side: bool = True) -> None:
+        """Apply objects. Raises KubectlError with the server's sentence."""
+        flags = ["--server-side"] if server_side else []
+        self("apply", *flags, "--filename=-", text=yaml.safe_dump_all(manifests))
+
+    def get(self, *what: str) -> Any:
+        """Return an object, or the items of a list."""
+        found = json.loads(self("get", *what, "--output=json"))
+        return found["items"] if found["kind"] == "List" else found
+
+    def find(self, *what: str) -> Any:
+        """Return an object, or None where there is none."""
+        answer = self("get", *what, "--ignore-not-found", "--output=json")
+        return json.loads(answer) if answer else None
+
+    def create_namespace(self, name: str, **labels: str) -> "Kubectl":
+        """Create a namespace and return the kubectl for it."""
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+        return self.within(name)
+
+    @contextmanager
+    def port_forward(self, target: str, port: int) -> Iterator[int]:
+        """Forward a free local port to a pod's or Service's port, and give the local one."""
+        command = self.command("port-forward", "--address=127.0.0.1", target, f":{port}")
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as forwarder:
+            try:
+                assert forwarder.stdout is not None
+                said = forwarder.stdout.readline()
+                if not said.startswith("Forwarding from 127.0.0.1:"):
+                    raise KubectlError(f"kubectl port-forward {target}: {said.strip()}")
+                yield int(said.removeprefix("Forwarding from 127.0.0.1:").split()[0])
+            finally:
+                forwarder.terminate()
+
+
+def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 60) -> T:
+    """Poll until the probe gives something true, and return that. Raises TimeoutError that says what was awaited."""
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds:g} seconds; last seen: {found!r}")
+        time.sleep(0.1)
+    return found
+
+
+def condition(manifest: Manifest, kind: str) -> Manifest:
+    """Return a condition of an object, empty where it has none of that type."""
+    conditions: Sequence[Manifest] = manifest.get("status", {}).get("conditions", ())
+    return next((c for c in conditions if c["type"] == kind), {})

@@ -1,0 +1,103 @@
+"""Writes what the Helm chart says a second time: `python -m hack.generate.chart`, which `make generate` runs.
+
+Each value is described once, in values.schema.json: values.yaml and the table in the chart's README come from there.
+The CRD, the policies, the alerts and the dashboard are copies of what kustomize installs; the version is the project's.
+"""
+
+import json
+import re
+import shutil
+import textwrap
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from hack.generate.kustomize import stamped
+
+_TOP: Final = Path(__file__).parents[2]
+CHART: Final = _TOP / "deploy" / "helm" / "buildkit-operator"
+_COMPONENTS: Final = _TOP / "deploy" / "kustomize" / "components"
+COPIES: Final = {
+    "alerts.yaml": _COMPONENTS / "monitoring" / "alerts.yaml",
+    "buildkitbuilders.yaml": _TOP / "crds" / "buildkitbuilders.yaml",
+    "dashboard.json": _COMPONENTS / "monitoring" / "dashboard.json",
+    "policies.yaml": _COMPONENTS / "policies" / "policies.yaml",
+}
+"""Files of the chart that are the same elsewhere."""
+WIDTH: Final = 120
+_TABLE: Final = re.compile(r"(?<=<!-- values -->\n).*(?=<!-- end of values -->)", re.DOTALL)
+
+Schema = dict[str, Any]
+
+
+def schema() -> Schema:
+    """Return the schema of the values."""
+    read: Schema = json.loads((CHART / "values.schema.json").read_text())
+    return read
+
+
+def leaves(of: Schema, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Schema]]:
+    """Yield each value that has a default, with the keys that lead to it."""
+    for key, value in of["properties"].items():
+        if "default" in value:
+            yield (*path, key), value
+        elif "properties" in value:
+            yield from leaves(value, (*path, key))
+
+
+def values_yaml(of: Schema) -> str:
+    """Return values.yaml: every default, under its description."""
+    return "# Generated from values.schema.json by `make generate`; do not edit.\n" + "\n".join(_lines(of, "")) + "\n"
+
+
+def table(of: Schema) -> str:
+    """Return the README's table of all values."""
+    rows = ["| value | default | what it is |", "|---|---|---|"]
+    for path, value in leaves(of):
+        said = value["description"]
+        if "enum" in value:
+            said = f"{', '.join(f'`{word}`' for word in value['enum'])}. {said}"
+        rows.append(f"| `{'.'.join(path)}` | `{json.dumps(value['default'])}` | {said} |")
+    return "\n".join(rows) + "\n"
+
+
+def with_version(chart: str) -> str:
+    """Return Chart.yaml with the project's version wherever it names one of its own."""
+    return stamped(re.sub(r"(?m)^((?:appV|v)ersion: ).*$", rf"\g<1>{version('buildkit-operator')}", chart))
+
+
+def main() -> None:
+    """Write them."""
+    values = schema()
+    (CHART / "values.yaml").write_text(values_yaml(values))
+    for name, source in COPIES.items():
+        shutil.copyfile(source, CHART / "files" / name)
+    readme, chart = CHART / "README.md", CHART / "Chart.yaml"
+    readme.write_text(_TABLE.sub(lambda _: table(values), readme.read_text()))
+    chart.write_text(with_version(chart.read_text()))
+
+
+def _lines(of: Schema, indent: str) -> Iterator[str]:
+    for key, value in of["properties"].items():
+        if "default" not in value and "properties" not in value:
+            continue
+        yield from textwrap.wrap(
+            value["description"], WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
+        )
+        if "default" in value:
+            yield from _default(key, value["default"], indent)
+        else:
+            yield f"{indent}{key}:"
+            yield from _lines(value, f"{indent}  ")
+
+
+def _default(key: str, default: object, indent: str) -> Iterator[str]:
+    text = yaml.safe_dump({key: default}, sort_keys=False, default_flow_style=False)
+    yield from textwrap.indent(text.rstrip("\n").replace("''", '""'), indent).split("\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Keeping the cluster as builders want it: watches fill a cache, news enter a queue, workers reconcile."""

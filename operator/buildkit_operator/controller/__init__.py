@@ -1,0 +1,1 @@
+"""The BuildKitBuilder controller: reconciles each builder with its objects, and reports in its status."""

@@ -1,0 +1,98 @@
+"""Keeps a builder's certificates: reads those it has from their Secrets, has new ones made where they will not do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.desired import network
+from buildkit_operator.desired.certificates import Certificates, key_pair, value
+from buildkit_operator.engine.cache import owned_by
+from buildkit_operator.engine.secrets import Secrets
+from buildkit_operator.kube.resources import Manifest
+from buildkit_operator.pki.issuer import issue_authority, issue_leaf
+from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, Usage, leaf_will_do, renewal_time
+from buildkit_operator.pki.rotation import Authorities, advanced, next_step, preparation, usable
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a builder's Secrets hold now; each may be missing or useless."""
+
+    active: KeyPair | None
+    next: KeyPair | None
+    previous: bytes | None
+    server: KeyPair | None
+    client: KeyPair | None
+
+    def authorities(self, now: datetime) -> Authorities | None:
+        """Return the authorities that can be worked with, or None."""
+        return usable(self.active, self.next, self.previous, now)
+
+    def complete(self, lifetimes: Lifetimes, now: datetime) -> Certificates | None:
+        """Return all of them as they are, or None when one is missing."""
+        authorities = self.authorities(now)
+        if authorities is None or self.server is None or self.client is None:
+            return None
+        return _certificates(authorities, self.server, self.client, lifetimes)
+
+
+async def find(builder: BuildKitBuilder, secrets: Secrets) -> Found:
+    """Read what the builder's own Secrets hold. Raises kube.errors.ApiError."""
+
+    async def own(name: str) -> Manifest | None:
+        secret = await secrets.get(builder.metadata.namespace, name)
+        # A Secret of that name that is somebody else's is none of ours: applying it will say so.
+        return secret if secret is not None and owned_by(secret, builder.metadata.uid) else None
+
+    name = builder.metadata.name
+    of = (names.authority_secret(name), names.server_secret(name), names.connection_secret(name))
+    return found(*await asyncio.gather(*map(own, of)))
+
+
+def found(authority: Manifest | None, server: Manifest | None, connection: Manifest | None) -> Found:
+    """Return what these Secrets hold."""
+    return Found(
+        key_pair(authority),
+        key_pair(authority, "next"),
+        value(authority, "previous.crt"),
+        key_pair(server),
+        key_pair(connection),
+    )
+
+
+def completed(
+    builder: BuildKitBuilder, found: Found, cluster_domain: str, lifetimes: Lifetimes, now: datetime
+) -> Certificates:
+    """Return certificates that will do, those found where they do and new ones elsewhere."""
+    name = f"{builder.metadata.name}.{builder.metadata.namespace}"
+    make = partial(issue_authority, f"BuildKit builder {name}", lifetimes.authority, now)
+    authorities = current(found.authorities(now), lifetimes, now, make)
+
+    def leaf(pair: KeyPair | None, role: str, usage: Usage, dns_names: list[str]) -> KeyPair:
+        if pair is not None and leaf_will_do(pair, authorities.active, usage, dns_names, now):
+            return pair
+        return issue_leaf(authorities.active, f"{role} of {name}", usage, dns_names, lifetimes.leaf, now)
+
+    server = leaf(found.server, "server", Usage.SERVER, network.dns_names(builder, cluster_domain))
+    return _certificates(authorities, server, leaf(found.client, "client", Usage.CLIENT, []), lifetimes)
+
+
+def current(
+    stored: Authorities | None, lifetimes: Lifetimes, now: datetime, make: Callable[[], KeyPair]
+) -> Authorities:
+    """Return the authorities with every step taken that is due, new ones where none can be worked with."""
+    authorities = advanced(stored or Authorities(make()), lifetimes, now)
+    due = preparation(authorities)
+    return replace(authorities, next=make()) if due is not None and due <= now else authorities
+
+
+def _certificates(authorities: Authorities, server: KeyPair, client: KeyPair, lifetimes: Lifetimes) -> Certificates:
+    renewals = [renewal_time(leaf.parsed()) for leaf in (server, client)]
+    renewal = min(next_step(authorities, lifetimes), *renewals)
+    return Certificates(authorities.trust, server, client, authorities, renewal)

@@ -1,0 +1,108 @@
+"""Gives a consumer what it needs to reach its provider, another namespace's builder, as long as that admits it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from pydantic import ValidationError
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.controller.certificates import found
+from buildkit_operator.controller.namespaces import Surroundings
+from buildkit_operator.desired.certificates import key_pair, value
+from buildkit_operator.desired.consumers import Borrowed, admits_by_labels, check
+from buildkit_operator.engine.cache import Cache, owned_by
+from buildkit_operator.engine.kinds import BUILDERS
+from buildkit_operator.engine.secrets import Secrets
+from buildkit_operator.kube.resources import Manifest
+from buildkit_operator.pki.issuer import issue_leaf
+from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, Usage, leaf_will_do, renewal_time
+from buildkit_operator.pki.rotation import Authorities, advanced, next_step
+
+LABELS_PAUSE: Final = timedelta(minutes=1)
+"""How often a namespace's labels are looked at where they decide: namespaces are not watched."""
+
+
+class ProviderPending(Exception):  # noqa: N818  no error: it passes
+    """The provider has no certificate authority yet."""
+
+
+class Consumers:
+    """Reads of the provider its resource, and by name its authority; nothing else crosses namespaces."""
+
+    def __init__(
+        self, cache: Cache, secrets: Secrets, surroundings: Surroundings, watched: Sequence[str], lifetimes: Lifetimes
+    ) -> None:
+        """Serve the namespaces `watched`, or all where it is empty."""
+        self._cache = cache
+        self._secrets = secrets
+        self._surroundings = surroundings
+        self._watched = watched
+        self._lifetimes = lifetimes
+
+    async def borrow(self, builder: BuildKitBuilder, now: datetime) -> Borrowed:
+        """Return what a consumer gets, with a certificate that will do.
+
+        Raises Problem when its provider will not have it, ProviderPending and kube.errors.ApiError.
+        """
+        admitted, status = await self._admitting(builder)
+        authorities = await self._authorities(admitted, now)
+        pair = await self._stored(builder)
+        if pair is None or not leaf_will_do(pair, authorities.active, Usage.CLIENT, [], now):
+            subject = f"client of {builder.metadata.name}.{builder.metadata.namespace}"
+            pair = issue_leaf(authorities.active, subject, Usage.CLIENT, [], self._lifetimes.borrowed, now)
+        dues = [renewal_time(pair.parsed()), next_step(authorities, self._lifetimes)]
+        if _asks_labels(admitted):
+            dues.append(now + LABELS_PAUSE)
+        return Borrowed(admitted, status, authorities.trust, pair, min(dues))
+
+    async def lent(self, builder: BuildKitBuilder, now: datetime) -> Borrowed | None:
+        """Return what a consumer has been given, as it is, or None where that is nothing.
+
+        Raises Problem when its provider will not have it, and kube.errors.ApiError.
+        """
+        admitted, status = await self._admitting(builder)
+        secret = await self._secret(builder)
+        pair, trust = key_pair(secret), value(secret, "ca.crt")
+        return None if pair is None or trust is None else Borrowed(admitted, status, trust, pair, now)
+
+    async def _admitting(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder, Manifest]:
+        """Return the provider and its status. Raises Problem when it will not have the builder."""
+        provider, status = self._provider(builder)
+        labels = await self._surroundings.labels(builder.metadata.namespace) if _asks_labels(provider) else {}
+        return check(builder, provider, labels, self._watched), status
+
+    def _provider(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder | None, Manifest]:
+        """Return the provider and its status, None where there is none or its spec cannot be read."""
+        wanted = builder.shared.from_builder
+        resource = wanted and self._cache.get(BUILDERS.primary, wanted.namespace, wanted.name)
+        if not resource or "deletionTimestamp" in resource["metadata"]:
+            return None, {}
+        try:
+            return BuildKitBuilder.model_validate(resource), resource.get("status") or {}
+        except ValidationError:
+            return None, {}
+
+    async def _authorities(self, provider: BuildKitBuilder, now: datetime) -> Authorities:
+        metadata = provider.metadata
+        secret = await self._secrets.get(metadata.namespace, names.authority_secret(metadata.name))
+        stored = None
+        if secret is not None and owned_by(secret, metadata.uid):
+            stored = found(secret, None, None).authorities(now)
+        if stored is None:
+            raise ProviderPending(f"Builder {metadata.name} of namespace {metadata.namespace} has no certificates yet.")
+        return advanced(stored, self._lifetimes, now)
+
+    async def _stored(self, builder: BuildKitBuilder) -> KeyPair | None:
+        return key_pair(await self._secret(builder))
+
+    async def _secret(self, builder: BuildKitBuilder) -> Manifest | None:
+        secret = await self._secrets.get(builder.metadata.namespace, names.connection_secret(builder.metadata.name))
+        return secret if secret is not None and owned_by(secret, builder.metadata.uid) else None
+
+
+def _asks_labels(provider: BuildKitBuilder | None) -> bool:
+    return provider is not None and admits_by_labels(provider)

@@ -1,0 +1,131 @@
+"""Asks the API server whether a runner pod would get its sidecar now, and remembers the answer for a while.
+
+A pod is created as a dry run: that passes every admission policy, webhook, quota and Pod Security, whichever engine
+injects, and makes nothing. So the operator needs no right on admission objects, and its status is no guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.conditions import Reason
+from buildkit_operator.desired.metadata import Manifest, digest
+from buildkit_operator.desired.probe_pod import is_injected, trial_pod
+from buildkit_operator.engine.jitter import jittered
+from buildkit_operator.kube import errors
+from buildkit_operator.kube.client import Client
+from buildkit_operator.status import Trial
+from buildkit_operator.status.diagnosis.daemons import Finding, refused_by_pod_security
+
+PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between the first trials: the engine hears of a new injection a moment later than it is written."""
+
+LATER_PAUSE: Final = 10.0
+
+
+@dataclass(slots=True)
+class _Record:
+    injection: str
+    """Digest of what was tried."""
+    due: float
+    failures: int = 0
+    trial: Trial | None = None
+    """The last outcome; None while the engine may not have heard of the injection."""
+
+
+class Trials:
+    """Tries runner pods, as seldom as the answer allows."""
+
+    def __init__(
+        self, attempt: Callable[[BuildKitBuilder], Awaitable[Trial]], clock: Callable[[], float], resync_seconds: float
+    ) -> None:
+        """Try by `attempt`; `clock` gives seconds and never goes back. A success is believed until the resync."""
+        self._attempt = attempt
+        self._clock = clock
+        self._resync_seconds = resync_seconds
+        self._records: dict[tuple[str, str], _Record] = {}
+
+    async def of(self, builder: BuildKitBuilder, injection: Manifest, *, served_before: bool) -> Trial | None:
+        """Return how a runner pod fares with this injection; None when that is to be seen in a moment, see pause.
+
+        With `served_before` a builder that was never tried by this process counts as served until the next resync, so
+        that a restart asks nothing. Raises what an attempt raises.
+        """
+        wanted, now = digest([builder.metadata.uid, injection]), self._clock()
+        record = self._records.get(_key(builder))
+        if record is None and served_before:
+            record = _Record(wanted, now + jittered(self._resync_seconds), trial=Trial(served=True))
+        if record is None or record.injection != wanted:
+            record = _Record(wanted, now)
+        self._records[_key(builder)] = record
+        if now >= record.due:
+            await self._try(builder, record)
+        return record.trial
+
+    def pause(self, builder: BuildKitBuilder) -> float | None:
+        """Return the seconds until the next trial that should not wait for an event, or None."""
+        record = self._records.get(_key(builder))
+        return None if record is None or not record.failures else max(0.0, record.due - self._clock())
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Drop what is remembered of a builder that is gone."""
+        self._records.pop((namespace, name), None)
+
+    async def _try(self, builder: BuildKitBuilder, record: _Record) -> None:
+        trial = await self._attempt(builder)
+        if trial.served:
+            record.failures, record.trial = 0, trial
+            record.due = self._clock() + jittered(self._resync_seconds)
+            return
+        patient = record.failures >= len(PAUSES)
+        record.due = self._clock() + (LATER_PAUSE if patient else PAUSES[record.failures])
+        record.failures += 1
+        if patient or (trial.finding is not None and trial.finding.needs_somebody):
+            record.trial = trial
+
+
+async def attempt(client: Client, default_image: str, builder: BuildKitBuilder) -> Trial:
+    """Have the API server try a runner pod of a builder. Raises kube.errors.Unavailable when it does not answer."""
+    try:
+        pod = await client.try_to_create(trial_pod(builder, default_image))
+    except (errors.Forbidden, errors.Invalid, errors.Unavailable) as error:
+        return refused(builder, error)
+    return admitted(builder, pod)
+
+
+def admitted(builder: BuildKitBuilder, pod: Manifest) -> Trial:
+    """Tell what an admitted pod means: whether it got the sidecar."""
+    if is_injected(pod, builder):
+        return Trial(served=True)
+    return _not_served(
+        "A pod with the label of this builder gets no daemon: neither the admission policies (Kubernetes 1.36 and "
+        "later: kubectl apply --server-side -k deploy/kustomize/components/policies) nor the webhook (before: "
+        "kubectl apply --server-side -k deploy/kustomize/components/webhook) are installed."
+    )
+
+
+def refused(builder: BuildKitBuilder, error: errors.ApiError) -> Trial:
+    """Tell what a refused trial means. Raises the error when it tells nothing of the builder."""
+    said = str(error)
+    if refused := refused_by_pod_security(builder, said):
+        return Trial(served=False, finding=refused)
+    if "cannot create resource" in said:
+        # No right to try; that says nothing of those who make runner pods.
+        return Trial(served=True)
+    if any(sign in said for sign in names.ENGINE_SIGNS):
+        return _not_served(f"A pod with the label of this builder is refused: {said}")
+    if isinstance(error, errors.Unavailable):
+        raise error
+    return Trial(served=True, finding=Finding(Reason.PODS_REFUSED, f"A trial pod was refused, though: {said}"))
+
+
+def _not_served(message: str) -> Trial:
+    return Trial(served=False, finding=Finding(Reason.INJECTION_NOT_SERVED, message))
+
+
+def _key(builder: BuildKitBuilder) -> tuple[str, str]:
+    return builder.metadata.namespace, builder.metadata.name

@@ -1,0 +1,79 @@
+"""Counts the builders when somebody asks for metrics: by mode and readiness, who is stalled, whose certificates end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from buildkit_operator.api.conditions import ConditionType
+from buildkit_operator.engine.cache import Cache
+from buildkit_operator.engine.kinds import BUILDERS
+from buildkit_operator.engine.metrics import PREFIX
+from buildkit_operator.kube.resources import Manifest
+
+
+class Census(Collector):
+    """Metrics that are a view of the cache, so that none is left over of a builder that is gone."""
+
+    def __init__(self, cache: Cache) -> None:
+        """Look into `cache` at each scrape."""
+        self._cache = cache
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics as they are now."""
+        builders = [b for key in self._cache.primary_keys() if (b := self._cache.get(BUILDERS.primary, *key))]
+        yield _by_state(builders)
+        yield _stalled(builders)
+        yield _certificates(builders)
+
+
+def _by_state(builders: list[Manifest]) -> Metric:
+    family = GaugeMetricFamily(
+        f"{PREFIX}_builders",
+        "Builders by mode and by whether they are ready (True, False, or Unknown before the first look).",
+        labels=("mode", "ready"),
+    )
+    for labels, count in sorted(Counter((str(b["spec"].get("mode")), _ready(b)) for b in builders).items()):
+        family.add_metric(labels, count)
+    return family
+
+
+def _stalled(builders: list[Manifest]) -> Metric:
+    family = GaugeMetricFamily(
+        f"{PREFIX}_builder_stalled",
+        "1 for a builder that gets no better until somebody changes something, with the reason; others have none.",
+        labels=("namespace", "builder", "reason"),
+    )
+    for builder in builders:
+        condition = _condition(builder, ConditionType.STALLED)
+        if condition.get("status") == "True":
+            metadata = builder["metadata"]
+            family.add_metric((metadata["namespace"], metadata["name"], condition["reason"]), 1)
+    return family
+
+
+def _certificates(builders: list[Manifest]) -> Metric:
+    family = GaugeMetricFamily(
+        f"{PREFIX}_certificate_expiry_timestamp_seconds",
+        "When a builder's server certificate ends, in seconds since 1970.",
+        labels=("namespace", "builder"),
+    )
+    for builder in builders:
+        end = builder.get("status", {}).get("certificateNotAfterTime")
+        if end is not None:
+            metadata = builder["metadata"]
+            family.add_metric((metadata["namespace"], metadata["name"]), datetime.fromisoformat(end).timestamp())
+    return family
+
+
+def _ready(builder: Manifest) -> str:
+    return str(_condition(builder, ConditionType.READY).get("status", "Unknown"))
+
+
+def _condition(builder: Manifest, kind: ConditionType) -> Manifest:
+    conditions: list[Manifest] = builder.get("status", {}).get("conditions", [])
+    return next((condition for condition in conditions if condition["type"] == kind), {})

@@ -1,0 +1,118 @@
+"""The workers: take a builder from the queue, reconcile it, and see to it that failures come back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from buildkit_operator.controller.context import Key, Reconcile
+from buildkit_operator.engine.leader_election import Leadership, NotLeading
+from buildkit_operator.engine.metrics import CONTROLLER, Metrics
+from buildkit_operator.engine.queue import WorkQueue
+from buildkit_operator.kube.errors import ApiError, Unavailable
+
+RECONCILE_SECONDS: Final = 120.0
+"""Longest time one reconcile may take; every request in it has a shorter limit of its own."""
+STUCK_SECONDS: Final = 300.0
+"""A reconcile that runs this long, its own time limit long past, blocks its worker for good."""
+
+logger = logging.getLogger(__name__)
+
+
+class Workers:
+    """A fixed number of workers, idle while another replica leads."""
+
+    def __init__(
+        self, queue: WorkQueue[Key], reconcile: Reconcile, leadership: Leadership, metrics: Metrics, count: int
+    ) -> None:
+        """Prepare `count` workers."""
+        self._queue = queue
+        self._reconcile = reconcile
+        self._leadership = leadership
+        self._metrics = metrics
+        self._count = count
+        self._tasks: list[asyncio.Task[None]] = []
+        self._busy: dict[asyncio.Task[None] | None, float] = {}
+        self._stopping = False
+
+    def start(self) -> list[asyncio.Task[None]]:
+        """Start working; give the tasks, none of which ends by itself."""
+        self._metrics.queue_depth.labels(CONTROLLER).set_function(lambda: len(self._queue))
+        self._metrics.active_workers.labels(CONTROLLER).set_function(lambda: len(self._busy))
+        self._tasks = [
+            asyncio.create_task(self._work(), name=f"worker {number}") for number in range(1, self._count + 1)
+        ]
+        return self._tasks
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more keys, let running reconciles end, and cancel those that still run after some seconds."""
+        self._stopping = True
+        self._queue.close()
+        for task in self._tasks:
+            if task not in self._busy:
+                task.cancel()
+        if self._tasks:
+            _, running = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    def ailment(self) -> str | None:
+        """Say what is wrong with the workers, in a sentence; None where they are well."""
+        oldest = min(self._busy.values(), default=None)
+        if oldest is not None and time.monotonic() > oldest + STUCK_SECONDS:
+            return f"A reconcile has been running for {time.monotonic() - oldest:.0f} seconds."
+        if not self._stopping and any(task.done() for task in self._tasks):
+            return "A worker ended."
+        return None
+
+    async def _work(self) -> None:
+        while not self._stopping:
+            await self._leadership.wait()
+            key = await self._queue.get()
+            if not self._leadership.holds():  # it was lost while the queue was empty
+                self._queue.add(key)
+                self._queue.done(key)
+                continue
+            started = time.monotonic()
+            self._busy[asyncio.current_task()] = started
+            try:
+                result = await self._attempt(key)
+            finally:
+                del self._busy[asyncio.current_task()]
+                self._queue.done(key)
+            self._metrics.reconcile_time_seconds.labels(CONTROLLER).observe(time.monotonic() - started)
+            self._metrics.reconcile_total.labels(CONTROLLER, result).inc()
+
+    async def _attempt(self, key: Key) -> str:
+        """Reconcile once and plan what follows; give the result's name in the metrics."""
+        try:
+            async with asyncio.timeout(RECONCILE_SECONDS):
+                again_after = await self._reconcile(key)
+        except NotLeading:
+            self._queue.add(key)  # for this replica's next turn; the one that leads now has its own queue
+            return "requeue_after"
+        except Exception as error:  # noqa: BLE001  whatever went wrong, the others go on
+            self._plan_retry(key, error)
+            return "error"
+        self._queue.forget_failures(key)
+        if again_after is None:
+            return "success"
+        self._queue.add_after(key, again_after)
+        return "requeue_after"
+
+    def _plan_retry(self, key: Key, error: Exception) -> None:
+        self._metrics.reconcile_errors_total.labels(CONTROLLER).inc()
+        wish = error.retry_after if isinstance(error, Unavailable) else None
+        delay = self._queue.add_failed(key, at_least=wish or 0.0)
+        expected = isinstance(error, ApiError | TimeoutError)
+        logger.log(
+            logging.WARNING if expected else logging.ERROR,
+            "Reconcile failed, next attempt in %.1f seconds: %s",
+            delay,
+            str(error) or type(error).__name__,
+            exc_info=None if expected else error,
+            extra={"builder": "/".join(key)},
+        )

@@ -1,0 +1,106 @@
+"""What is seen of runner pods with an injected sidecar: how many there are, what is wrong with their sidecars.
+
+No I/O. What else may be wrong with those pods is not the builder's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from buildkit_operator.api import names
+from buildkit_operator.api.conditions import Reason
+from buildkit_operator.desired.container import STATE_VOLUME
+from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.status.diagnosis.daemons import (
+    PULL_FAILURES,
+    Finding,
+    container_config,
+    container_status,
+    crash,
+    evicted,
+    has_ended,
+    image_pull,
+    sentence,
+)
+
+
+def is_runner(pod: Manifest) -> bool:
+    """Tell whether a pod is a job's, and not one of a shared builder's own."""
+    return names.INJECTED_LABEL in (pod["metadata"].get("labels") or {})
+
+
+def counts(runners: Iterable[Manifest]) -> dict[str, int]:
+    """Return status.pods: those that have not ended, those whose sidecar can be used, or cannot run."""
+    running = [pod for pod in runners if not has_ended(pod)]
+    ready = [pod for pod in running if _is_ready(pod)]
+    return {"injected": len(running), "ready": len(ready), "failed": sum(1 for _ in failed(running))}
+
+
+def failed(runners: Iterable[Manifest]) -> Iterator[tuple[Manifest, Finding]]:
+    """Yield the pods that wait for a sidecar that cannot run, each with what is wrong."""
+    for pod in runners:
+        if not has_ended(pod) and not _is_ready(pod) and (finding := _finding(pod)):
+            yield pod, finding
+
+
+def diagnose(runners: Sequence[Manifest]) -> Finding | None:
+    """Return what is wrong with the newest sidecar that something is wrong with.
+
+    What ails a pod that has ended is of no interest once a newer one is up.
+    """
+    replaced = False
+    for pod in sorted(runners, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True):
+        replaced = replaced or _is_ready(pod)
+        if not (replaced and has_ended(pod)) and (finding := _finding(pod)):
+            return finding
+    return None
+
+
+def _is_ready(pod: Manifest) -> bool:
+    """Tell whether a sidecar runs and its gate has let the job begin (KEP-753: started)."""
+    sidecar = container_status(pod, names.CONNECTOR) or container_status(pod, names.DAEMON)
+    return bool(sidecar.get("started")) and "running" in sidecar.get("state", {})
+
+
+def _finding(pod: Manifest) -> Finding | None:
+    if pod.get("status", {}).get("phase") == "Succeeded":
+        return None
+    checks = _CONNECTOR_CHECKS if container_status(pod, names.CONNECTOR) else _CHECKS
+    return next((finding for check in checks if (finding := check(pod))), None)
+
+
+def _outgrown(pod: Manifest) -> Finding | None:
+    """Find that a node evicted a pod over the daemon's volume, and not over something of the job's."""
+    return evicted(pod) if STATE_VOLUME in str(pod.get("status", {}).get("message")) else None
+
+
+def _connector_image(pod: Manifest) -> Finding | None:
+    waiting = (container_status(pod, names.CONNECTOR).get("state") or {}).get("waiting") or {}
+    if waiting.get("reason") not in PULL_FAILURES:
+        return None
+    return Finding(
+        Reason.IMAGE_PULL_FAILED,
+        f"Pod {pod['metadata']['name']} cannot get the image of its connector: {waiting['reason']}: "
+        f"{sentence(waiting.get('message'))} Have the operator's setting BUILDKIT_OPERATOR_CONNECTOR_IMAGE name one "
+        "that can be pulled here.",
+    )
+
+
+def _connector_crash(pod: Manifest) -> Finding | None:
+    """Find that a connector did not come up, or came to an end that it does not make by itself."""
+    status = container_status(pod, names.CONNECTOR)
+    ends = [end for which in ("state", "lastState") if (end := (status.get(which) or {}).get("terminated"))]
+    failed = next((end for end in ends if end.get("exitCode")), None)
+    if failed is None:
+        return None
+    where = f"-n {pod['metadata']['namespace']} {pod['metadata']['name']} -c {names.CONNECTOR}"
+    return Finding(
+        Reason.OUT_OF_MEMORY if failed.get("reason") == "OOMKilled" else Reason.CRASH_LOOP,
+        f"The connector in pod {pod['metadata']['name']} ended with exit code {failed['exitCode']}: "
+        f"{sentence(failed.get('message'))} All of it: kubectl logs --previous {where}",
+    )
+
+
+_CONNECTOR_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (_connector_image, _connector_crash)
+_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (image_pull, container_config, crash, _outgrown)

@@ -1,0 +1,123 @@
+"""What the webhook shows the API server, and what that trusts: a certificate, its authority, and the Secret with both.
+
+A new authority always comes with a new certificate. The one before stays trusted for as long as another replica may
+still present a certificate of it, which is longest a certificate's life.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from buildkit_operator.desired.certificates import key_pair
+from buildkit_operator.kube.resources import SECRET, Manifest
+from buildkit_operator.pki.issuer import issue_authority, issue_leaf
+from buildkit_operator.pki.keypairs import (
+    KeyPair,
+    Lifetimes,
+    Usage,
+    authority_will_do,
+    leaf_will_do,
+    made_at,
+    renewal_time,
+)
+
+AUTHORITY_NAME = "BuildKit operator webhook"
+"""Never the name of the certificate: whose issuer has its own name counts as self-signed."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An authority, those before it, and the certificate that the newest one issued."""
+
+    authorities: tuple[bytes, ...]
+    """Certificates of the authorities, PEM, the newest first."""
+    authority_key: bytes
+    """The newest one's key, PEM."""
+    server: KeyPair
+
+    @property
+    def bundle(self) -> bytes:
+        """What the API server has to trust, PEM."""
+        return b"".join(self.authorities)
+
+    @property
+    def authority(self) -> KeyPair:
+        """The newest authority."""
+        return KeyPair(self.authorities[0], self.authority_key)
+
+    @property
+    def renewal(self) -> datetime:
+        """When the first of them is to be renewed."""
+        return min(renewal_time(pair.parsed()) for pair in (self.authority, self.server))
+
+    def __repr__(self) -> str:
+        """Say nothing of the keys."""
+        return f"{type(self).__name__}(…)"
+
+
+def read(secret: Manifest | None) -> Identity | None:
+    """Return what our Secret holds, or None where that is not all there or cannot be read."""
+    data = (secret or {}).get("data") or {}
+    server = key_pair(secret)
+    try:
+        authorities = x509.load_pem_x509_certificates(b64decode(data["ca.crt"]))
+        key = b64decode(data["ca.key"])
+    except (KeyError, ValueError):
+        return None
+    if server is None:
+        return None
+    return Identity(tuple(_pem(authority) for authority in authorities), key, server)
+
+
+def secret(identity: Identity, namespace: str, name: str) -> Manifest:
+    """Return the Secret that holds it."""
+    data = {
+        "ca.crt": identity.bundle,
+        "ca.key": identity.authority_key,
+        "tls.crt": identity.server.certificate,
+        "tls.key": identity.server.key,
+    }
+    return {
+        "apiVersion": SECRET.api_version,
+        "kind": SECRET.kind,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"app.kubernetes.io/name": "buildkit-operator", "app.kubernetes.io/component": "webhook"},
+        },
+        "data": {key: b64encode(value).decode() for key, value in data.items()},
+    }
+
+
+def current(
+    stored: Identity | None, trusted: tuple[bytes, ...], dns_name: str, lifetimes: Lifetimes, now: datetime
+) -> Identity:
+    """Return the stored identity where it will do until the next look, else one with what is due made anew.
+
+    `trusted` are authorities whose certificates a replica may still present.
+    """
+    if stored is not None and authority_will_do(stored.authority, now):
+        if leaf_will_do(stored.server, stored.authority, Usage.SERVER, [dns_name], now):
+            return stored
+        authority = stored.authority
+    else:
+        authority = issue_authority(AUTHORITY_NAME, lifetimes.authority, now)
+    server = issue_leaf(authority, dns_name, Usage.SERVER, [dns_name], lifetimes.leaf, now)
+    return Identity(_authorities(authority, trusted, lifetimes, now), authority.key, server)
+
+
+def _authorities(newest: KeyPair, trusted: tuple[bytes, ...], lifetimes: Lifetimes, now: datetime) -> tuple[bytes, ...]:
+    made = made_at(newest.parsed())
+    if made + lifetimes.leaf < now:
+        return (newest.certificate,)
+    before = [pem for pem in trusted if x509.load_pem_x509_certificate(pem).not_valid_after_utc > now]
+    return tuple(dict.fromkeys((newest.certificate, *before)))
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)

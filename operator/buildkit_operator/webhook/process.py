@@ -1,0 +1,112 @@
+"""One webhook process: puts the parts together, starts them in the one order that works, and ends them in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from buildkit_operator import __version__
+from buildkit_operator.admission.review import Webhook
+from buildkit_operator.api import names
+from buildkit_operator.engine.cache import Cache
+from buildkit_operator.engine.health import Server
+from buildkit_operator.engine.lifecycle import Lifecycle
+from buildkit_operator.engine.metrics import WebhookMetrics
+from buildkit_operator.engine.resync import Resync
+from buildkit_operator.engine.watch import Watches
+from buildkit_operator.kube.auth import Connection, connect
+from buildkit_operator.kube.client import Client
+from buildkit_operator.pki.keypairs import KeyPair
+from buildkit_operator.settings import WebhookSettings
+from buildkit_operator.webhook.cert_rotation import CONFIGURATION, Keeper
+from buildkit_operator.webhook.handler import RESULTS, Answers
+from buildkit_operator.webhook.index import KINDS, KnownBuilders
+from buildkit_operator.webhook.server import Endpoint
+
+FIELD_MANAGER: Final = f"{names.FIELD_MANAGER}-webhook"
+
+logger = logging.getLogger(__name__)
+
+
+async def run(settings: WebhookSettings) -> int:
+    """Run until SIGTERM or SIGINT (0), or until a part ends that should not (1); give the process's exit status."""
+    return await WebhookProcess(settings, await connect()).run()
+
+
+class WebhookProcess:
+    """The parts of one process."""
+
+    def __init__(self, settings: WebhookSettings, connection: Connection) -> None:
+        """Wire the parts together; nothing runs yet."""
+        self._lifecycle = Lifecycle()
+        self._metrics = WebhookMetrics(Webhook, RESULTS, lambda: self._unready() is None)
+        self._connection = connection
+        connection.observe = self._metrics.api_request
+        connection.user_agent = f"{FIELD_MANAGER}/{__version__}"
+        self._client = Client(connection, field_manager=FIELD_MANAGER, resources=(KINDS.primary, CONFIGURATION))
+        self._cache = Cache(KINDS)
+        self._builders = KnownBuilders(self._cache)
+        self._endpoint = Endpoint(settings.https_port, Answers(self._builders, self._metrics))
+        self._keeper = Keeper(connection, self._client, settings, self._present)
+        self._resync = Resync(
+            client=self._client,
+            kinds=KINDS,
+            namespaces=settings.watch_namespaces,
+            cache=self._cache,
+            enqueue=self._builders.changed,
+            metrics=self._metrics,
+            interval=settings.resync_seconds,
+        )
+        self._watches = Watches(
+            connection, KINDS, settings.watch_namespaces, self._cache, self._builders.changed, self._resync.relisted
+        )
+        self._server = Server(settings.http_port, self._metrics, self._ailment, self._unready)
+        self._certified = asyncio.Event()
+
+    async def run(self) -> int:
+        """Run until a signal, or the unexpected end of a part; give the process's exit status."""
+        self._lifecycle.handle_signals()
+        port = await self._server.start()
+        logger.info("Version %s of the webhook started; health and metrics on port %d.", __version__, port)
+        self._lifecycle.spawn(self._keeper.run(), "certificate")
+        self._lifecycle.spawn(self._work(), "watches")
+        await self._lifecycle.stop.wait()
+        await self._shut_down()
+        logger.info("Stopped.")
+        return self._lifecycle.exit_status
+
+    async def _work(self) -> None:
+        """Once there is a certificate, fill the cache, answer the API server, and watch until told to stop."""
+        await self._certified.wait()
+        await self._resync.fill()
+        logger.info("The cache is filled: %d builders.", len(self._cache.primary_keys()))
+        self._lifecycle.spawn(self._resync.run(), "resync")
+        self._lifecycle.spawn(self._endpoint.serve(), "endpoint")
+        await self._lifecycle.watch(self._watches)
+
+    def _present(self, certificate: KeyPair) -> None:
+        self._endpoint.present(certificate)
+        self._metrics.certificate_end.set(certificate.parsed().not_valid_after_utc.timestamp())
+        self._certified.set()
+
+    async def _shut_down(self) -> None:
+        """Let nobody come any more, answer who is there, and only then let go of the watches and connections."""
+        self._lifecycle.hush()
+        await self._endpoint.drain()
+        await self._server.stop()
+        await self._lifecycle.end()
+        await self._client.close()
+        await self._connection.close()
+
+    def _ailment(self) -> str | None:
+        return "The watches have ended." if self._lifecycle.watches_ended else None
+
+    def _unready(self) -> str | None:
+        if self._lifecycle.stop.is_set():
+            return "Stopping."
+        if not self._certified.is_set():
+            return "There is no certificate yet that the API server trusts."
+        if not self._resync.synced:
+            return "The cache is not filled yet."
+        return None if self._endpoint.is_open else "The port is not open yet."

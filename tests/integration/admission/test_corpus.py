@@ -1,0 +1,48 @@
+"""What becomes of a pod, for every sort of pod that we know of: the same with either engine, and what the files say."""
+
+import re
+from typing import Final
+
+import pytest
+import yaml
+
+from buildkit_operator.admission.rules import RULES, Rule
+from tests.integration.admission.described import described
+from tests.integration.admission.world import HERE, Engine, Refusal, comparable
+
+PODS: Final = sorted(file.stem for file in (HERE / "pods").glob("*.yaml"))
+GOLDEN: Final = HERE / "golden"
+
+FOR_NOW: Final = "has not looked at it yet"
+"""What a refusal says that may be none in a moment, so that the webhook asks to come again."""
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_becomes_the_same_with_either_engine(
+    name: str, *, policies: Engine, webhook: Engine, request: pytest.FixtureRequest
+) -> None:
+    pod = yaml.safe_load((HERE / "pods" / f"{name}.yaml").read_text())
+
+    by_policies, by_webhook = policies.create(pod), webhook.create(pod)
+
+    assert comparable(by_policies) == comparable(by_webhook)
+    text = described(by_policies)
+    if request.config.getoption("--update-golden"):
+        (GOLDEN / f"{name}.yaml").write_text(text)
+    assert text == (GOLDEN / f"{name}.yaml").read_text()
+    if isinstance(by_policies, Refusal) and isinstance(by_webhook, Refusal):
+        assert "BuildKitBuilder" in by_policies.sentence
+        assert by_policies.code == 422
+        assert by_webhook.code == (429 if FOR_NOW in by_webhook.sentence else 422)
+
+
+def test_there_is_a_golden_file_for_each_pod_and_no_other() -> None:
+    assert sorted(file.stem for file in GOLDEN.glob("*.yaml")) == PODS
+    assert len(PODS) > 60
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.sentence)
+def test_each_rule_refuses_one_of_the_pods(rule: Rule) -> None:
+    words = re.compile(".*".join(re.escape(part) for part in re.split(r"\{\w+\}", rule.sentence)))
+
+    assert any(words.search(file.read_text()) for file in GOLDEN.glob("*.yaml"))

@@ -1,0 +1,217 @@
+"""A namespace of builders, seen and changed past the operator: as its users do, and as controllers and kubelet do."""
+
+import json
+import time
+import urllib.error
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from hack.cluster.audit import Request
+from hack.cluster.controlplane import ControlPlane
+from hack.cluster.kubectl import condition, wait_for
+
+Manifest = dict[str, Any]
+T = TypeVar("T")
+
+GROUPS: Final = {
+    "buildkitbuilders": "/apis/buildkit-operator.dev/v1alpha1",
+    "deployments": "/apis/apps/v1",
+    "statefulsets": "/apis/apps/v1",
+    "poddisruptionbudgets": "/apis/policy/v1",
+    "networkpolicies": "/apis/networking.k8s.io/v1",
+}
+CHILDREN: Final = (
+    "configmaps",
+    "deployments",
+    "networkpolicies",
+    "poddisruptionbudgets",
+    "secrets",
+    "serviceaccounts",
+    "services",
+    "statefulsets",
+)
+SECONDS: Final = 20
+"""Until something that takes milliseconds is given up."""
+
+
+@dataclass(frozen=True)
+class Builders:
+    """One namespace."""
+
+    control_plane: ControlPlane
+    namespace: str
+
+    def path(self, plural: str, name: str = "") -> str:
+        prefix = GROUPS.get(plural, "/api/v1")
+        return f"{prefix}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    # What users do
+
+    def create(self, name: str = "demo", **spec: Any) -> Manifest:
+        """Create a builder, of mode Shared unless the spec says otherwise."""
+        manifest = {
+            "apiVersion": "buildkit-operator.dev/v1alpha1",
+            "kind": "BuildKitBuilder",
+            "metadata": {"name": name},
+            "spec": {"mode": "Shared", **spec},
+        }
+        return self.post("buildkitbuilders", manifest)
+
+    def edit(self, name: str = "demo", **spec: Any) -> None:
+        """Merge fields into a builder's spec; None removes one."""
+        self.patch("buildkitbuilders", name, {"spec": spec})
+
+    def post(self, plural: str, manifest: Manifest) -> Manifest:
+        created: Manifest = self.control_plane.request("POST", self.path(plural), manifest)
+        return created
+
+    def patch(self, plural: str, name: str, change: Manifest, *flags: str) -> None:
+        """Merge a change into an object; ControlPlane.request knows no patches."""
+        self.kubectl("patch", plural, name, "--type=merge", f"--patch={json.dumps(change)}", *flags)
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.control_plane.kubectl(f"--namespace={self.namespace}", *arguments)
+
+    def delete(self, plural: str, name: str) -> None:
+        self.control_plane.request("DELETE", self.path(plural, name))
+
+    def create_secret(self, name: str) -> None:
+        self.post("secrets", {"metadata": {"name": name}, "stringData": {"ca.crt": "certificates"}})
+
+    # What can be seen
+
+    def get(self, plural: str, name: str) -> Manifest | None:
+        try:
+            found: Manifest = self.control_plane.request("GET", self.path(plural, name))
+        except urllib.error.HTTPError as refused:
+            if refused.code != HTTPStatus.NOT_FOUND:
+                raise
+            return None
+        return found
+
+    def deployment(self, name: str = "demo") -> Manifest:
+        """Return the daemon's Deployment, which must be there."""
+        found = self.get("deployments", f"{name}-buildkitd")
+        assert found is not None
+        return found
+
+    def children(self) -> dict[str, Manifest]:
+        """Return every object that says it belongs to a builder, by plural and name."""
+        return {
+            f"{plural}/{item['metadata']['name']}": item
+            for plural in CHILDREN
+            for item in self.control_plane.request("GET", self.path(plural))["items"]
+            if "buildkit-operator.dev/owner" in item["metadata"].get("labels", {})
+        }
+
+    def versions(self) -> dict[str, str]:
+        """Return the children's resourceVersions: the same twice means that nobody wrote anything."""
+        return {name: child["metadata"]["resourceVersion"] for name, child in self.children().items()}
+
+    def status(self, name: str = "demo") -> Manifest:
+        found = self.get("buildkitbuilders", name) or {}
+        status: Manifest = found.get("status", {})
+        return status
+
+    def condition(self, kind: str = "Ready", name: str = "demo") -> Manifest:
+        return condition(self.get("buildkitbuilders", name) or {}, kind)
+
+    def events(self, name: str = "demo") -> list[tuple[str, str]]:
+        """Return type and reason of a builder's events, in the order in which they were told."""
+        events = self.control_plane.request("GET", f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")[
+            "items"
+        ]
+        about = [event for event in events if event["regarding"]["name"] == name]
+        return [(event["type"], event["reason"]) for event in sorted(about, key=lambda event: event["eventTime"])]
+
+    def secret(self, name: str) -> dict[str, str]:
+        """Return what a Secret holds, decoded."""
+        found = self.get("secrets", name) or {"data": {}}
+        return {key: b64decode(value).decode() for key, value in found["data"].items()}
+
+    def writes(self, mark: int) -> list[Request]:
+        """Return what the operator has written here since a mark; events tell, they change nothing."""
+        return [
+            request
+            for request in self.control_plane.audit(mark)
+            if request.writes
+            and request.user_agent.startswith("buildkit-operator")
+            and request.namespace == self.namespace
+            and request.resource not in {"leases", "events"}
+        ]
+
+    # Waiting
+
+    def wait(self, what: str, probe: Callable[[], T], seconds: float = SECONDS) -> T:
+        return wait_for(what, probe, seconds)
+
+    def wait_reason(self, reason: str, name: str = "demo") -> Manifest:
+        """Wait until the builder is in a state, of its current spec, and return its Ready condition."""
+
+        def probe() -> Manifest:
+            found = self.get("buildkitbuilders", name) or {"metadata": {"generation": -2}}
+            ready = condition(found, "Ready")
+            seen = ready.get("observedGeneration") == found["metadata"]["generation"]
+            return ready if seen and ready["reason"] == reason else {}
+
+        return self.wait(f"{name} is {reason}", probe)
+
+    def wait_at_rest(self) -> None:
+        """Wait until the operator has written nothing for a second: on a busy machine it may still be looking."""
+
+        def probe() -> bool:
+            mark = self.control_plane.mark()
+            time.sleep(1)
+            return not self.writes(mark)
+
+        self.wait("nothing more is written", probe)
+
+    def wait_for_deployment(self, name: str = "demo") -> Manifest:
+        return self.wait(f"the Deployment of {name}", lambda: self.get("deployments", f"{name}-buildkitd") or {})
+
+    def make_ready(self, name: str = "demo", plural: str = "deployments") -> None:
+        """Play the workload's controller until the builder is ready, whatever still changes meanwhile."""
+
+        def probe() -> bool:
+            found = self.get(plural, f"{name}-buildkitd")
+            if found is not None and not is_settled(found):
+                self.play_controller(name, plural)
+            builder = self.get("buildkitbuilders", name) or {"metadata": {}}
+            ready = condition(builder, "Ready")
+            seen = ready.get("observedGeneration") == builder["metadata"].get("generation")
+            return found is not None and is_settled(found) and seen and ready["reason"] == "Available"
+
+        self.wait(f"{name} is ready", probe)
+
+    # What controllers and kubelet do: the API server here has none
+
+    def play_controller(self, name: str = "demo", plural: str = "deployments", **status: Any) -> None:
+        """Write a Deployment's or StatefulSet's status; without any, as when all its pods are ready."""
+        workload = self.get(plural, f"{name}-buildkitd")
+        assert workload is not None
+        wanted = workload["spec"]["replicas"]
+        counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+        workload["status"] = {
+            "observedGeneration": workload["metadata"]["generation"],
+            **dict.fromkeys(counts, wanted),
+            **status,
+        }
+        try:
+            self.control_plane.request("PUT", self.path(plural, f"{name}-buildkitd") + "/status", workload)
+        except urllib.error.HTTPError as refused:
+            if refused.code != HTTPStatus.CONFLICT:
+                raise
+            # The operator was faster, and so would a real controller have to look again.
+            self.play_controller(name, plural, **status)
+
+
+def is_settled(deployment: Manifest) -> bool:
+    """Return whether the Deployment's controller, that is a test, is through with it."""
+    status, metadata = deployment.get("status", {}), deployment["metadata"]
+    return bool(
+        status.get("observedGeneration") == metadata["generation"]
+        and status.get("readyReplicas", 0) == status.get("replicas", 0) == deployment["spec"]["replicas"]
+    )

@@ -1,0 +1,70 @@
+"""Runs the engine as the process that it is in production, and reads what it says of itself."""
+
+import http.client
+import re
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from hack.cluster.processes import Process, free_port
+
+START_SECONDS = 60
+MODULE = "tests.integration.engine.widgets"
+ROOT = Path(__file__).parents[3]
+
+
+class OperatorProcess(Process):
+    """An operator with settings by their names in `buildkit_operator.settings`."""
+
+    def __init__(
+        self, kubeconfig: Path, log: Path, settings: Mapping[str, object] = MappingProxyType({}), module: str = MODULE
+    ) -> None:
+        self.port = free_port()
+        chosen = {"lease": False, "log_format": "text", "http_port": self.port, **settings}
+        environment = [f"BUILDKIT_OPERATOR_{name.upper()}={value}" for name, value in chosen.items()]
+        python = [f"--chdir={ROOT}", f"KUBECONFIG={kubeconfig}", *environment, sys.executable, "-m", module]
+        super().__init__(Path("/usr/bin/env"), python, log)
+
+    def wait_ready(self) -> None:
+        self.wait_until(lambda: self.get("/readyz")[0] == 200, START_SECONDS)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Return the status and body; status 0 while nobody listens."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
+        except (OSError, http.client.HTTPException):
+            return 0, ""
+
+    def metric(self, name: str) -> float:
+        """Return the sum of a metric over all its labels."""
+        found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        return sum(float(value) for value in found)
+
+    @property
+    def reconciles(self) -> float:
+        return self.metric("buildkit_operator_reconcile_total")
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def terminate(self) -> None:
+        self._popen.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int:
+        """Return the exit status. Raises subprocess.TimeoutExpired."""
+        return self._popen.wait(seconds)
+
+    def memory(self) -> int:
+        """Return the resident memory in KiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+        assert found
+        return int(found[1])

@@ -1,0 +1,328 @@
+"""The client against a real API server: what each verb does, and which error each refusal becomes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from buildkit_operator.engine.cache import Cache
+from buildkit_operator.engine.events import MAX_NOTE_LENGTH, Recorder
+from buildkit_operator.engine.kinds import Key
+from buildkit_operator.engine.leader_client import FencedClient
+from buildkit_operator.engine.leader_election import Alone, NotLeading
+from buildkit_operator.kube import client as module
+from buildkit_operator.kube.auth import Connection, connect
+from buildkit_operator.kube.client import Client
+from buildkit_operator.kube.errors import Conflict, Forbidden, Invalid, NotFound
+from buildkit_operator.kube.resources import CONFIG_MAP, DEPLOYMENT, Manifest
+from tests.integration.engine.widgets import WIDGETS, desired_config_map, widget
+from tests.integration.engine.world import World
+
+
+@pytest.fixture
+async def connection(world: World) -> AsyncIterator[Connection]:
+    connection = await connect(str(world.control_plane.kubeconfig))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def client(connection: Connection) -> AsyncIterator[Client]:
+    client = Client(connection, field_manager="test", resources=(WIDGETS.primary,))
+    yield client
+    await client.close()
+
+
+def config_map(world: World, name: str = "one", **data: str) -> Manifest:
+    metadata = {"name": name, "namespace": world.namespace}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def named_widget(world: World, **spec: Any) -> Manifest:
+    created = widget("one", "first")
+    created["metadata"]["namespace"] = world.namespace
+    created["spec"] |= spec
+    return created
+
+
+async def test_what_is_not_there_is_none(world: World, client: Client) -> None:
+    assert await client.get(CONFIG_MAP, world.namespace, "none") is None
+
+
+async def test_an_apply_creates_and_what_it_no_longer_names_is_removed(world: World, client: Client) -> None:
+    await client.apply(config_map(world, a="1", b="2"))
+    await client.apply(config_map(world, a="1"))
+
+    found = await client.get(CONFIG_MAP, world.namespace, "one")
+
+    assert found is not None
+    assert found["data"] == {"a": "1"}
+
+
+async def test_an_apply_takes_fields_from_others_and_leaves_theirs(world: World, client: Client) -> None:
+    await client.apply(config_map(world, a="1"))
+    world.patch("configmaps", "one", {"data": {"a": "theirs", "c": "theirs"}})
+
+    applied = await client.apply(config_map(world, a="1"))
+
+    assert applied["data"] == {"a": "1", "c": "theirs"}
+
+
+async def test_the_same_apply_changes_nothing(world: World, client: Client) -> None:
+    first = await client.apply(config_map(world, a="1"))
+    second = await client.apply(config_map(world, a="1"))
+
+    assert first["metadata"]["resourceVersion"] == second["metadata"]["resourceVersion"]
+
+
+async def test_an_apply_that_only_creates_does_create(world: World, client: Client) -> None:
+    await client.apply_new(config_map(world, a="1", b="2"))
+    await client.apply(config_map(world, a="1"))
+
+    found = await client.get(CONFIG_MAP, world.namespace, "one")
+
+    assert found is not None
+    assert found["data"] == {"a": "1"}
+
+
+async def test_an_apply_that_only_creates_leaves_what_exists_alone(world: World, client: Client) -> None:
+    world.control_plane.request("POST", world.path("configmaps"), {"metadata": {"name": "one"}, "data": {"b": "2"}})
+
+    with pytest.raises(Conflict):
+        await client.apply_new(config_map(world, a="1"))
+
+    found = await client.get(CONFIG_MAP, world.namespace, "one")
+    assert found is not None
+    assert found["data"] == {"b": "2"}
+
+
+async def test_only_the_metadata_can_be_asked_for(world: World, client: Client) -> None:
+    await client.apply(config_map(world, a="1"))
+
+    found = await client.get(CONFIG_MAP, world.namespace, "one", metadata_only=True)
+
+    assert found is not None
+    assert found["metadata"]["name"] == "one"
+    assert "data" not in found
+
+
+@pytest.mark.parametrize("metadata_only", [True, False])
+async def test_a_list_is_read_page_by_page(
+    world: World,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    metadata_only: bool,  # noqa: FBT001  a parameter of the test
+) -> None:
+    monkeypatch.setattr(module, "PAGE_SIZE", 2)
+    await asyncio.gather(*(client.apply(config_map(world, f"n{number}", a="1")) for number in range(5)))
+
+    found = await client.list(CONFIG_MAP, world.namespace, metadata_only=metadata_only)
+
+    assert sorted(item["metadata"]["name"] for item in found) == [f"n{number}" for number in range(5)]
+    assert {(item["apiVersion"], item["kind"]) for item in found} == {("v1", "ConfigMap")}
+    assert all(("data" in item) is not metadata_only for item in found)
+
+
+async def test_a_list_can_be_of_what_carries_a_label(world: World, client: Client) -> None:
+    labelled = config_map(world, "labelled")
+    labelled["metadata"]["labels"] = {"color": "red"}
+    await client.apply(labelled)
+    await client.apply(config_map(world, "plain"))
+
+    found = await client.list(CONFIG_MAP, world.namespace, label_selector="color")
+
+    assert [item["metadata"]["name"] for item in found] == ["labelled"]
+
+
+async def test_a_status_is_applied_without_the_rest(world: World, client: Client) -> None:
+    await client.create(named_widget(world))
+
+    applied = await client.apply_status({**named_widget(world, value="ignored"), "status": {"seen": "first"}})
+
+    assert applied["status"] == {"seen": "first"}
+    assert applied["spec"] == {"value": "first"}
+
+
+async def test_a_status_does_not_bring_an_object_back(world: World, client: Client) -> None:
+    with pytest.raises(NotFound):
+        await client.apply_status({**named_widget(world), "status": {"seen": "first"}})
+
+
+async def test_what_exists_cannot_be_created(world: World, client: Client) -> None:
+    await client.create(config_map(world))
+
+    with pytest.raises(Conflict):
+        await client.create(config_map(world))
+
+
+async def test_what_has_changed_is_not_replaced(world: World, client: Client) -> None:
+    seen = await client.create(config_map(world))
+    world.patch("configmaps", "one", {"data": {"a": "b"}})
+
+    with pytest.raises(Conflict):
+        await client.replace(seen)
+
+
+async def test_another_object_of_that_name_is_not_deleted(world: World, client: Client) -> None:
+    await client.create(config_map(world))
+
+    with pytest.raises(Conflict):
+        await client.delete(CONFIG_MAP, world.namespace, "one", uid="11111111-2222-3333-4444-555555555555")
+    assert await client.get(CONFIG_MAP, world.namespace, "one") is not None
+
+
+async def test_a_deletion_of_what_is_gone_is_no_error(world: World, client: Client) -> None:
+    created = await client.create(config_map(world))
+    await client.delete(CONFIG_MAP, world.namespace, "one", uid=created["metadata"]["uid"])
+    await client.delete(CONFIG_MAP, world.namespace, "one")
+
+    assert await client.get(CONFIG_MAP, world.namespace, "one") is None
+
+
+async def test_a_field_that_does_not_exist_is_invalid(world: World, client: Client) -> None:
+    wrong = config_map(world) | {"datas": {}}
+
+    with pytest.raises(Invalid, match="datas"):
+        await client.apply(wrong)
+
+
+async def test_a_value_that_is_wrong_is_invalid(world: World, client: Client) -> None:
+    wrong = {
+        "apiVersion": DEPLOYMENT.api_version,
+        "kind": DEPLOYMENT.kind,
+        "metadata": {"name": "one", "namespace": world.namespace},
+        "spec": {"replicas": -1, "selector": {}, "template": {}},
+    }
+
+    with pytest.raises(Invalid, match=r"spec\.replicas"):
+        await client.apply(wrong)
+
+
+async def test_a_wrong_secret_is_named_and_not_quoted(world: World, client: Client) -> None:
+    wrong = config_map(world) | {"kind": "Secret", "data": {"token": "hunter2!"}}
+
+    with pytest.raises(Invalid) as refusal:
+        await client.apply(wrong)
+    assert f"/namespaces/{world.namespace}/secrets/one" in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+async def test_a_secret_of_the_wrong_type_is_not_quoted(world: World, client: Client) -> None:
+    wrong = config_map(world) | {"kind": "Secret", "data": {"token": 20261124}}
+
+    with pytest.raises(Invalid) as refusal:
+        await client.apply(wrong)
+    assert "20261124" not in str(refusal.value)
+
+
+async def test_a_namespace_that_does_not_exist_is_not_found(world: World, client: Client) -> None:
+    elsewhere = World(world.control_plane, "no-such-namespace")
+
+    with pytest.raises(NotFound):
+        await client.apply(config_map(elsewhere))
+
+
+async def test_rbac_forbids(world: World) -> None:
+    world.control_plane.request("POST", world.path("serviceaccounts"), {"metadata": {"name": "nobody"}})
+    kubeconfig = world.control_plane.service_account_kubeconfig(world.namespace, "nobody")
+    connection = await connect(str(kubeconfig))
+    client = Client(connection, field_manager="test")
+
+    try:
+        with pytest.raises(Forbidden, match=r"cannot get resource .configmaps."):
+            await client.get(CONFIG_MAP, world.namespace, "one")
+    finally:
+        await client.close()
+        await connection.close()
+
+
+class Standby(Alone):
+    def holds(self) -> bool:
+        return False
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return Cache(WIDGETS)
+
+
+async def fenced(connection: Connection, cache: Cache, leadership: Alone, enqueued: list[Key]) -> FencedClient:
+    return FencedClient(
+        connection,
+        field_manager="test",
+        kinds=WIDGETS,
+        cache=cache,
+        leadership=leadership,
+        enqueue=enqueued.append,
+    )
+
+
+async def test_a_standby_writes_nothing(world: World, connection: Connection, cache: Cache) -> None:
+    client = await fenced(connection, cache, Standby(), [])
+    body = config_map(world)
+    writes = (
+        client.apply(body),
+        client.apply_new(body),
+        client.apply_status(named_widget(world)),
+        client.create(body),
+        client.replace(body),
+        client.delete(CONFIG_MAP, world.namespace, "one"),
+    )
+
+    for write in writes:
+        with pytest.raises(NotLeading):
+            await write
+    assert await client.get(CONFIG_MAP, world.namespace, "one") is None
+    await client.close()
+
+
+async def test_the_cache_learns_from_the_answer(world: World, connection: Connection, cache: Cache) -> None:
+    client = await fenced(connection, cache, Alone(), [])
+    owner = await client.create(named_widget(world))
+    await client.apply(desired_config_map(owner))
+
+    found = cache.get(CONFIG_MAP, world.namespace, "one")
+
+    assert found is not None
+    assert found["data"] == {"value": "first"}
+    await client.close()
+
+
+async def test_an_event_that_is_too_long_is_cut_and_one_that_fails_stops_nothing(
+    world: World, connection: Connection, cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await fenced(connection, cache, Alone(), [])
+    recorder = Recorder(client, "engine.test/controller", "test")
+    writing = asyncio.create_task(recorder.run())
+    owner = await client.create(named_widget(world))
+    homeless = {**owner, "metadata": {**owner["metadata"], "namespace": "no-such-namespace"}}
+
+    recorder.event(homeless, "Warning", "Homeless", "Nowhere to go.", "Test")
+    recorder.event(owner, "Warning", "Long", "many\nwörds " * 500, "Test")
+    await asyncio.wait_for(recorder.flush(), timeout=10)
+
+    (note,) = world.notes()
+    assert len(note.encode()) == MAX_NOTE_LENGTH
+    assert note.startswith("many wörds many")
+    assert "Nowhere to go." in caplog.text
+    writing.cancel()
+    await client.close()
+
+
+async def test_a_spec_that_changed_just_before_our_status_is_not_missed(
+    world: World, connection: Connection, cache: Cache
+) -> None:
+    enqueued: list[Key] = []
+    client = await fenced(connection, cache, Alone(), enqueued)
+    cache.put(WIDGETS.primary, await client.create(named_widget(world)))
+    enqueued.clear()
+    status = {**named_widget(world), "status": {"seen": "first"}}
+
+    await client.apply_status(status)
+    assert enqueued == []
+    world.edit("one", "second")
+    await client.apply_status({**status, "status": {"seen": "once more"}})
+
+    assert enqueued == [(world.namespace, "one")]
+    await client.close()

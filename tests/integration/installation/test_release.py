@@ -1,0 +1,96 @@
+"""What a release consists of beside its image: everything in it is of one version, and what it says is so."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from buildkit_operator import __version__
+from hack.cluster import artifacts, pins
+
+TOP: Final = Path(__file__).parents[3]
+RELEASE: Final = TOP / "dist/release"
+
+Make = Callable[[str], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def make() -> Make:
+    helm = artifacts.ensure("helm")["helm"] / "helm"
+
+    def run(tag: str) -> subprocess.CompletedProcess[str]:
+        command: list[str | Path] = [TOP / "deploy/release.sh", tag]
+        return subprocess.run(
+            command, env={**os.environ, "HELM": str(helm)}, text=True, capture_output=True, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def files(make: Make) -> dict[str, Path]:
+    made = make(f"v{__version__}")
+    assert made.returncode == 0, made.stderr
+    return {file.name: file for file in RELEASE.iterdir()}
+
+
+def test_a_release_is_complete(files: dict[str, Path]) -> None:
+    assert sorted(files) == [
+        "LICENSE",
+        "SHA256SUMS",
+        f"buildkit-operator-{__version__}.cdx.json",
+        f"buildkit-operator-{__version__}.tgz",
+        "crds.yaml",
+        "install.yaml",
+    ]
+
+
+def test_a_tag_of_another_version_is_refused_before_anything_is_written(make: Make, files: dict[str, Path]) -> None:
+    before = {name: file.stat().st_mtime_ns for name, file in files.items()}
+
+    refused = make("v99.0.0")
+
+    assert refused.returncode == 1
+    assert refused.stderr == f"The tag v99.0.0 does not name the version in pyproject.toml, v{__version__}.\n"
+    assert {name: file.stat().st_mtime_ns for name, file in files.items()} == before
+
+
+def test_every_file_has_its_checksum(files: dict[str, Path]) -> None:
+    lines = (line.split("  ", 1) for line in files["SHA256SUMS"].read_text().splitlines())
+    told = {name: checksum for checksum, name in lines}
+
+    others = {name: file for name, file in files.items() if name != "SHA256SUMS"}
+    assert told == {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in others.items()}
+
+
+def test_what_is_installed_is_of_this_version(files: dict[str, Path]) -> None:
+    images = set(re.findall(r"image: (\S+)", files["install.yaml"].read_text()))
+
+    assert images == {pins.OPERATOR_IMAGE}
+
+
+def test_the_chart_is_of_this_version(files: dict[str, Path]) -> None:
+    helm = artifacts.ensure("helm")["helm"] / "helm"
+    package = str(files[f"buildkit-operator-{__version__}.tgz"])
+    shown = subprocess.run([helm, "show", "chart", package], text=True, capture_output=True, check=True).stdout
+
+    chart = yaml.safe_load(shown)
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def test_the_sbom_names_every_package_of_the_image_by_version_and_hash(files: dict[str, Path]) -> None:
+    sbom = json.loads(files[f"buildkit-operator-{__version__}.cdx.json"].read_text())
+
+    lock = (TOP / "deploy/requirements.lock").read_text()
+    assert {f"{found['name']}=={found['version']}" for found in sbom["components"]} == set(
+        re.findall(r"^(\S+==[^\s;]+)", lock, re.MULTILINE)
+    )
+    assert all(found["externalReferences"][0]["hashes"] for found in sbom["components"])
+    assert sbom["metadata"]["component"]["version"] == __version__

@@ -1,0 +1,22 @@
+"""What the documentation shows of kubectl is what it prints: the page is run, command by command."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.integration.kubectl.transcript import Terminal
+
+PAGE: Final = Path(__file__).parents[3] / "docs" / "kubectl.md"
+
+
+def test_the_page_shows_what_kubectl_prints(terminal: Terminal, request: pytest.FixtureRequest) -> None:
+    """`pytest tests/integration/kubectl --update-golden` writes what it prints into the page."""
+    page = PAGE.read_text()
+
+    played = terminal.play(page)
+
+    if request.config.getoption("--update-golden"):
+        PAGE.write_text(played)
+    else:
+        assert played == page

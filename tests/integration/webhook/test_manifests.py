@@ -1,0 +1,63 @@
+"""The component webhook is what an API server accepts, and what restricted namespaces admit."""
+
+from typing import Any
+
+import yaml
+
+from tests.integration.webhook.world import COMPONENT, NAME, NAMESPACE, Installation
+
+
+def read(file: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((COMPONENT / file).read_text()))
+
+
+def test_the_api_server_accepts_all_of_it(shared: Installation) -> None:
+    flags = ("--server-side", "--dry-run=server", "--force-conflicts", "--validate=strict")
+    said = shared.control_plane.kubectl("apply", *flags, f"--kustomize={COMPONENT}")
+
+    files = ("rbac.yaml", "webhook.yaml", "configuration.yaml")
+    assert said.count("serverside-applied") == sum(len(read(file)) for file in files)
+
+
+def test_its_pods_are_admitted_where_pod_security_is_restricted(shared: Installation) -> None:
+    namespace = shared.control_plane.request("GET", f"/api/v1/namespaces/{NAMESPACE}")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    (deployment,) = (manifest for manifest in read("webhook.yaml") if manifest["kind"] == "Deployment")
+    template = deployment["spec"]["template"]
+
+    shared.control_plane.request(
+        "POST",
+        f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All&fieldValidation=Strict",
+        {"metadata": {"name": "webhook", **template["metadata"]}, "spec": template["spec"]},
+    )
+
+
+def test_all_webhooks_leave_the_cluster_and_the_operator_alone_and_answer_in_time() -> None:
+    (configuration,) = read("configuration.yaml")
+
+    for webhook in configuration["webhooks"]:
+        excluded = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", NAMESPACE]}
+        assert excluded in webhook["namespaceSelector"]["matchExpressions"]
+        assert webhook["timeoutSeconds"] <= 5
+        assert webhook["sideEffects"] == "None"
+        assert webhook["clientConfig"]["service"] == {
+            "namespace": NAMESPACE,
+            "name": NAME,
+            "path": f"/{webhook['name'].partition('.')[0]}",
+            "port": 443,
+        }
+
+
+def test_only_pods_that_asked_depend_on_it() -> None:
+    (configuration,) = read("configuration.yaml")
+
+    closed = [webhook["name"] for webhook in configuration["webhooks"] if webhook["failurePolicy"] == "Fail"]
+
+    assert closed == ["label.buildkit-operator.dev"]
+
+
+def test_its_rights_are_on_its_own_objects() -> None:
+    rules = [rule for manifest in read("rbac.yaml") for rule in manifest.get("rules", ())]
+
+    assert [rule["resources"] for rule in rules if "resourceNames" not in rule] == [["buildkitbuilders"]]
+    assert {tuple(rule["resourceNames"]) for rule in rules if "resourceNames" in rule} == {(NAME,)}

@@ -1,0 +1,59 @@
+"""What Prometheus gets of builders from the operator: a view of its cache."""
+
+from typing import Any
+
+from buildkit_operator.controller.metrics import Census
+from buildkit_operator.engine.cache import Cache
+from buildkit_operator.engine.kinds import BUILDERS
+
+
+def builder(name: str, *conditions: dict[str, str], **status: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "buildkit-operator.dev/v1alpha1",
+        "kind": "BuildKitBuilder",
+        "metadata": {"namespace": "ci", "name": name, "uid": name, "resourceVersion": "1"},
+        "spec": {"mode": "Shared"},
+        "status": {"conditions": list(conditions), **status},
+    }
+
+
+def condition(kind: str, status: str, reason: str = "Tested") -> dict[str, str]:
+    return {"type": kind, "status": status, "reason": reason}
+
+
+def samples(*builders: dict[str, Any]) -> dict[str, dict[tuple[str, ...], float]]:
+    """Return the values of each metric by its labels' values, in the order of their names."""
+    cache = Cache(BUILDERS)
+    for one in builders:
+        cache.put(BUILDERS.primary, one)
+    return {
+        family.name.removeprefix("buildkit_operator_"): {
+            tuple(value for _, value in sorted(sample.labels.items())): sample.value for sample in family.samples
+        }
+        for family in Census(cache).collect()
+    }
+
+
+def test_builders_are_counted_by_mode_and_readiness() -> None:
+    told = samples(
+        builder("a", condition("Ready", "True")),
+        builder("b", condition("Ready", "True")),
+        builder("c", condition("Ready", "False")),
+        builder("d"),
+    )
+
+    assert told["builders"] == {("Shared", "True"): 2, ("Shared", "False"): 1, ("Shared", "Unknown"): 1}
+
+
+def test_only_stalled_builders_are_named_each_with_its_reason() -> None:
+    stalled = builder("b", condition("Ready", "False"), condition("Stalled", "True", "SecretNotFound"))
+
+    assert samples(builder("a", condition("Ready", "False")), stalled)["builder_stalled"] == {
+        ("b", "ci", "SecretNotFound"): 1
+    }
+
+
+def test_the_end_of_a_certificate_is_told_in_seconds() -> None:
+    told = samples(builder("a", certificateNotAfterTime="1970-01-02T00:00:00+00:00"), builder("b"))
+
+    assert told["certificate_expiry_timestamp_seconds"] == {("a", "ci"): 86400}

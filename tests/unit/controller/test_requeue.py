@@ -1,0 +1,76 @@
+"""When a builder is looked at again although nothing has happened."""
+
+from datetime import timedelta
+
+from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.controller.certificates import Found, completed
+from buildkit_operator.controller.requeue import LEFTOVER_SECONDS, RECHECK_SECONDS, next_look
+from buildkit_operator.pki.keypairs import Lifetimes
+from buildkit_operator.status import Observed, Trial
+from buildkit_operator.status.diagnosis.daemons import Finding
+from tests.unit.make import NOW, make_builder
+
+CERTIFICATES = completed(make_builder(), Found(None, None, None, None, None), "cluster.local", Lifetimes(), NOW)
+DUE = CERTIFICATES.renewal + timedelta(days=1)
+
+
+def test_at_the_time_of_the_next_renewal() -> None:
+    seconds = next_look(make_builder(), Observed(certificates=CERTIFICATES), NOW)
+
+    assert seconds == (CERTIFICATES.renewal - NOW).total_seconds()
+
+
+def test_at_once_when_a_renewal_is_due() -> None:
+    assert next_look(make_builder(), Observed(certificates=CERTIFICATES), DUE) == 0
+
+
+def test_never_while_suspended_for_a_renewal_would_stay_due() -> None:
+    assert next_look(make_builder(suspend=True), Observed(certificates=CERTIFICATES), DUE) is None
+
+
+def test_soon_with_a_problem_or_a_leftover() -> None:
+    problem = Problem(Reason.SECRET_NOT_FOUND, "Secret company-ca is missing.")
+
+    assert next_look(make_builder(), Observed(problem=problem, certificates=CERTIFICATES), DUE) == RECHECK_SECONDS
+    assert next_look(make_builder(), Observed(waiting_for="something"), NOW) == LEFTOVER_SECONDS
+
+
+def test_never_without_certificates() -> None:
+    assert next_look(make_builder(), Observed(), NOW) is None
+
+
+SIDECAR = make_builder(mode="Sidecar")
+REFUSED = Trial(served=False, finding=Finding(Reason.POD_SECURITY_DENIED, "Refused."))
+
+
+def test_at_once_after_what_pods_get_was_written() -> None:
+    assert next_look(SIDECAR, Observed(), NOW) == 0
+
+
+def test_when_the_next_trial_is_due() -> None:
+    assert next_look(SIDECAR, Observed(), NOW, 0.4) == 0.4
+
+
+def test_soon_when_the_namespace_is_in_the_way() -> None:
+    assert next_look(SIDECAR, Observed(trial=REFUSED), NOW) == RECHECK_SECONDS
+
+
+def test_at_the_next_resync_only_once_a_sidecar_is_served() -> None:
+    assert next_look(SIDECAR, Observed(trial=Trial(served=True)), NOW) is None
+
+
+def test_a_suspended_sidecar_is_tried_on() -> None:
+    suspended = make_builder(mode="Sidecar", suspend=True)
+
+    assert next_look(suspended, Observed(), NOW, 0.4) == 0.4
+    assert next_look(suspended, Observed(trial=Trial(served=True)), NOW) is None
+
+
+def test_when_a_stopping_daemons_time_is_over() -> None:
+    killed_at = (NOW + timedelta(seconds=125)).isoformat()
+    stopping = {
+        "metadata": {"name": "team-buildkitd-1", "deletionTimestamp": killed_at},
+        "status": {"containerStatuses": [{"name": "buildkitd", "state": {"running": {}}}]},
+    }
+
+    assert next_look(make_builder(), Observed(certificates=CERTIFICATES, pods=[stopping]), NOW) == 100

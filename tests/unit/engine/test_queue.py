@@ -1,0 +1,147 @@
+"""The work queue: nothing lost, nothing done twice, nothing done by two."""
+
+import asyncio
+
+import pytest
+
+from buildkit_operator.engine import queue
+from buildkit_operator.engine.queue import WorkQueue
+
+
+@pytest.fixture
+def work() -> WorkQueue[str]:
+    return WorkQueue()
+
+
+async def next_key(work: WorkQueue[str]) -> str:
+    return await asyncio.wait_for(work.get(), timeout=1)
+
+
+async def assert_idle(work: WorkQueue[str]) -> None:
+    """Let everything that is due run, and see that no key is handed out."""
+    waiting = asyncio.ensure_future(work.get())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_keys_come_in_the_order_they_were_added(work: WorkQueue[str]) -> None:
+    for key in "cab":
+        work.add(key)
+
+    assert [await next_key(work) for _ in range(3)] == ["c", "a", "b"]
+
+
+async def test_a_key_added_often_comes_once(work: WorkQueue[str]) -> None:
+    for _ in range(3):
+        work.add("a")
+
+    assert await next_key(work) == "a"
+    work.done("a")
+    await assert_idle(work)
+
+
+async def test_a_key_is_never_handed_to_two(work: WorkQueue[str]) -> None:
+    work.add("a")
+    await next_key(work)
+
+    work.add("a")
+
+    await assert_idle(work)
+
+
+async def test_a_key_added_while_worked_on_comes_back_afterwards(work: WorkQueue[str]) -> None:
+    work.add("a")
+    await next_key(work)
+    work.add("a")
+    work.add("a")
+
+    work.done("a")
+
+    assert await next_key(work) == "a"
+    work.done("a")
+    await assert_idle(work)
+
+
+async def test_a_waiting_worker_gets_the_key_at_once(work: WorkQueue[str]) -> None:
+    waiting = asyncio.ensure_future(work.get())
+    await asyncio.sleep(0)
+
+    work.add("a")
+
+    assert await asyncio.wait_for(waiting, timeout=1) == "a"
+
+
+async def test_a_key_asked_for_later_comes_later(work: WorkQueue[str]) -> None:
+    work.add_after("late", 0.02)
+    work.add("now")
+
+    assert [await next_key(work), await next_key(work)] == ["now", "late"]
+
+
+async def test_the_earliest_time_asked_for_counts(work: WorkQueue[str]) -> None:
+    work.add_after("a", 60)
+    work.add_after("a", 0.01)
+    work.add_after("a", 60)
+
+    assert await next_key(work) == "a"
+
+
+async def test_work_on_a_key_serves_what_was_asked_for_later(work: WorkQueue[str]) -> None:
+    work.add_after("a", 0.01)
+    work.add("a")
+    assert await next_key(work) == "a"
+    work.done("a")
+
+    await asyncio.sleep(0.02)
+
+    await assert_idle(work)
+
+
+async def test_after_closing_nothing_comes_up(work: WorkQueue[str]) -> None:
+    work.add_after("a", 0.01)
+
+    work.close()
+    await asyncio.sleep(0.02)
+
+    await assert_idle(work)
+
+
+async def test_backoffs_double_up_to_a_minute_and_start_anew_after_success(work: WorkQueue[str]) -> None:
+    delays = [work.add_failed("a") for _ in range(12)]
+    work.forget_failures("a")
+    again = work.add_failed("a")
+    work.close()
+
+    nominal = [min(0.5 * 2**failures, 60) for failures in range(12)]
+    for delay, expected in zip([*delays, again], [*nominal, 0.5], strict=True):
+        assert expected * (1 - queue.JITTER) <= delay <= expected * (1 + queue.JITTER)
+
+
+async def test_backoffs_of_keys_that_failed_together_differ(work: WorkQueue[str]) -> None:
+    delays = {work.add_failed(str(number)) for number in range(20)}
+    work.close()
+
+    assert len(delays) > 10
+
+
+async def test_a_key_that_failed_for_weeks_still_has_a_backoff(work: WorkQueue[str]) -> None:
+    delay = max(work.add_failed("a") for _ in range(5000))
+    work.close()
+
+    assert delay <= queue.LONGEST_BACKOFF * (1 + queue.JITTER)
+
+
+async def test_a_server_that_asks_for_more_time_gets_it(work: WorkQueue[str]) -> None:
+    assert work.add_failed("a", at_least=7) == 7
+    work.close()
+
+
+async def test_the_length_counts_the_waiting(work: WorkQueue[str]) -> None:
+    work.add("a")
+    work.add("b")
+    await next_key(work)
+    work.add("a")
+
+    assert len(work) == 1

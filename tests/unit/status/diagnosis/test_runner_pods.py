@@ -1,0 +1,150 @@
+"""What is seen of runner pods: numbers, and what is wrong with their daemons."""
+
+from typing import Any
+
+import pytest
+
+from buildkit_operator.api.conditions import Reason
+from buildkit_operator.status.diagnosis.runner_pods import counts, diagnose, is_runner
+from tests.unit.make import Manifest, make_pod
+
+READY: Manifest = {"started": True, "ready": True, "state": {"running": {}}}
+STARTING: Manifest = {"started": False, "state": {"running": {}}}
+NO_IMAGE: Manifest = {"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
+
+
+def runner(
+    name: str = "runner", *, created: str = "2026-11-24T11:59:00Z", phase: str = "Running", **daemon: Any
+) -> Manifest:
+    status = {"name": "buildkitd", "ready": False, "restartCount": 0, **daemon}
+    pod = make_pod(name, created=created, phase=phase, initContainerStatuses=[status])
+    pod["metadata"]["labels"] = {"buildkit-operator.dev/injected": "demo"}
+    return pod
+
+
+def given_up(log: str) -> Manifest:
+    """Return the state of a daemon that started.sh gave up: stopped with 0, and with what it had to say."""
+    return {
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
+        "lastState": {"terminated": {"exitCode": 0, "reason": "Completed", "message": log}},
+    }
+
+
+def test_a_runner_is_told_from_a_shared_builders_own_pod() -> None:
+    assert is_runner(runner())
+    assert not is_runner(make_pod("demo-buildkitd-x"))
+
+
+def test_no_pods_are_three_zeros() -> None:
+    assert counts([]) == {"injected": 0, "ready": 0, "failed": 0}
+
+
+def test_pods_that_have_ended_do_not_count() -> None:
+    pods = [runner(**READY), runner(phase="Pending", **STARTING), runner(phase="Pending", **NO_IMAGE)]
+    ended = [runner(phase="Succeeded", **READY), runner(phase="Failed", **NO_IMAGE)]
+
+    assert counts([*pods, *ended]) == {"injected": 3, "ready": 1, "failed": 1}
+
+
+def test_a_daemon_is_ready_when_its_gate_let_the_job_begin_not_when_it_runs() -> None:
+    assert counts([runner(**STARTING)])["ready"] == 0
+    assert counts([runner(started=True, state={"terminated": {"exitCode": 0}})])["ready"] == 0
+
+
+def test_nothing_is_wrong_with_daemons_that_run() -> None:
+    assert diagnose([runner(**READY), runner(**STARTING), runner(phase="Succeeded", **NO_IMAGE)]) is None
+
+
+def test_the_newest_failure_is_told() -> None:
+    old = runner("old", created="2026-11-24T11:00:00Z", **NO_IMAGE)
+    new = runner("new", created="2026-11-24T12:00:00Z", **NO_IMAGE)
+
+    found = diagnose([new, old])
+    assert found is not None
+    assert found.reason is Reason.IMAGE_PULL_FAILED
+    assert "Pod new" in found.message
+
+
+def test_a_daemon_that_never_came_up_is_told_by_its_own_words() -> None:
+    log = "[rootlesskit:parent] error: failed to setup UID/GID map: newuidmap 7 [0 1000 1] failed: exit status 1"
+    found = diagnose([runner(phase="Pending", **given_up(log))])
+
+    assert found is not None
+    assert found.reason is Reason.USER_NAMESPACE_DENIED
+    assert "allowPrivilegeEscalation: false" in found.message
+
+
+def test_any_other_reason_to_give_up_is_quoted() -> None:
+    found = diagnose([runner(phase="Pending", **given_up("time=… level=info\nbuildkitd: invalid thing\n"))])
+
+    assert found is not None
+    assert found.reason is Reason.CRASH_LOOP
+    assert found.message == (
+        "The daemon in pod runner did not come up: buildkitd: invalid thing. "
+        "All of it: kubectl logs --previous -n ci runner -c buildkitd"
+    )
+
+
+def test_a_daemon_that_ended_with_its_job_is_none_that_failed() -> None:
+    ended: Manifest = {"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+
+    assert diagnose([runner(phase="Failed", **ended)]) is None
+
+
+def test_memory_that_ran_out_is_told_although_the_daemon_is_up_again() -> None:
+    killed = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    found = diagnose([runner(**READY, lastState=killed)])
+
+    assert found is not None
+    assert found.reason is Reason.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize(("volume", "told"), [("buildkit-state", True), ("work", False)])
+def test_only_an_eviction_over_the_daemons_volume_is_the_builders_affair(volume: str, *, told: bool) -> None:
+    pod = runner(phase="Failed")
+    pod["status"] |= {"reason": "Evicted", "message": f'Usage of EmptyDir volume "{volume}" exceeds the limit "20Gi".'}
+
+    assert (diagnose([pod]) is not None) is told
+
+
+def test_what_ailed_a_pod_that_has_ended_is_over_once_a_newer_one_is_up() -> None:
+    evicted = runner(phase="Failed", created="2026-11-24T11:00:00Z")
+    evicted["status"] |= {"reason": "Evicted", "message": 'Usage of EmptyDir volume "buildkit-state" exceeds…'}
+
+    assert diagnose([evicted]) is not None
+    assert diagnose([evicted, runner(created="2026-11-24T12:00:00Z", **READY)]) is None
+
+
+def connected(**connector: Any) -> Manifest:
+    """Return a pod with a connector, and with a sidecar of its own that is called as a daemon is."""
+    own = {"name": "buildkitd", "ready": True, "restartCount": 0, **READY}
+    pod = runner()
+    pod["status"]["initContainerStatuses"] = [{"name": "buildkit-connector", "restartCount": 0, **connector}, own]
+    return pod
+
+
+def test_a_pod_of_a_shared_builder_goes_by_its_connector() -> None:
+    assert counts([connected(**READY), connected(**STARTING)]) == {"injected": 2, "ready": 1, "failed": 0}
+
+
+def test_a_connector_without_an_image_names_the_setting() -> None:
+    finding = diagnose([connected(**NO_IMAGE)])
+
+    assert finding is not None
+    assert finding.reason is Reason.IMAGE_PULL_FAILED
+    assert "BUILDKIT_OPERATOR_CONNECTOR_IMAGE" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason"),
+    [
+        ({"exitCode": 137, "reason": "OOMKilled"}, Reason.OUT_OF_MEMORY),
+        ({"exitCode": 137, "reason": "Error", "message": "no socket"}, Reason.CRASH_LOOP),
+    ],
+)
+def test_a_connector_that_was_ended_is_told(ended: Manifest, reason: Reason) -> None:
+    finding = diagnose([connected(started=False, state={"waiting": {}}, lastState={"terminated": ended})])
+
+    assert finding is not None
+    assert finding.reason is reason
+    assert "-c buildkit-connector" in finding.message

@@ -1,0 +1,50 @@
+"""Whoever waits for a builder learns whether that is of use: what is not ready is either reconciling or stalled."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.desired.consumers import Borrowed
+from buildkit_operator.status import Observed, Trial, judge
+from buildkit_operator.status.diagnosis.daemons import Finding
+from tests.unit.make import FAKE_CERTIFICATES, NOW, make_builder, make_deployment
+
+CONSUMER: Mapping[str, Any] = {"shared": {"from": {"namespace": "ci", "name": "demo"}}}
+
+
+def borrowed(*conditions: dict[str, str]) -> Observed:
+    status = {"conditions": list(conditions)}
+    return Observed(borrowed=Borrowed(make_builder(), status, b"", FAKE_CERTIFICATES.client, NOW + timedelta(hours=1)))
+
+
+def unready(reason: Reason) -> dict[str, str]:
+    return {"type": "Ready", "status": "False", "reason": reason, "message": "A sentence."}
+
+
+def seen(reason: Reason) -> Iterator[tuple[Observed, Mapping[str, Any]]]:
+    """Yield all that may be seen of a builder in connection with a reason, and what the builder asks for."""
+    finding = Finding(reason, "A sentence.")
+    for spec in ({}, {"mode": "Sidecar"}, CONSUMER):
+        yield Observed(problem=Problem(reason, "A sentence.")), spec
+        yield Observed(waiting_for="A sentence.", waiting_reason=reason), spec
+        yield Observed(), spec
+    yield Observed(make_deployment(total=0)), {}
+    yield Observed(make_deployment()), {}
+    yield Observed(trial=Trial(served=False, finding=finding)), {"mode": "Sidecar"}
+    yield borrowed(), CONSUMER
+    yield borrowed(unready(reason)), CONSUMER
+    for kind in ("Stalled", "Reconciling"):
+        yield borrowed(unready(reason), {"type": kind, "status": "True"}), CONSUMER
+
+
+@pytest.mark.parametrize("suspend", [False, True])
+@pytest.mark.parametrize("reason", Reason)
+def test_what_is_not_ready_is_reconciling_or_stalled(reason: Reason, *, suspend: bool) -> None:
+    for observed, spec in seen(reason):
+        verdict = judge(make_builder(**spec, suspend=suspend), observed)
+
+        assert not verdict.ready
+        assert (verdict.reconciling is not None) != verdict.stalled, (observed, spec)
