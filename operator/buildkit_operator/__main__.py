@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from buildkit_operator import __version__
+from buildkit_operator.api import versions
 from buildkit_operator.cli import cluster_options, file_options
 
 if TYPE_CHECKING:
@@ -111,14 +112,18 @@ def parser() -> argparse.ArgumentParser:
     )
     operator.set_defaults(run=run_operator)
     webhook = commands.add_parser(
-        "webhook", help="inject into pods where the API server has no MutatingAdmissionPolicy (before Kubernetes 1.36)"
+        "webhook",
+        help="inject into pods where the API server has no MutatingAdmissionPolicy (before Kubernetes "
+        f"{versions.POLICIES})",
     )
     webhook.set_defaults(run=run_webhook)
     exporter = commands.add_parser("exporter", help="ask shared daemons how busy they are, and tell Prometheus")
     exporter.set_defaults(run=run_exporter)
     crds = commands.add_parser("crds", help="print the CustomResourceDefinition that this version serves")
     crds.set_defaults(run=print_crds)
-    policies = commands.add_parser("policies", help="print the admission policies that inject from Kubernetes 1.36 on")
+    policies = commands.add_parser(
+        "policies", help=f"print the admission policies that inject from Kubernetes {versions.POLICIES} on"
+    )
     policies.set_defaults(run=print_policies)
     status = commands.add_parser(
         "status", help="ask a cluster how its builders are, and what to do about those that are not well"

@@ -3,10 +3,45 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from buildkit_operator.api import crd, versions
 from buildkit_operator.desired.platform import DEFAULT_IMAGE
 from hack.cluster import pins
 
 TOP = Path(__file__).parents[2]
+
+RUNTIMES = f"containerd {versions.CONTAINERD.major} (or CRI-O {versions.CRI_O})"
+SAID = {
+    "README.md": [f"(Kubernetes {versions.OLDEST_KUBERNETES} or newer)"],
+    "deploy/helm/buildkit-operator/Chart.yaml": [
+        f'kubeVersion: ">={versions.OLDEST_KUBERNETES}.0-0"',
+        f"from {versions.OLDEST_KUBERNETES} on",
+    ],
+    "deploy/helm/buildkit-operator/README.md": [
+        f"Kubernetes {versions.OLDEST_KUBERNETES} and newer",
+        f"Kubernetes {versions.POLICIES} and later",
+    ],
+    "deploy/helm/buildkit-operator/templates/_helpers.tpl": [f'semverCompare ">={versions.POLICIES}.0-0"'],
+    "deploy/helm/buildkit-operator/values.schema.json": [f"from Kubernetes {versions.POLICIES} on"],
+    "deploy/kustomize/base/kustomization.yaml": [f"Kubernetes {versions.OLDEST_KUBERNETES} or newer"],
+    "deploy/kustomize/overlays/policies/kustomization.yaml": [f"from Kubernetes {versions.POLICIES} on"],
+    "deploy/kustomize/overlays/webhook/kustomization.yaml": [f"Kubernetes before {versions.POLICIES}:"],
+    "docs/cli.md": [
+        f"Kubernetes {versions.OLDEST_KUBERNETES} or newer; from {versions.POLICIES} on",
+        f"kubelet {versions.USER_NAMESPACES}, {RUNTIMES} and Linux {versions.LINUX}",
+        f"before {versions.UNMASKED_PROC}, level baseline",
+    ],
+    "docs/index.md": [f"Kubernetes {versions.OLDEST_KUBERNETES} or newer"],
+    "docs/install.md": [f"Kubernetes {versions.OLDEST_KUBERNETES} or newer", f"| {versions.POLICIES} or newer |"],
+    "docs/platforms.md": [
+        f"Kubernetes must be {versions.OLDEST_KUBERNETES} or newer",
+        f"needs {versions.USER_NAMESPACES}, {RUNTIMES}",
+        f"and Linux {versions.LINUX}",
+    ],
+    "docs/security.md": [f"the rules of Kubernetes {versions.UNMASKED_PROC}"],
+}
+"""Sentences with versions of Kubernetes, and what else clusters are made of, by file."""
 
 
 def test_the_default_image_is_the_one_that_is_tested() -> None:
@@ -36,3 +71,38 @@ def test_the_installed_operator_is_of_this_version() -> None:
 
 def test_the_operators_image_is_built_on_the_base_that_clusters_get() -> None:
     assert f"ARG BASE={pins.PYTHON_IMAGE}\n" in (TOP / "deploy/Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("file", SAID)
+def test_every_page_and_manifest_tells_the_versions_that_the_code_goes_by(file: str) -> None:
+    # Lines of prose are broken anywhere.
+    text = " ".join((TOP / file).read_text().split())
+
+    assert [sentence for sentence in SAID[file] if sentence not in text] == []
+
+
+def test_no_page_names_another_version_to_be_the_oldest() -> None:
+    files = [TOP / "README.md", *(TOP / "docs").rglob("*.md"), *(TOP / "deploy").rglob("*.yaml")]
+    oldest = re.compile(r"Kubernetes (?:must be )?(1\.\d+) (?:or|and) newer")
+    told = {
+        (str(file.relative_to(TOP)), version)
+        for file in files
+        for version in oldest.findall(" ".join(file.read_text().split()))
+    }
+    # The engine depends on the policies' own.
+    known = {str(versions.OLDEST_KUBERNETES), str(versions.POLICIES)}
+
+    assert {(file, version) for file, version in told if version not in known} == set()
+
+
+def test_the_crd_is_tried_on_the_oldest_kubernetes() -> None:
+    assert pins.OLDEST_KUBERNETES.startswith(f"{versions.OLDEST_KUBERNETES}.")
+
+
+def test_the_crd_tells_what_user_namespaces_need() -> None:
+    needs = (
+        f"for Kubernetes {versions.USER_NAMESPACES}, containerd {versions.CONTAINERD.major} and "
+        f"Linux {versions.LINUX} or newer"
+    )
+
+    assert needs in " ".join(crd.render().split())

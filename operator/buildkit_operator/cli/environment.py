@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from buildkit_operator.desired.isolation import ENFORCE_LABEL, UNMASKED_PROC_MINOR, PodSecurity
+from buildkit_operator.api import versions
+from buildkit_operator.desired.isolation import ENFORCE_LABEL, PodSecurity
 from buildkit_operator.desired.platform import Platform
 
 
@@ -17,7 +18,7 @@ class Surroundings:
     platform: Platform = field(default_factory=Platform)
     labels: Mapping[str, str] = field(default_factory=dict)
     """The namespace's."""
-    minor: int = UNMASKED_PROC_MINOR
+    minor: int = versions.UNMASKED_PROC.minor
     """The 1.x version of Kubernetes."""
 
     @classmethod
@@ -30,7 +31,7 @@ class Surroundings:
             "connector_image": arguments.connector_image,
         }
         level = {ENFORCE_LABEL: arguments.pod_security} if arguments.pod_security else {}
-        minor = UNMASKED_PROC_MINOR if arguments.minor is None else arguments.minor
+        minor = versions.UNMASKED_PROC.minor if arguments.minor is None else arguments.minor
         platform = Platform(**{name: value for name, value in settings.items() if value})
         return cls(platform, {**dict(arguments.labels), **level}, minor)
 

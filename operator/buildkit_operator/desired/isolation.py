@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
+from buildkit_operator.api import versions
 from buildkit_operator.api.builder import BuilderSpec, Isolation, SecurityProfiles
 from buildkit_operator.desired.metadata import Manifest
 
@@ -16,9 +17,6 @@ ENFORCE_LABEL: Final = "pod-security.kubernetes.io/enforce"
 
 ENFORCE_VERSION_LABEL: Final = "pod-security.kubernetes.io/enforce-version"
 """On a namespace: the Kubernetes version whose rules that level means, or latest."""
-
-UNMASKED_PROC_MINOR: Final = 35
-"""From the rules of Kubernetes 1.35 on, level baseline admits an unmasked /proc in a user namespace (KEP-4265)."""
 
 SUBORDINATE_IDS: Final = "user:1001:64535\n"
 """/etc/subuid and /etc/subgid in a user namespace of 65536 ids, of which the image's own range is no part."""
@@ -41,7 +39,7 @@ class PodSecurity:
     """What a namespace enforces on its pods."""
 
     level: Level = Level.PRIVILEGED
-    minor: int = UNMASKED_PROC_MINOR
+    minor: int = versions.UNMASKED_PROC.minor
     """The 1.x version of Kubernetes whose rules apply."""
 
     @classmethod
@@ -76,7 +74,7 @@ def confine(spec: BuilderSpec, enforced: PodSecurity) -> Confinement:
     """Return the set-up for what a builder asks for, in a namespace that enforces this."""
     if spec.isolation is Isolation.USER_NAMESPACE:
         # runc mounts a /proc for each sandboxed step, which the kernel forbids where a part of the outer one is masked.
-        unmasked = enforced.level is Level.PRIVILEGED or enforced.minor >= UNMASKED_PROC_MINOR
+        unmasked = enforced.level is Level.PRIVILEGED or enforced.minor >= versions.UNMASKED_PROC.minor
         return Confinement(
             security_context={"procMount": "Unmasked"} if unmasked else {},
             process_sandbox=unmasked,

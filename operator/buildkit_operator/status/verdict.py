@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from buildkit_operator.api import names
+from buildkit_operator.api import names, versions
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.conditions import ConditionType, Problem, Reason
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import environment
 from buildkit_operator.desired.consumers import is_consumer
-from buildkit_operator.desired.isolation import UNMASKED_PROC_MINOR, Confinement
+from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.workload import STATEFUL_SET
 from buildkit_operator.status.diagnosis import claims, runner_pods
@@ -193,5 +193,5 @@ def _confinement_caveat(confinement: Confinement | None) -> str:
         return ""
     return (
         " Build steps can see the daemon's processes, as the namespace enforces Pod Security by rules older than "
-        f"Kubernetes 1.{UNMASKED_PROC_MINOR}'s: raise pod-security.kubernetes.io/enforce-version to hide them."
+        f"Kubernetes {versions.UNMASKED_PROC}'s: raise pod-security.kubernetes.io/enforce-version to hide them."
     )

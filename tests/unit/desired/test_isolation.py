@@ -2,10 +2,10 @@
 
 import pytest
 
+from buildkit_operator.api import versions
 from buildkit_operator.desired.isolation import (
     ENFORCE_LABEL,
     ENFORCE_VERSION_LABEL,
-    UNMASKED_PROC_MINOR,
     Confinement,
     Level,
     PodSecurity,
@@ -95,8 +95,8 @@ def test_profiles_left_to_the_node_are_not_mentioned(level: str) -> None:
 @pytest.mark.parametrize(
     ("level", "version", "server"),
     [
-        ("baseline", "latest", UNMASKED_PROC_MINOR),
-        ("baseline", f"v1.{UNMASKED_PROC_MINOR}", SERVER),
+        ("baseline", "latest", versions.UNMASKED_PROC.minor),
+        ("baseline", f"v{versions.UNMASKED_PROC}", SERVER),
         # Whatever the version: level privileged has no rules.
         ("privileged", "v1.34", SERVER),
         (None, None, 34),
