@@ -26,7 +26,7 @@ from buildkit_operator.desired import (
     needs_certificates,
 )
 from buildkit_operator.desired.certificates import Certificates
-from buildkit_operator.desired.consumers import Borrowed, is_consumer
+from buildkit_operator.desired.consumers import Grant, is_consumer
 from buildkit_operator.desired.isolation import confine
 from buildkit_operator.pki.keypairs import KeyPair
 from buildkit_operator.pki.rotation import Authorities
@@ -111,8 +111,8 @@ def _objects_of_consumer(
     if provider is not None:
         consumers.check(builder, provider.builder, surroundings.labels, ())
     shape = provider.builder if provider is not None else _unknown_provider(wanted.namespace, wanted.name)
-    borrowed = Borrowed(shape, {}, b"", _NO_PAIR, _NO_TIME)
-    for manifest in consumers.children(builder, borrowed, surroundings.platform):
+    grant = Grant(shape, {}, b"", _NO_PAIR, _NO_TIME)
+    for manifest in consumers.children(builder, grant, surroundings.platform):
         if manifest["kind"] == "ConfigMap" and provider is None:
             del manifest["data"]
             yield (

@@ -13,7 +13,7 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.controller.certificates import found
 from buildkit_operator.controller.namespaces import Surroundings
 from buildkit_operator.desired.certificates import key_pair, value
-from buildkit_operator.desired.consumers import Borrowed, admits_by_labels, check
+from buildkit_operator.desired.consumers import Grant, admits_by_labels, check
 from buildkit_operator.engine.cache import Cache, owned_by
 from buildkit_operator.engine.kinds import BUILDERS
 from buildkit_operator.engine.secrets import Secrets
@@ -43,7 +43,7 @@ class Consumers:
         self._watched = watched
         self._lifetimes = lifetimes
 
-    async def borrow(self, builder: BuildKitBuilder, now: datetime) -> Borrowed:
+    async def borrow(self, builder: BuildKitBuilder, now: datetime) -> Grant:
         """Return what a consumer gets, with a certificate that will do.
 
         Raises Problem when its provider will not have it, ProviderPending and kube.errors.ApiError.
@@ -53,13 +53,13 @@ class Consumers:
         pair = await self._stored(builder)
         if pair is None or not leaf_will_do(pair, authorities.active, Usage.CLIENT, [], now):
             subject = f"client of {builder.metadata.name}.{builder.metadata.namespace}"
-            pair = issue_leaf(authorities.active, subject, Usage.CLIENT, [], self._lifetimes.borrowed, now)
+            pair = issue_leaf(authorities.active, subject, Usage.CLIENT, [], self._lifetimes.granted, now)
         dues = [renewal_time(pair.parsed()), next_step(authorities, self._lifetimes)]
         if _asks_labels(admitted):
             dues.append(now + LABELS_PAUSE)
-        return Borrowed(admitted, status, authorities.trust, pair, min(dues))
+        return Grant(admitted, status, authorities.trust, pair, min(dues))
 
-    async def lent(self, builder: BuildKitBuilder, now: datetime) -> Borrowed | None:
+    async def lent(self, builder: BuildKitBuilder, now: datetime) -> Grant | None:
         """Return what a consumer has been given, as it is, or None where that is nothing.
 
         Raises Problem when its provider will not have it, and kube.errors.ApiError.
@@ -67,7 +67,7 @@ class Consumers:
         admitted, status = await self._admitting(builder)
         secret = await self._secret(builder)
         pair, trust = key_pair(secret), value(secret, "ca.crt")
-        return None if pair is None or trust is None else Borrowed(admitted, status, trust, pair, now)
+        return None if pair is None or trust is None else Grant(admitted, status, trust, pair, now)
 
     async def _admitting(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder, Manifest]:
         """Return the provider and its status. Raises Problem when it will not have the builder."""

@@ -36,7 +36,7 @@ def next_look(
 def _until_renewal(observed: Observed, now: datetime) -> float | None:
     dues = [
         *([observed.certificates.renewal] if observed.certificates is not None else ()),
-        *([observed.borrowed.look] if observed.borrowed is not None else ()),
+        *([observed.grant.due] if observed.grant is not None else ()),
     ]
     return max(0.0, (min(dues) - now).total_seconds()) if dues else None
 

@@ -1,6 +1,7 @@
-"""Builders that use the daemons of another namespace's builder: who admits whom, and what a consumer consists of.
+"""Cross-namespace references and grants: builders that use another namespace's daemons, and what those consist of.
 
-A handshake as in Gateway API: the consumer names its provider, the provider admits the consumer's namespace.
+A handshake as in Gateway API: the consumer refers to its provider, and the provider grants that to the consumer's
+namespace, as a ReferenceGrant does.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from buildkit_operator.pki.keypairs import KeyPair
 
 
 @dataclass(frozen=True)
-class Borrowed:
-    """What a consumer has of its provider."""
+class Grant:
+    """What a provider grants its consumer: its daemons, and a certificate to reach them."""
 
     provider: BuildKitBuilder
     status: Mapping[str, Any]
     """The provider's, as it was last written."""
     trust: bytes
     client: KeyPair
-    look: datetime
-    """When the certificate is due, or the admission to be looked at again."""
+    due: datetime
+    """When the certificate is to be renewed, or the reference to be checked again."""
 
     @property
     def name(self) -> str:
@@ -53,12 +54,12 @@ def is_consumer(builder: BuildKitBuilder) -> bool:
     return builder.spec.mode is Mode.SHARED and builder.shared.from_builder is not None
 
 
-def children(builder: BuildKitBuilder, borrowed: Borrowed, platform: Platform) -> list[Manifest]:
+def children(builder: BuildKitBuilder, grant: Grant, platform: Platform) -> list[Manifest]:
     """Return the objects of a consumer."""
-    credentials = client_credentials(borrowed.trust, borrowed.client)
+    credentials = client_credentials(grant.trust, grant.client)
     return [
-        connection(builder, network.endpoint(borrowed.provider), credentials),
-        connector.config_map(builder, connector.Upstream.of(borrowed.provider, platform)),
+        connection(builder, network.endpoint(grant.provider), credentials),
+        connector.config_map(builder, connector.Upstream.of(grant.provider, platform)),
     ]
 
 

@@ -30,7 +30,7 @@ class Lifetimes:
 
     authority: timedelta = timedelta(days=3650)
     leaf: timedelta = timedelta(days=90)
-    borrowed: timedelta = timedelta(hours=24)
+    granted: timedelta = timedelta(hours=24)
     """Of a client's certificate in another namespace, which ends by itself when that is admitted no more."""
 
 

@@ -71,11 +71,11 @@ def _of_consumer(builder: BuildKitBuilder, observed: Observed, previous: Status)
     """Return how to reach the provider's daemons: as the connection Secret has it, which may have to stay as it was."""
     facts: Status = {key: previous[key] for key in _FACTS_OF_CONSUMER if key in previous}
     facts |= _connection(observed, previous)
-    if observed.borrowed is not None and not builder.spec.suspend:
+    if observed.grant is not None and not builder.spec.suspend:
         facts |= {
-            "endpoint": network.endpoint(observed.borrowed.provider),
+            "endpoint": network.endpoint(observed.grant.provider),
             "connectionSecretName": names.connection_secret(builder.metadata.name),
-            "certificateNotAfterTime": timestamp(observed.borrowed.not_after),
+            "certificateNotAfterTime": timestamp(observed.grant.not_after),
         }
     return facts
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims
-from buildkit_operator.desired.consumers import Borrowed
+from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.isolation import Confinement, PodSecurity
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.status.diagnosis.daemons import Finding
@@ -43,7 +43,7 @@ class Observed:
     """How a trial pod fared; None where none was tried."""
     runners: Sequence[Manifest] = ()
     """Runner pods that were given the builder."""
-    borrowed: Borrowed | None = None
+    grant: Grant | None = None
     """What a builder has of its provider, where it uses another's daemons."""
     problem: Problem | None = None
     waiting_for: str | None = None

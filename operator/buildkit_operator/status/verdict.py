@@ -53,7 +53,7 @@ def judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
 
 def _suspended(verdict: Verdict, observed: Observed) -> Verdict:
     """Return what the verdict becomes where the operator does nothing: Kubernetes goes on with what is there."""
-    seen = (observed.workload, observed.trial, observed.borrowed, observed.problem)
+    seen = (observed.workload, observed.trial, observed.grant, observed.problem)
     was_begun = any(found is not None for found in seen)
     how = verdict.message if was_begun else "Nothing was made of it so far: set spec.suspend to false."
     message = f"spec.suspend is true, so the operator changes nothing of this builder. {how}"
@@ -110,17 +110,17 @@ def _judge_sidecar(builder: BuildKitBuilder, observed: Observed) -> Verdict:
 
 def _judge_consumer(observed: Observed) -> Verdict:
     """Return the verdict on a builder that uses another's daemons: it is as well as that one is."""
-    borrowed = observed.borrowed
-    if borrowed is None:
+    grant = observed.grant
+    if grant is None:
         return _waiting(observed.waiting_for or "The provider is not looked at.", observed.waiting_reason)
-    ready = borrowed.condition(ConditionType.READY)
+    ready = grant.condition(ConditionType.READY)
     if ready.get("status") == "True":
         if ready["reason"] == Reason.SCALED_TO_ZERO:
-            message = f"Builds run on {borrowed.name}, which is scaled to zero; until it is not, {_BUILDS_WAIT}"
+            message = f"Builds run on {grant.name}, which is scaled to zero; until it is not, {_BUILDS_WAIT}"
             return Verdict(ready=True, reason=Reason.SCALED_TO_ZERO, message=message)
-        return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"Builds run on {borrowed.name}, which is ready.")
-    message = f"Builds run on {borrowed.name}, which is not ready: {ready.get('reason', Reason.PROGRESSING)}."
-    if borrowed.condition(ConditionType.STALLED):
+        return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"Builds run on {grant.name}, which is ready.")
+    message = f"Builds run on {grant.name}, which is not ready: {ready.get('reason', Reason.PROGRESSING)}."
+    if grant.condition(ConditionType.STALLED):
         return Verdict(ready=False, reason=Reason.PROVIDER_NOT_READY, message=message, stalled=True)
     return _waiting(message, Reason.PROVIDER_NOT_READY)
 

@@ -9,7 +9,7 @@ from buildkit_operator.controller.injection_probe import admitted
 from buildkit_operator.controller.objects import not_ours
 from buildkit_operator.desired import cert_manager, consumers
 from buildkit_operator.desired.claims import seen_claims
-from buildkit_operator.desired.consumers import Borrowed
+from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.isolation import Level, PodSecurity
 from buildkit_operator.kube.resources import SERVICE
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
@@ -107,7 +107,7 @@ def provider_not_ready() -> list[Condition]:
     status = {"conditions": [{"type": "Ready", "status": "False", "reason": "ImagePullFailed"}]}
     authority = issue_authority("demo", timedelta(days=10), NOW)
     client = issue_leaf(authority, "client", Usage.CLIENT, [], timedelta(days=1), NOW)
-    return of(Observed(borrowed=Borrowed(PROVIDER, status, authority.certificate, client, NOW)), CONSUMER)
+    return of(Observed(grant=Grant(PROVIDER, status, authority.certificate, client, NOW)), CONSUMER)
 
 
 def name_conflict() -> list[Condition]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.conditions import Problem, Reason
-from buildkit_operator.desired.consumers import Borrowed
+from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.status import Observed, Trial, judge
 from buildkit_operator.status.diagnosis.daemons import Finding
 from tests.unit.make import FAKE_CERTIFICATES, NOW, make_builder, make_deployment
@@ -15,9 +15,9 @@ from tests.unit.make import FAKE_CERTIFICATES, NOW, make_builder, make_deploymen
 CONSUMER: Mapping[str, Any] = {"shared": {"from": {"namespace": "ci", "name": "demo"}}}
 
 
-def borrowed(*conditions: dict[str, str]) -> Observed:
+def grant(*conditions: dict[str, str]) -> Observed:
     status = {"conditions": list(conditions)}
-    return Observed(borrowed=Borrowed(make_builder(), status, b"", FAKE_CERTIFICATES.client, NOW + timedelta(hours=1)))
+    return Observed(grant=Grant(make_builder(), status, b"", FAKE_CERTIFICATES.client, NOW + timedelta(hours=1)))
 
 
 def unready(reason: Reason) -> dict[str, str]:
@@ -34,10 +34,10 @@ def seen(reason: Reason) -> Iterator[tuple[Observed, Mapping[str, Any]]]:
     yield Observed(make_deployment(total=0)), {}
     yield Observed(make_deployment()), {}
     yield Observed(trial=Trial(served=False, finding=finding)), {"mode": "Sidecar"}
-    yield borrowed(), CONSUMER
-    yield borrowed(unready(reason)), CONSUMER
+    yield grant(), CONSUMER
+    yield grant(unready(reason)), CONSUMER
     for kind in ("Stalled", "Reconciling"):
-        yield borrowed(unready(reason), {"type": kind, "status": "True"}), CONSUMER
+        yield grant(unready(reason), {"type": kind, "status": "True"}), CONSUMER
 
 
 @pytest.mark.parametrize("suspend", [False, True])

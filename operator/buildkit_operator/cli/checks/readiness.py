@@ -100,7 +100,7 @@ def _life(builder: Manifest) -> timedelta | None:
     if read is None or read.spec.mode is not Mode.SHARED:
         return None
     if is_consumer(read):
-        return Lifetimes().borrowed
+        return Lifetimes().granted
     return Lifetimes().leaf if read.shared.tls.mode is TLSMode.SELF_SIGNED else None
 
 

@@ -23,17 +23,17 @@ class Consumer(Serving):
         """See Serving."""
         parts = self._parts
         try:
-            borrowed = await self._lender.borrow(builder, parts.clock())
+            grant = await self._lender.borrow(builder, parts.clock())
         except ProviderPending as pending:
             return Observed(waiting_for=str(pending), waiting_reason=Reason.PROVIDER_NOT_READY)
         await parts.cert_manager.withdraw(builder)
-        await parts.apply(builder, consumers.children(builder, borrowed, parts.platform))
+        await parts.apply(builder, consumers.children(builder, grant, parts.platform))
         rendered = injection.render(builder, parts.platform, confine(builder.spec, PodSecurity()))
-        return Observed(borrowed=borrowed, injection=rendered)
+        return Observed(grant=grant, injection=rendered)
 
     async def rest(self, builder: BuildKitBuilder, previous: Status) -> Observed:  # noqa: ARG002  Serving's
         """See Serving."""
         try:
-            return Observed(borrowed=await self._lender.lent(builder, self._parts.clock()))
+            return Observed(grant=await self._lender.lent(builder, self._parts.clock()))
         except Problem as problem:
             return Observed(problem=problem)
