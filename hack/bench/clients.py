@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from buildkit_operator.engine.kinds import BUILDERS
+from buildkit_operator.api import names
 from buildkit_operator.kube.auth import connect
 from buildkit_operator.kube.client import Client
 from hack.cluster.kubectl import Kubectl
@@ -13,7 +13,7 @@ from hack.cluster.kubectl import Kubectl
 async def open_client(kubectl: Kubectl) -> AsyncIterator[Client]:
     """Have a client for kubectl's cluster within the block."""
     connection = await connect(str(kubectl.kubeconfig))
-    client = Client(connection, field_manager="bench", resources=(BUILDERS.primary,))
+    client = Client(connection, field_manager="bench", resources=(names.BUILDER,))
     try:
         yield client
     finally:

@@ -5,7 +5,7 @@ import time
 from statistics import median
 from typing import Final
 
-from buildkit_operator.engine.kinds import BUILDERS
+from buildkit_operator.api import names
 from buildkit_operator.kube.client import Client
 from hack.bench.clients import open_client
 from hack.bench.figures import Figure, Reach, seconds
@@ -50,8 +50,8 @@ async def _rounds(team: Kubectl) -> list[float]:
 async def _time_to_ready(client: Client, namespace: str, name: str) -> float:
     started = time.monotonic()
     builder = {
-        "apiVersion": BUILDERS.primary.api_version,
-        "kind": BUILDERS.primary.kind,
+        "apiVersion": names.BUILDER.api_version,
+        "kind": names.BUILDER.kind,
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"mode": "Shared"},
     }
@@ -62,7 +62,7 @@ async def _time_to_ready(client: Client, namespace: str, name: str) -> float:
 
 
 async def _is_ready(client: Client, namespace: str, name: str) -> bool:
-    builder = await client.get(BUILDERS.primary, namespace, name)
+    builder = await client.get(names.BUILDER, namespace, name)
     return condition(builder or {}, "Ready").get("status") == "True"
 
 

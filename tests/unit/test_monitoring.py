@@ -10,14 +10,16 @@ import pytest
 import yaml
 
 from buildkit_operator.admission.review import Webhook
+from buildkit_operator.api import names
 from buildkit_operator.controller.metrics import Census
+from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.kinds import BUILDERS
-from buildkit_operator.engine.metrics import Metrics, WebhookMetrics
+from buildkit_operator.engine.metrics import ControllerMetrics
 from buildkit_operator.exporter.collector import Families
 from buildkit_operator.exporter.scrapers import Poller
 from buildkit_operator.exporter.targets import KINDS, DaemonPod
 from buildkit_operator.webhook.handler import RESULTS
+from buildkit_operator.webhook.metrics import WebhookMetrics
 
 TOP = Path(__file__).parents[2]
 COMPONENT = TOP / "deploy/kustomize/components/monitoring"
@@ -35,10 +37,11 @@ OF_THE_TARGET = {"instance", "job", "pod", "namespace"}
 def exported() -> dict[str, set[str]]:
     """Return the labels of every series that the three processes export, by its name."""
     found: dict[str, set[str]] = {}
-    for metrics in (Metrics(), WebhookMetrics(Webhook, RESULTS, lambda: True)):
-        for collector, names in metrics.registry._collector_to_names.items():
+    controller = ControllerMetrics(names.METRICS_PREFIX, "1", names.SINGULAR)
+    for metrics in (controller, WebhookMetrics(Webhook, RESULTS, lambda: True)):
+        for collector, series in metrics.registry._collector_to_names.items():
             labels = set(getattr(collector, "_labelnames", ()))
-            found |= {name: labels | {"le"} if name.endswith("_bucket") else labels for name in names}
+            found |= {name: labels | {"le"} if name.endswith("_bucket") else labels for name in series}
 
     def converse(_pod: DaemonPod) -> Any:
         raise AssertionError("there is no daemon")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from buildkit_operator.kube.resources import Resource
+
 GROUP: Final = "buildkit-operator.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
@@ -13,11 +15,17 @@ SINGULAR: Final = "buildkitbuilder"
 SHORT_NAME: Final = "bkb"
 CATEGORY: Final = "buildkit"
 
+BUILDER: Final = Resource(GROUP, VERSION, PLURAL, KIND)
+"""The kind, as the API server addresses it."""
+
 DOCUMENTATION: Final = f"https://{GROUP}"
 """Where the documentation is read."""
 
 FIELD_MANAGER: Final = "buildkit-operator"
 """Field manager of every server-side apply, children and status alike."""
+
+METRICS_PREFIX: Final = "buildkit_operator"
+"""What every metric's name begins with."""
 
 CONTROLLER: Final = f"{GROUP}/builder-controller"
 """The component that events are reported by."""

@@ -13,9 +13,7 @@ from buildkit_operator.api.conditions import Problem, explained
 from buildkit_operator.cli import schema
 from buildkit_operator.cli.files import BadInput, Document, Manifest
 from buildkit_operator.cli.report import Report
-
-Key = tuple[str, str]
-"""Namespace and name."""
+from buildkit_operator.kube.resources import Key
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from buildkit_operator.admission.policies import EXCLUDED_NAMESPACES
 from buildkit_operator.admission.review import Answer, Result, Webhook
 from buildkit_operator.api import names
 from buildkit_operator.cli import builders, files, output, pods
-from buildkit_operator.cli.builders import Given, Key
+from buildkit_operator.cli.builders import Given
 from buildkit_operator.cli.environment import Surroundings
 from buildkit_operator.cli.files import Document, Manifest
 from buildkit_operator.cli.offline import outcome
@@ -26,6 +26,7 @@ from buildkit_operator.cli.output import Shown
 from buildkit_operator.cli.pods import Template
 from buildkit_operator.cli.render import tell
 from buildkit_operator.cli.report import Exit, Report
+from buildkit_operator.kube.resources import Key
 
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _NOT_THERE: Final = "nothing is injected: "

@@ -13,7 +13,7 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import Problem, explained
-from buildkit_operator.cli.builders import Given, Key
+from buildkit_operator.cli.builders import Given
 from buildkit_operator.cli.environment import Surroundings
 from buildkit_operator.cli.files import Manifest
 from buildkit_operator.cli.output import Shown
@@ -28,6 +28,7 @@ from buildkit_operator.desired import (
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.consumers import Grant, is_consumer
 from buildkit_operator.desired.isolation import confine
+from buildkit_operator.kube.resources import Key
 from buildkit_operator.pki.keypairs import KeyPair
 from buildkit_operator.pki.rotation import Authorities
 from buildkit_operator.status.diagnosis.daemons import Finding, diagnose_namespace

@@ -12,7 +12,6 @@ from buildkit_operator.api import names
 from buildkit_operator.cli.checks.cluster import Answer, Cluster, Labels, Manifest, Unasked, Webhook, readable
 from buildkit_operator.cli.checks.installation import setting
 from buildkit_operator.cli.session import CannotAsk, Scope
-from buildkit_operator.engine.kinds import BUILDERS
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.resources import DEPLOYMENT, LEASE, NAMESPACE, POD, SECRET, Resource
@@ -49,12 +48,12 @@ async def look(operator_namespace: str, client: Client, scope: Scope) -> Cluster
     except errors.ApiError as error:
         raise CannotAsk(f"The API server cannot be asked: {error}") from error
     looking = _Looking(client, scope)
-    builders = await looking.listed(BUILDERS.primary)
+    builders = await looking.listed(names.BUILDER)
     if isinstance(builders, _Unserved):
         builders = ()
     async with asyncio.TaskGroup() as group:
         definition = group.create_task(looking.one(DEFINITION, None, f"{names.PLURAL}.{names.GROUP}"))
-        is_served = group.create_task(_or_why(client.serves(BUILDERS.primary), "use the API's discovery"))
+        is_served = group.create_task(_or_why(client.serves(names.BUILDER), "use the API's discovery"))
         found = group.create_task(looking.policies())
         webhook = group.create_task(looking.webhook(operator_namespace))
         deployments = group.create_task(looking.listed_in(DEPLOYMENT, operator_namespace, label_selector=OURS))

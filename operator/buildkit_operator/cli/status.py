@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
+from buildkit_operator.api import names
 from buildkit_operator.cli import formatting
 from buildkit_operator.cli.report import Exit
 from buildkit_operator.cli.session import CannotAsk, Scope, ask
 from buildkit_operator.cli.summary import Seen, see
-from buildkit_operator.engine.kinds import BUILDERS
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
 
@@ -86,7 +86,7 @@ async def _read(name: str | None, client: Client, scope: Scope) -> tuple[Scope, 
         chosen = None if name is None else f"metadata.name={name}"
         places = scope.namespaces or (None,)
         found = [
-            builder for place in places for builder in await client.list(BUILDERS.primary, place, field_selector=chosen)
+            builder for place in places for builder in await client.list(names.BUILDER, place, field_selector=chosen)
         ]
     except errors.NotFound as error:
         raise CannotAsk(

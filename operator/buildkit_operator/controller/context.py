@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.events import Recorder
-from buildkit_operator.engine.kinds import Key
-from buildkit_operator.engine.metrics import Metrics
+from buildkit_operator.engine.kinds import Reconcile
+from buildkit_operator.engine.metrics import ControllerMetrics
 from buildkit_operator.kube.client import Client
 from buildkit_operator.settings import Settings
-
-__all__ = ["Context", "Key", "MakeReconcile", "Reconcile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +23,7 @@ class Context:
     cache: Cache
     recorder: Recorder
     settings: Settings
-    metrics: Metrics
+    metrics: ControllerMetrics
 
-
-Reconcile: TypeAlias = Callable[[Key], Awaitable[float | None]]
-"""Brings one builder closer to what it should be.
-
-Gives the seconds after which it wants to be called again, or None. What it raises is tried again with a backoff.
-"""
 
 MakeReconcile: TypeAlias = Callable[[Context], Reconcile]

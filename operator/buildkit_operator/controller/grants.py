@@ -15,7 +15,6 @@ from buildkit_operator.controller.namespaces import Surroundings
 from buildkit_operator.desired.certificates import key_pair, value
 from buildkit_operator.desired.consumers import Grant, admits_by_labels, check
 from buildkit_operator.engine.cache import Cache, owned_by
-from buildkit_operator.engine.kinds import BUILDERS
 from buildkit_operator.engine.secrets import Secrets
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_leaf
@@ -78,7 +77,7 @@ class Consumers:
     def _provider(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder | None, Manifest]:
         """Return the provider and its status, None where there is none or its spec cannot be read."""
         wanted = builder.shared.from_builder
-        resource = wanted and self._cache.get(BUILDERS.primary, wanted.namespace, wanted.name)
+        resource = wanted and self._cache.get(names.BUILDER, wanted.namespace, wanted.name)
         if not resource or "deletionTimestamp" in resource["metadata"]:
             return None, {}
         try:

@@ -9,10 +9,9 @@ from datetime import datetime
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from buildkit_operator.api import names
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.kinds import BUILDERS
-from buildkit_operator.engine.metrics import PREFIX
 from buildkit_operator.kube.resources import Manifest
 
 
@@ -25,7 +24,7 @@ class Census(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics as they are now."""
-        builders = [b for key in self._cache.primary_keys() if (b := self._cache.get(BUILDERS.primary, *key))]
+        builders = [b for key in self._cache.primary_keys() if (b := self._cache.get(names.BUILDER, *key))]
         yield _by_state(builders)
         yield _stalled(builders)
         yield _certificates(builders)
@@ -33,7 +32,7 @@ class Census(Collector):
 
 def _by_state(builders: list[Manifest]) -> Metric:
     family = GaugeMetricFamily(
-        f"{PREFIX}_builders",
+        f"{names.METRICS_PREFIX}_builders",
         "Builders by mode and by whether they are ready (True, False, or Unknown before the first look).",
         labels=("mode", "ready"),
     )
@@ -44,7 +43,7 @@ def _by_state(builders: list[Manifest]) -> Metric:
 
 def _stalled(builders: list[Manifest]) -> Metric:
     family = GaugeMetricFamily(
-        f"{PREFIX}_builder_stalled",
+        f"{names.METRICS_PREFIX}_builder_stalled",
         "1 for a builder that gets no better until somebody changes something, with the reason; others have none.",
         labels=("namespace", "builder", "reason"),
     )
@@ -58,7 +57,7 @@ def _stalled(builders: list[Manifest]) -> Metric:
 
 def _certificates(builders: list[Manifest]) -> Metric:
     family = GaugeMetricFamily(
-        f"{PREFIX}_certificate_expiry_timestamp_seconds",
+        f"{names.METRICS_PREFIX}_certificate_expiry_timestamp_seconds",
         "When a builder's server certificate ends, in seconds since 1970.",
         labels=("namespace", "builder"),
     )

@@ -9,21 +9,24 @@ from typing import Final
 
 from buildkit_operator import __version__
 from buildkit_operator.api import names
-from buildkit_operator.controller.context import Context, Key, MakeReconcile
+from buildkit_operator.api.conditions import fitted
+from buildkit_operator.controller.context import Context, MakeReconcile
+from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.events import Recorder
 from buildkit_operator.engine.health import Server
-from buildkit_operator.engine.kinds import BUILDERS, Kinds
+from buildkit_operator.engine.kinds import Kinds
 from buildkit_operator.engine.leader_client import FencedClient
 from buildkit_operator.engine.leader_election import Alone, Leadership, LeaseElection
 from buildkit_operator.engine.lifecycle import Lifecycle
-from buildkit_operator.engine.metrics import Metrics
+from buildkit_operator.engine.metrics import ControllerMetrics
 from buildkit_operator.engine.queue import WorkQueue
 from buildkit_operator.engine.resync import Resync
 from buildkit_operator.engine.watch import Watches
 from buildkit_operator.engine.workers import Workers
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
+from buildkit_operator.kube.resources import Key
 from buildkit_operator.settings import Settings
 
 # Together they stay under 5 seconds.
@@ -46,7 +49,7 @@ class Operator:
         """Wire the parts together; nothing runs yet."""
         self._lifecycle = Lifecycle()
         namespaces = settings.watch_namespaces
-        self._metrics = Metrics()
+        self._metrics = ControllerMetrics(names.METRICS_PREFIX, __version__, names.SINGULAR)
         self._connection = connection
         connection.observe = self._metrics.api_request
         connection.user_agent = f"{names.FIELD_MANAGER}/{__version__}"
@@ -64,7 +67,7 @@ class Operator:
             leadership=self._leadership,
             enqueue=self._queue.add,
         )
-        self._recorder = Recorder(self._writer, names.CONTROLLER, settings.identity)
+        self._recorder = Recorder(self._writer, names.CONTROLLER, settings.identity, fitted)
         self._resync = Resync(
             client=self._reader,
             kinds=kinds,
@@ -76,7 +79,9 @@ class Operator:
         )
         self._watches = Watches(connection, kinds, namespaces, self._cache, self._queue.add, self._resync.relisted)
         context = Context(self._writer, self._cache, self._recorder, settings, self._metrics)
-        self._workers = Workers(self._queue, make_reconcile(context), self._leadership, self._metrics, settings.workers)
+        self._workers = Workers(
+            self._queue, make_reconcile(context), self._leadership, self._metrics, settings.workers, "builder"
+        )
         self._server = Server(settings.http_port, self._metrics, self._ailment, self._unready)
 
     async def run(self) -> int:

@@ -15,7 +15,7 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode, unreadable
 from buildkit_operator.api.conditions import CALM, Problem, explained
 from buildkit_operator.controller.cert_manager import CertManager
-from buildkit_operator.controller.context import Context, Key, Reconcile
+from buildkit_operator.controller.context import Context
 from buildkit_operator.controller.grants import Consumers
 from buildkit_operator.controller.injection_probe import Trials, attempt
 from buildkit_operator.controller.metrics import Census
@@ -29,11 +29,11 @@ from buildkit_operator.controller.requeue import next_look
 from buildkit_operator.controller.volume_expansion import Growth
 from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.platform import CONNECTOR_IMAGE, DEFAULT_IMAGE, Platform
-from buildkit_operator.engine.kinds import BUILDERS
+from buildkit_operator.engine.kinds import Reconcile
 from buildkit_operator.engine.rate_limiter import Pacer
 from buildkit_operator.engine.secrets import Secrets
 from buildkit_operator.kube import errors
-from buildkit_operator.kube.resources import Manifest
+from buildkit_operator.kube.resources import Key, Manifest
 from buildkit_operator.pki.keypairs import Lifetimes
 from buildkit_operator.settings import Settings
 from buildkit_operator.status import (
@@ -94,7 +94,7 @@ class BuilderReconcile:
 
         Raises kube.errors.ApiError, for the caller to try again later.
         """
-        resource = self._context.cache.get(BUILDERS.primary, *key)
+        resource = self._context.cache.get(names.BUILDER, *key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._trials.forget(*key)
             self._counted.forget(key)

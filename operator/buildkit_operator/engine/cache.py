@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from buildkit_operator.engine.kinds import Key, Kinds
-from buildkit_operator.kube.resources import Manifest, Resource
+from buildkit_operator.engine.kinds import Kinds
+from buildkit_operator.kube.resources import Key, Manifest, Resource
 
 REMEMBERED_REMOVALS: Final = 4096
 """How many removed objects' versions are kept, against news of them that arrives late."""

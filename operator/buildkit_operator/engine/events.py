@@ -1,4 +1,4 @@
-"""Kubernetes Events about builders: what changed, for those who run `kubectl describe`.
+"""Event recorder: Kubernetes Events about objects, what changed, for those who run `kubectl describe`.
 
 They are written as `events.k8s.io/v1`: the API that replaced core/v1 Events (KEP-383), stored in the same place, so
 that kubectl shows them alike; it insists on an action and a reporting controller, and creating is all it needs.
@@ -10,10 +10,10 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from buildkit_operator.api.conditions import fitted
 from buildkit_operator.engine.leader_election import NotLeading
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import ApiError
@@ -33,11 +33,15 @@ logger = logging.getLogger(__name__)
 class Recorder:
     """Writes events in the background. They are a courtesy: one that cannot be written is logged and forgotten."""
 
-    def __init__(self, client: Client, controller: str, instance: str) -> None:
-        """Report as `controller`, a qualified name, of which this process is the `instance`."""
+    def __init__(self, client: Client, controller: str, instance: str, shorten: Callable[[str, int], str]) -> None:
+        """Report as `controller`, a qualified name, of which this process is the `instance`.
+
+        `shorten` returns a note cut to so many bytes.
+        """
         self._client = client
         self._controller = controller
         self._instance = instance
+        self._shorten = shorten
         self._waiting: asyncio.Queue[Manifest] = asyncio.Queue(WAITING_EVENTS)
         self._recent: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
@@ -51,9 +55,9 @@ class Recorder:
     ) -> None:
         """Tell a change of an object: a CamelCase reason from a fixed vocabulary, a sentence, and what was being done.
 
-        Never raises. A note's line breaks become spaces; what exceeds 1024 bytes is cut, but not the page it names.
+        Never raises. A note's line breaks become spaces; what exceeds 1024 bytes is cut by `shorten`.
         """
-        note = fitted(" ".join(note.split()), MAX_NOTE_LENGTH)
+        note = self._shorten(" ".join(note.split()), MAX_NOTE_LENGTH)
         if self._is_repeat((regarding["metadata"]["uid"], reason, note)):
             return
         try:

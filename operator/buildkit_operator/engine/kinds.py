@@ -1,36 +1,24 @@
-"""What the operator watches, and how much of each object it keeps."""
+"""Watch configuration: a primary kind, its children, and the cache transform of each, which keeps what is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from buildkit_operator.api import names
-from buildkit_operator.kube.resources import (
-    CONFIG_MAP,
-    DEPLOYMENT,
-    NETWORK_POLICY,
-    PERSISTENT_VOLUME_CLAIM,
-    POD,
-    POD_DISRUPTION_BUDGET,
-    SERVICE,
-    SERVICE_ACCOUNT,
-    STATEFUL_SET,
-    Manifest,
-    Resource,
-)
+from buildkit_operator.kube.resources import Key, Manifest, Resource
 
-Key: TypeAlias = tuple[str, str]
-"""Namespace and name of a builder."""
+Reconcile: TypeAlias = Callable[[Key], Awaitable[float | None]]
+"""Brings one primary object closer to what it should be.
+
+Returns the seconds after which it wants to be called again, or None. What it raises is tried again with a backoff.
+"""
 
 Trim: TypeAlias = Callable[[Manifest], Manifest]
 """Copies of an object what is worth keeping; never changes the original, which others hold too."""
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """kubectl's own copy of the whole object, which it leaves in an annotation."""
-
-_TIMES: Final = ("creationTimestamp", "deletionTimestamp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,54 +61,5 @@ def keep_all(manifest: Manifest) -> Manifest:
     return {**manifest, "metadata": metadata}
 
 
-def keep_pod_state(pod: Manifest) -> Manifest:
-    """Keep of a pod what tells how its daemon is doing: its identity, its conditions and its containers' states."""
-    metadata = _only(
-        pod["metadata"],
-        ("name", "namespace", "uid", "resourceVersion", "labels", "ownerReferences", *_TIMES),
-    )
-    status = _only(
-        pod.get("status") or {},
-        ("phase", "reason", "message", "conditions", "initContainerStatuses", "containerStatuses"),
-    )
-    return {
-        "apiVersion": pod["apiVersion"],
-        "kind": pod["kind"],
-        "metadata": metadata,
-        "spec": _only(pod.get("spec") or {}, ("nodeName",)),
-        "status": status,
-    }
-
-
-def _only(mapping: Manifest, keys: Iterable[str]) -> Manifest:
-    return {key: mapping[key] for key in keys if key in mapping}
-
-
 def _without(mapping: Manifest, key: str) -> Manifest:
     return {name: value for name, value in mapping.items() if name != key}
-
-
-def provider_of(builder: Manifest) -> Key | None:
-    """Give the builder of another namespace whose daemons a builder uses, as its spec says; valid it need not be."""
-    provider = ((builder.get("spec") or {}).get("shared") or {}).get("from")
-    return None if provider is None else (provider["namespace"], provider["name"])
-
-
-BUILDERS: Final = Kinds(
-    primary=Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND),
-    children={
-        DEPLOYMENT: keep_all,
-        STATEFUL_SET: keep_all,
-        # Never deleted, whatever label they have: they belong to the StatefulSet or to nobody.
-        PERSISTENT_VOLUME_CLAIM: keep_all,
-        SERVICE: keep_all,
-        CONFIG_MAP: keep_all,
-        SERVICE_ACCOUNT: keep_all,
-        POD_DISRUPTION_BUDGET: keep_all,
-        NETWORK_POLICY: keep_all,
-        POD: keep_pod_state,
-    },
-    owner_label=names.OWNER_LABEL,
-    refers_to=provider_of,
-)
-"""Secrets are not among them: they are read by name, so that RBAC need not allow listing them."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.kinds import Key, Kinds
+from buildkit_operator.engine.kinds import Kinds
 from buildkit_operator.engine.leader_election import Leadership, NotLeading
 from buildkit_operator.kube.auth import Connection
 from buildkit_operator.kube.client import Client
-from buildkit_operator.kube.resources import Manifest, Resource
+from buildkit_operator.kube.resources import Key, Manifest, Resource
 
 
 class FencedClient(Client):

@@ -1,4 +1,4 @@
-"""Which builders wait to be reconciled, with the semantics of client-go's work queue."""
+"""Work queue of keys to reconcile, with client-go's semantics: rate limited, deduplicated, never in two hands."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from buildkit_operator.engine.kinds import Key
+from buildkit_operator.kube.resources import Key
 
 
 class Pacer:

@@ -13,11 +13,11 @@ from typing import Final
 
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.jitter import jittered
-from buildkit_operator.engine.kinds import Key, Kinds
+from buildkit_operator.engine.kinds import Kinds
 from buildkit_operator.engine.metrics import CommonMetrics
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import ApiError
-from buildkit_operator.kube.resources import Resource
+from buildkit_operator.kube.resources import Key, Resource
 
 DEBOUNCE_SECONDS: Final = 2.0
 """kopf reports a list object by object: the comparison waits until it is probably through."""

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from buildkit_operator.api import names
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.jitter import jittered
-from buildkit_operator.engine.kinds import Key, Kinds
+from buildkit_operator.engine.kinds import Kinds
 from buildkit_operator.engine.kopf_import import kopf
 from buildkit_operator.kube.auth import Connection
-from buildkit_operator.kube.resources import Resource
+from buildkit_operator.kube.resources import Key, Resource
 
 PAGE_SIZE: Final = 100
 FIRST_BACKOFFS: Final = (0.5, 1.0, 2.0, 3.0)
@@ -82,7 +81,7 @@ class Watches:
             clusterwide=not self.namespaces,
             namespaces=list(self.namespaces),
             # Only for peering, which is off; but without one kopf looks up the user's name, and our image has none.
-            identity=names.FIELD_MANAGER,  # type: ignore[arg-type]
+            identity="unused",  # type: ignore[arg-type]
             ready_flag=ready,
             stop_flag=stop,
         )

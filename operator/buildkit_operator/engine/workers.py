@@ -1,4 +1,4 @@
-"""The workers: take a builder from the queue, reconcile it, and see to it that failures come back."""
+"""The workers: take a key from the queue, reconcile it, and see to it that failures come back."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import logging
 import time
 from typing import Final
 
-from buildkit_operator.controller.context import Key, Reconcile
+from buildkit_operator.engine.kinds import Reconcile
 from buildkit_operator.engine.leader_election import Leadership, NotLeading
-from buildkit_operator.engine.metrics import CONTROLLER, Metrics
+from buildkit_operator.engine.metrics import ControllerMetrics
 from buildkit_operator.engine.queue import WorkQueue
 from buildkit_operator.kube.errors import ApiError, Unavailable
+from buildkit_operator.kube.resources import Key
 
 RECONCILE_SECONDS: Final = 120.0
 """Longest time one reconcile may take; every request in it has a shorter limit of its own."""
@@ -25,22 +26,29 @@ class Workers:
     """A fixed number of workers, idle while another replica leads."""
 
     def __init__(
-        self, queue: WorkQueue[Key], reconcile: Reconcile, leadership: Leadership, metrics: Metrics, count: int
+        self,
+        queue: WorkQueue[Key],
+        reconcile: Reconcile,
+        leadership: Leadership,
+        metrics: ControllerMetrics,
+        count: int,
+        noun: str,
     ) -> None:
-        """Prepare `count` workers."""
+        """Prepare `count` workers; `noun` says in log messages what a key is of."""
         self._queue = queue
         self._reconcile = reconcile
         self._leadership = leadership
         self._metrics = metrics
         self._count = count
+        self._noun = noun
         self._tasks: list[asyncio.Task[None]] = []
         self._busy: dict[asyncio.Task[None] | None, float] = {}
         self._stopping = False
 
     def start(self) -> list[asyncio.Task[None]]:
         """Start working; give the tasks, none of which ends by itself."""
-        self._metrics.queue_depth.labels(CONTROLLER).set_function(lambda: len(self._queue))
-        self._metrics.active_workers.labels(CONTROLLER).set_function(lambda: len(self._busy))
+        self._metrics.queue_depth.labels(self._metrics.controller).set_function(lambda: len(self._queue))
+        self._metrics.active_workers.labels(self._metrics.controller).set_function(lambda: len(self._busy))
         self._tasks = [
             asyncio.create_task(self._work(), name=f"worker {number}") for number in range(1, self._count + 1)
         ]
@@ -83,8 +91,8 @@ class Workers:
             finally:
                 del self._busy[asyncio.current_task()]
                 self._queue.done(key)
-            self._metrics.reconcile_time_seconds.labels(CONTROLLER).observe(time.monotonic() - started)
-            self._metrics.reconcile_total.labels(CONTROLLER, result).inc()
+            self._metrics.reconcile_time_seconds.labels(self._metrics.controller).observe(time.monotonic() - started)
+            self._metrics.reconcile_total.labels(self._metrics.controller, result).inc()
 
     async def _attempt(self, key: Key) -> str:
         """Reconcile once and plan what follows; give the result's name in the metrics."""
@@ -104,7 +112,7 @@ class Workers:
         return "requeue_after"
 
     def _plan_retry(self, key: Key, error: Exception) -> None:
-        self._metrics.reconcile_errors_total.labels(CONTROLLER).inc()
+        self._metrics.reconcile_errors_total.labels(self._metrics.controller).inc()
         wish = error.retry_after if isinstance(error, Unavailable) else None
         delay = self._queue.add_failed(key, at_least=wish or 0.0)
         expected = isinstance(error, ApiError | TimeoutError)
@@ -114,5 +122,5 @@ class Workers:
             delay,
             str(error) or type(error).__name__,
             exc_info=None if expected else error,
-            extra={"builder": "/".join(key)},
+            extra={self._noun: "/".join(key)},
         )

@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from buildkit_operator.engine.metrics import PREFIX
+from buildkit_operator.api.names import METRICS_PREFIX
 from buildkit_operator.exporter.scrapers import Poller
 
 BUILDER_LABELS: Final = ("namespace", "builder")
@@ -59,4 +59,4 @@ class Families(Collector):
 
 
 def _gauge(name: str, documentation: str, labels: tuple[str, ...]) -> GaugeMetricFamily:
-    return GaugeMetricFamily(f"{PREFIX}_builder_{name}", documentation, labels=labels)
+    return GaugeMetricFamily(f"{METRICS_PREFIX}_builder_{name}", documentation, labels=labels)

@@ -39,7 +39,7 @@ class ExporterProcess:
     def __init__(self, settings: ExporterSettings, connection: Connection) -> None:
         """Wire the parts together; nothing runs yet."""
         self._lifecycle = Lifecycle()
-        self._metrics = CommonMetrics()
+        self._metrics = CommonMetrics(names.METRICS_PREFIX, __version__)
         self._connection = connection
         connection.observe = self._metrics.api_request
         connection.user_agent = f"{NAME}/{__version__}"

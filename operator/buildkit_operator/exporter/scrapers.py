@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from pydantic import ValidationError
 
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.kinds import Key
 from buildkit_operator.exporter.scraper import Conversation, Reading
 from buildkit_operator.exporter.targets import KINDS, DaemonPod, KnownBuilder, known_builder
-from buildkit_operator.kube.resources import POD
+from buildkit_operator.kube.resources import POD, Key
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.engine.kinds import BUILDERS, Kinds
+from buildkit_operator.engine.kinds import Kinds
 from buildkit_operator.kube.resources import POD, Manifest
 
 
@@ -28,7 +28,7 @@ def keep_address(pod: Manifest) -> Manifest:
 
 
 KINDS: Final = Kinds(
-    primary=BUILDERS.primary,
+    primary=names.BUILDER,
     children={POD: keep_address},
     owner_label=names.OWNER_LABEL,
     narrowing=f"app.kubernetes.io/name={names.DAEMON}",

@@ -8,6 +8,9 @@ from typing import Any, Final, TypeAlias
 Manifest: TypeAlias = dict[str, Any]
 """An API object as the server's JSON has it."""
 
+Key: TypeAlias = tuple[str, str]
+"""Namespace and name of an object."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from buildkit_operator.admission.review import Answer, BadReview, Builders, Result, Webhook, answer
-from buildkit_operator.engine.metrics import WebhookMetrics
+from buildkit_operator.webhook.metrics import WebhookMetrics
 
 ERROR: Final = "error"
 """Result, in metrics, of what was answered with an HTTP status of 400 or more."""

@@ -8,10 +8,10 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.kinds import BUILDERS, Key, Kinds
-from buildkit_operator.kube.resources import Manifest
+from buildkit_operator.engine.kinds import Kinds
+from buildkit_operator.kube.resources import Key, Manifest
 
-KINDS: Final = Kinds(primary=BUILDERS.primary, children={}, owner_label=names.OWNER_LABEL)
+KINDS: Final = Kinds(primary=names.BUILDER, children={}, owner_label=names.OWNER_LABEL)
 """Builders alone: all that a pod gets stands in their status."""
 
 

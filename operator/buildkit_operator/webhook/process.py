@@ -12,7 +12,6 @@ from buildkit_operator.api import names
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.health import Server
 from buildkit_operator.engine.lifecycle import Lifecycle
-from buildkit_operator.engine.metrics import WebhookMetrics
 from buildkit_operator.engine.resync import Resync
 from buildkit_operator.engine.watch import Watches
 from buildkit_operator.kube.auth import Connection, connect
@@ -22,6 +21,7 @@ from buildkit_operator.settings import WebhookSettings
 from buildkit_operator.webhook.cert_rotation import CONFIGURATION, Keeper
 from buildkit_operator.webhook.handler import RESULTS, Answers
 from buildkit_operator.webhook.index import KINDS, KnownBuilders
+from buildkit_operator.webhook.metrics import WebhookMetrics
 from buildkit_operator.webhook.server import Endpoint
 
 FIELD_MANAGER: Final = f"{names.FIELD_MANAGER}-webhook"

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
+from buildkit_operator.api.conditions import fitted
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.events import MAX_NOTE_LENGTH, Recorder
-from buildkit_operator.engine.kinds import Key
 from buildkit_operator.engine.leader_client import FencedClient
 from buildkit_operator.engine.leader_election import Alone, NotLeading
 from buildkit_operator.kube import client as module
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import Conflict, Forbidden, Invalid, NotFound
-from buildkit_operator.kube.resources import CONFIG_MAP, DEPLOYMENT, Manifest
+from buildkit_operator.kube.resources import CONFIG_MAP, DEPLOYMENT, Key, Manifest
 from tests.integration.engine.widgets import WIDGETS, desired_config_map, widget
 from tests.integration.engine.world import World
 
@@ -293,7 +293,7 @@ async def test_an_event_that_is_too_long_is_cut_and_one_that_fails_stops_nothing
     world: World, connection: Connection, cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = await fenced(connection, cache, Alone(), [])
-    recorder = Recorder(client, "engine.test/controller", "test")
+    recorder = Recorder(client, "engine.test/controller", "test", fitted)
     writing = asyncio.create_task(recorder.run())
     owner = await client.create(named_widget(world))
     homeless = {**owner, "metadata": {**owner["metadata"], "namespace": "no-such-namespace"}}

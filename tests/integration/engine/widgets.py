@@ -10,10 +10,10 @@ import sys
 from typing import Any, Final
 
 from buildkit_operator import logs
-from buildkit_operator.controller.context import Context, Key, Reconcile
+from buildkit_operator.controller.context import Context
 from buildkit_operator.controller.process import run
-from buildkit_operator.engine.kinds import Kinds, keep_all
-from buildkit_operator.kube.resources import CONFIG_MAP, SERVICE_ACCOUNT, Manifest, Resource
+from buildkit_operator.engine.kinds import Kinds, Reconcile, keep_all
+from buildkit_operator.kube.resources import CONFIG_MAP, SERVICE_ACCOUNT, Key, Manifest, Resource
 from buildkit_operator.settings import Settings
 
 OWNER_LABEL: Final = "engine.test/owner"

@@ -3,8 +3,8 @@
 from typing import Any
 
 from buildkit_operator.controller.metrics import Census
+from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.kinds import BUILDERS
 
 
 def builder(name: str, *conditions: dict[str, str], **status: Any) -> dict[str, Any]:

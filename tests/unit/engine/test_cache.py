@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api import names
+from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.cache import Cache, owned_by
-from buildkit_operator.engine.kinds import BUILDERS
 from buildkit_operator.kube.resources import CONFIG_MAP, DEPLOYMENT, POD, SERVICE, Manifest
 
 BUILDER = BUILDERS.primary

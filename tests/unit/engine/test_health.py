@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from buildkit_operator.engine.health import Server
-from buildkit_operator.engine.metrics import Metrics
+from buildkit_operator.engine.metrics import CommonMetrics
 
 
 class Patient:
@@ -23,7 +23,7 @@ class Patient:
 @pytest.fixture
 async def patient() -> AsyncIterator[Patient]:
     patient = Patient()
-    server = Server(0, Metrics(), lambda: patient.ailment, lambda: patient.unready)
+    server = Server(0, CommonMetrics("engine", "1"), lambda: patient.ailment, lambda: patient.unready)
     patient.port = await server.start()
     yield patient
     await server.stop()
@@ -49,7 +49,7 @@ async def test_metrics_are_served(patient: Patient) -> None:
     status, text = await patient.ask("/metrics")
 
     assert status == 200
-    assert "buildkit_operator_build_info" in text
+    assert "engine_build_info" in text
 
 
 async def test_nothing_else_is(patient: Patient) -> None:

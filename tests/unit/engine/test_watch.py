@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api import names
+from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.kinds import BUILDERS, Key
 from buildkit_operator.engine.watch import Backoffs, Watches
 from buildkit_operator.kube.auth import Connection, TokenFile
-from buildkit_operator.kube.resources import CONFIG_MAP, Manifest, Resource
+from buildkit_operator.kube.resources import CONFIG_MAP, Key, Manifest, Resource
 
 KEY: Key = ("ci", "main")
 

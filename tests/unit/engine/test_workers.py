@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from buildkit_operator.controller.context import Key
 from buildkit_operator.engine import workers as module
 from buildkit_operator.engine.leader_election import Alone, NotLeading
-from buildkit_operator.engine.metrics import CONTROLLER, Metrics
+from buildkit_operator.engine.metrics import ControllerMetrics
 from buildkit_operator.engine.queue import WorkQueue
 from buildkit_operator.engine.workers import Workers
 from buildkit_operator.kube.errors import Unavailable
+from buildkit_operator.kube.resources import Key
 
 KEY: Key = ("ci", "main")
 
@@ -34,12 +34,12 @@ class Bench:
 
     def __init__(self) -> None:
         self.queue: WorkQueue[Key] = WorkQueue()
-        self.metrics = Metrics()
+        self.metrics = ControllerMetrics("engine", "1", "widgets")
         self.turn = Turn()
         self.turn.mine.set()
         self.calls = 0
         self.called = asyncio.Event()
-        self.workers = Workers(self.queue, self._reconcile, self.turn, self.metrics, 2)
+        self.workers = Workers(self.queue, self._reconcile, self.turn, self.metrics, 2, "widget")
         self.reconcile: Callable[[], Awaitable[float | None]]
 
     async def _reconcile(self, _key: Key) -> float | None:
@@ -54,7 +54,7 @@ class Bench:
     def count(self, result: str) -> float:
         return (
             self.metrics.registry.get_sample_value(
-                "buildkit_operator_reconcile_total", {"controller": CONTROLLER, "result": result}
+                "engine_reconcile_total", {"controller": "widgets", "result": result}
             )
             or 0.0
         )
