@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from buildkit_operator import settings
 from buildkit_operator.api import crd, names
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 
 Schema = dict[str, Any]
 

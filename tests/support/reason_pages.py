@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, Final
 
-from buildkit_operator.api.conditions import CALM, Reason
+from buildkit_operator.api.reasons import Reason, row
 
 Condition = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ def _event(reason: Reason) -> list[str]:
     """Return which event there is: one for every change of Ready's reason, none for other conditions."""
     if reason is Reason.TLS_DISABLED:
         return []
-    return [f"event {'Normal' if reason in CALM else 'Warning'}"]
+    return [f"event {row(reason).event_type}"]
 
 
 def compare(reason: Reason, wanted: str, *, update: bool) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.api.daemon import Cache, Daemon, EnvVar, LocalReference, Resources
 from buildkit_operator.api.fields import (
     Model,
@@ -19,6 +18,7 @@ from buildkit_operator.api.fields import (
     rules,
 )
 from buildkit_operator.api.injection import Injection
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import Shared
 
 
@@ -166,8 +166,8 @@ class BuildKitBuilder(Model):
         return self.spec.injection or _INJECTION_BY_DEFAULT
 
 
-def unreadable(error: ValidationError) -> Problem:
+def unreadable(error: ValidationError) -> TerminalError:
     """Return what is wrong with a resource that is no builder, though the API server has it or would take it."""
     first = error.errors(include_url=False, include_input=False)[0]
     field = ".".join(str(part) for part in first["loc"])
-    return Problem(Reason.INVALID_SPEC, f"{field}: {first['msg'].removeprefix('Value error, ')}.")
+    return TerminalError(Reason.INVALID_SPEC, f"{field}: {first['msg'].removeprefix('Value error, ')}.")

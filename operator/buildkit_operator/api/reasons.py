@@ -1,129 +1,213 @@
-"""What to do about each reason, in general; a condition's message says the same of the one builder. No I/O.
+"""The reasons of conditions and events, a table with one row for each: what it means for those who see it. No I/O.
 
-One place for the command line and for the pages of the documentation, which have the long of it.
+A row's remedy says what to do in general; a condition's message says the same of the one builder, and the page of the
+reason in docs/reasons has the long of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Final, Literal, TypeAlias
 
-from buildkit_operator.api.conditions import Reason
 
-DELIBERATE: Final = frozenset({Reason.AVAILABLE, Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
-"""States that a builder is left in on purpose: nothing is to be done, and nobody is to be woken."""
+class Reason(StrEnum):
+    """Why a builder is in the state it is in."""
 
-REMEDIES: Final[Mapping[str, str]] = {
-    Reason.AVAILABLE: "Nothing is to be done. If the message names a caveat, it names its remedy too.",
-    Reason.PROGRESSING: (
+    # good
+    AVAILABLE = "Available"
+    PROGRESSING = "Progressing"
+    SUSPENDED = "Suspended"
+    SCALED_TO_ZERO = "ScaledToZero"
+    TLS_DISABLED = "TLSDisabled"
+    CERTIFICATE_PENDING = "CertificatePending"
+    PROVIDER_NOT_READY = "ProviderNotReady"
+    # somebody must change the builder or what it refers to
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_TOML = "InvalidToml"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  no password
+    CLAIM_NOT_FOUND = "ClaimNotFound"
+    CERT_MANAGER_NOT_FOUND = "CertManagerNotFound"
+    ISSUER_UNSUITABLE = "IssuerUnsuitable"
+    PROVIDER_NOT_WATCHED = "ProviderNotWatched"
+    NOT_ADMITTED = "NotAdmitted"
+    NAME_CONFLICT = "NameConflict"
+    REJECTED = "Rejected"
+    # no pod gets the sidecar
+    INJECTION_NOT_SERVED = "InjectionNotServed"
+    # pods cannot be made or cannot start
+    POD_SECURITY_DENIED = "PodSecurityDenied"
+    PODS_REFUSED = "PodsRefused"
+    UNSCHEDULABLE = "Unschedulable"
+    CLAIM_PENDING = "ClaimPending"
+    CLAIM_LOST = "ClaimLost"
+    VOLUME_NOT_WRITABLE = "VolumeNotWritable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONTAINER_CONFIG_ERROR = "ContainerConfigError"
+    USER_NAMESPACE_DENIED = "UserNamespaceDenied"
+    OUT_OF_MEMORY = "OutOfMemory"
+    EVICTED = "Evicted"
+    CRASH_LOOP = "CrashLoop"
+    # a daemon was ended before it was done
+    DRAIN_TIMED_OUT = "DrainTimedOut"
+
+
+class TerminalError(Exception):
+    """Something that no retry solves: a user must act, and the builder is Stalled until then.
+
+    Its objects stay as they are. Named after reconcile.TerminalError of controller-runtime.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        """Take the reason and a sentence that names what is wrong and the remedy, without secrets in it."""
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+EventType: TypeAlias = Literal["Normal", "Warning"]
+"""Types of events, as Kubernetes has them."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a reason means."""
+
+    remedy: str
+    """What to do about it, in one or two sentences."""
+    event_type: EventType
+    """Of the event that tells of it; a message of type Warning names the page of its reason."""
+    user_must_act: bool
+    """Whether it is terminal: the operator, or Kubernetes, can try as often as it likes."""
+    is_intentional: bool
+    """Whether somebody asked for this state."""
+    waiting_helps: bool
+    """Whether it ends by itself as a rule."""
+
+
+_FINE: Final = partial(Row, event_type="Normal", user_must_act=False, is_intentional=False, waiting_helps=False)
+_INTENTIONAL: Final = partial(Row, event_type="Normal", user_must_act=False, is_intentional=True, waiting_helps=False)
+_TRANSIENT: Final = partial(Row, event_type="Normal", user_must_act=False, is_intentional=False, waiting_helps=True)
+_RETRIED: Final = partial(Row, event_type="Warning", user_must_act=False, is_intentional=False, waiting_helps=False)
+"""Something is wrong, but Kubernetes or the operator go on trying, and may succeed."""
+_TERMINAL: Final = partial(Row, event_type="Warning", user_must_act=True, is_intentional=False, waiting_helps=False)
+
+REASONS: Final[Mapping[str, Row]] = {
+    Reason.AVAILABLE: _FINE("Nothing is to be done. If the message names a caveat, it names its remedy too."),
+    Reason.PROGRESSING: _TRANSIENT(
         "Wait: the operator is at work. If nothing changes for minutes, look at the builder's events with kubectl "
         "describe, and whether the operator runs."
     ),
-    Reason.SUSPENDED: "Nothing, if that is meant. The operator goes on when spec.suspend is false.",
-    Reason.SCALED_TO_ZERO: (
+    Reason.SUSPENDED: _INTENTIONAL("Nothing, if that is meant. The operator goes on when spec.suspend is false."),
+    Reason.SCALED_TO_ZERO: _INTENTIONAL(
         "Nothing, if that is meant. Raise spec.shared.replicas, by kubectl scale or an autoscaler, to have daemons."
     ),
-    Reason.TLS_DISABLED: (
+    Reason.TLS_DISABLED: _INTENTIONAL(
         "Set spec.shared.tls.mode to SelfSigned or CertManager, or let only the right pods reach the port with "
         "spec.shared.networkPolicy."
     ),
-    Reason.CERTIFICATE_PENDING: (
+    Reason.CERTIFICATE_PENDING: _TRANSIENT(
         "Wait for cert-manager. If it does not come, kubectl describe certificate in the builder's namespace says what "
         "its issuer lacks."
     ),
-    Reason.PROVIDER_NOT_READY: (
+    Reason.PROVIDER_NOT_READY: _TRANSIENT(
         "Wait for the builder that spec.shared.from names, or see what ails it. This one follows by itself."
     ),
-    Reason.INVALID_SPEC: "Correct the field of the spec that the message names, and apply the builder again.",
-    Reason.INVALID_TOML: (
+    Reason.INVALID_SPEC: _TERMINAL(
+        "Correct the field of the spec that the message names, and apply the builder again."
+    ),
+    Reason.INVALID_TOML: _TERMINAL(
         "Correct spec.daemon.toml as the message says: buildkitd would not start with it, or would pass it over."
     ),
-    Reason.SECRET_NOT_FOUND: (
+    Reason.SECRET_NOT_FOUND: _TERMINAL(
         "Create the Secret that the message names in the builder's namespace, with the key that it names; or take the "
         "reference to it out of the spec."
     ),
-    Reason.CLAIM_NOT_FOUND: (
+    Reason.CLAIM_NOT_FOUND: _TERMINAL(
         "Create the PersistentVolumeClaim that spec.injection.localCache names in the builder's namespace; "
         "ReadWriteMany if jobs run on several nodes."
     ),
-    Reason.CERT_MANAGER_NOT_FOUND: "Install cert-manager, or set spec.shared.tls.mode to SelfSigned.",
-    Reason.ISSUER_UNSUITABLE: (
+    Reason.CERT_MANAGER_NOT_FOUND: _TERMINAL("Install cert-manager, or set spec.shared.tls.mode to SelfSigned."),
+    Reason.ISSUER_UNSUITABLE: _TERMINAL(
         "Name an issuer in spec.shared.tls.issuerRef that puts its authority into ca.crt, such as one of kind CA. "
         "ACME's do not."
     ),
-    Reason.PROVIDER_NOT_WATCHED: (
+    Reason.PROVIDER_NOT_WATCHED: _TERMINAL(
         "Have the administrator add the provider's namespace to those that the operator watches "
         "(BUILDKIT_OPERATOR_WATCH_NAMESPACES, with the Roles for it), or name another builder in spec.shared.from."
     ),
-    Reason.NOT_ADMITTED: (
+    Reason.NOT_ADMITTED: _TERMINAL(
         "Ask the owners of the builder that spec.shared.from names to admit this namespace in its "
         "spec.shared.allowedNamespaces. Check its name and namespace, too."
     ),
-    Reason.NAME_CONFLICT: (
+    Reason.NAME_CONFLICT: _TERMINAL(
         "Delete or rename the object that the message names, if nobody needs it; or give the builder another name."
     ),
-    Reason.REJECTED: (
+    Reason.REJECTED: _TERMINAL(
         "Have the API server take what the message names: a quota, an admission policy or a webhook of the cluster "
         "refuses it, or the operator lacks a right. Look at those, or at the field of the spec that it quotes."
     ),
-    Reason.INJECTION_NOT_SERVED: (
+    Reason.INJECTION_NOT_SERVED: _RETRIED(
         "Install one of the engines that inject: the admission policies from Kubernetes 1.36 on, the webhook before "
         "that. Where it is installed, see whether it answers: the command doctor tells."
     ),
-    Reason.POD_SECURITY_DENIED: (
+    Reason.POD_SECURITY_DENIED: _TERMINAL(
         "Set spec.isolation to UserNamespace, which Pod Security level baseline admits, or label the namespace with "
         "the level that the message names."
     ),
-    Reason.PODS_REFUSED: (
+    Reason.PODS_REFUSED: _RETRIED(
         "Change what refuses the pods, in the words of the message: most often a quota, a limit range, or an admission "
         "policy of the cluster."
     ),
-    Reason.UNSCHEDULABLE: (
+    Reason.UNSCHEDULABLE: _RETRIED(
         "Make room on the nodes, or ask for less in spec.resources; see whether spec.shared.pod (nodeSelector, "
         "tolerations, affinity) fits any node."
     ),
-    Reason.CLAIM_PENDING: (
+    Reason.CLAIM_PENDING: _RETRIED(
         "Look at what the storage says, which the message quotes: name a storage class that exists and can make "
         "volumes of this size and access mode in spec.cache.persistentVolumeClaim."
     ),
-    Reason.CLAIM_LOST: (
+    Reason.CLAIM_LOST: _TERMINAL(
         "Delete the claim and its pod, which the message names: both are made anew, with an empty cache."
     ),
-    Reason.VOLUME_NOT_WRITABLE: (
+    Reason.VOLUME_NOT_WRITABLE: _RETRIED(
         "Make the top directory of the volume writable for uid 1000, or use a storage class whose volumes are."
     ),
-    Reason.IMAGE_PULL_FAILED: (
+    Reason.IMAGE_PULL_FAILED: _RETRIED(
         "Correct spec.image, give credentials for its registry in spec.imagePullSecrets, or let the nodes reach it. A "
         "runner pod pulls with its own imagePullSecrets."
     ),
-    Reason.CONTAINER_CONFIG_ERROR: (
+    Reason.CONTAINER_CONFIG_ERROR: _RETRIED(
         "Create the Secret or ConfigMap that spec.env refers to, with the key that it names; or take the reference out."
     ),
-    Reason.USER_NAMESPACE_DENIED: (
+    Reason.USER_NAMESPACE_DENIED: _TERMINAL(
         "Let the daemon make a user namespace: exempt its pods from policies that set allowPrivilegeEscalation: false, "
         "or change the node's setting that the message names."
     ),
-    Reason.OUT_OF_MEMORY: (
+    Reason.OUT_OF_MEMORY: _RETRIED(
         "Raise spec.resources.limits.memory, or lower spec.daemon.maxParallelism: build steps count towards the "
         "daemon's memory."
     ),
-    Reason.EVICTED: (
+    Reason.EVICTED: _RETRIED(
         "If the cache outgrew its volume, raise spec.cache.size or lower spec.daemon.garbageCollection.maxUsedSpace. "
         "If the node ran short of something, ask for it in spec.resources.requests."
     ),
-    Reason.CRASH_LOOP: (
+    Reason.CRASH_LOOP: _RETRIED(
         "Read the daemon's log by the command in the message; it says why the daemon ended. What was last changed in "
         "the spec is the likeliest cause."
     ),
-    Reason.DRAIN_TIMED_OUT: (
+    Reason.DRAIN_TIMED_OUT: _RETRIED(
         "Raise spec.shared.drainTimeoutSeconds above the longest build, and give daemons that time when you stop them."
     ),
 }
-"""One or two sentences for each reason."""
 
-UNKNOWN: Final = "This version does not know the reason: go by the message, or use the operator's own version."
+UNKNOWN: Final = _RETRIED(
+    "This version does not know the reason: go by the message, or use the operator's own version."
+)
 
 
-def remedy(reason: str) -> str:
-    """Return what to do about a reason as a condition has it, also where a newer operator wrote one that is new."""
-    return REMEDIES.get(reason, UNKNOWN)
+def row(reason: str) -> Row:
+    """Return what a reason means as a condition has it, also where a newer operator wrote one that is new."""
+    return REASONS.get(reason, UNKNOWN)

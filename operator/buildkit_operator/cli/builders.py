@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, unreadable
-from buildkit_operator.api.conditions import Problem, explained
+from buildkit_operator.api.conditions import explained
+from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.cli import schema
 from buildkit_operator.cli.files import BadInput, Document, Manifest
 from buildkit_operator.cli.report import Report
@@ -64,7 +65,7 @@ def take(documents: Iterable[Document], namespace: str | None, report: Report) -
             given = _given(document, resource)
         except schema.Refused as refused:
             report.wrong(document.place, str(refused))
-        except Problem as problem:
+        except TerminalError as problem:
             report.wrong(document.place, f"{problem.reason}: {explained(problem.reason, problem.message)}")
         else:
             taken[key] = given
@@ -84,7 +85,7 @@ def placed(document: Document, namespace: str | None) -> Manifest:
 
 
 def _given(document: Document, resource: Manifest) -> Given:
-    """Read a builder. Raises schema.Refused, and Problem for what the operator alone does not understand."""
+    """Read a builder. Raises schema.Refused, and TerminalError for what the operator alone does not understand."""
     stored = schema.created(resource)
     # A builder that there is not yet has neither; the first generation is 1.
     metadata = {"uid": "", "generation": 1, **stored["metadata"]}

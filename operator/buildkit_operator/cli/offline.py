@@ -12,7 +12,8 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Problem, explained
+from buildkit_operator.api.conditions import explained
+from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.cli.builders import Given
 from buildkit_operator.cli.environment import Surroundings
 from buildkit_operator.cli.files import Manifest
@@ -56,7 +57,7 @@ def outcome(given: Given, surroundings: Surroundings, others: Mapping[Key, Given
     try:
         made = [_shown(*found) for found in _objects(builder, surroundings, others)]
         rendered = injection.render(builder, surroundings.platform, confinement)
-    except Problem as problem:
+    except TerminalError as problem:
         return Outcome(problem=Finding(problem.reason, explained(problem.reason, problem.message)))
     # The daemons of a consumer are elsewhere.
     refused = None if is_consumer(builder) else diagnose_namespace(builder, surroundings.enforced)
@@ -68,7 +69,7 @@ def outcome(given: Given, surroundings: Surroundings, others: Mapping[Key, Given
 def _objects(
     builder: BuildKitBuilder, surroundings: Surroundings, others: Mapping[Key, Given]
 ) -> Iterator[tuple[Manifest, str]]:
-    """Yield each object with a remark. Raises Problem."""
+    """Yield each object with a remark. Raises TerminalError."""
     platform = surroundings.platform
     if is_consumer(builder):
         yield from _objects_of_consumer(builder, surroundings, others)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import Mode
 from buildkit_operator.api.conditions import ConditionType
-from buildkit_operator.api.reasons import DELIBERATE, remedy
+from buildkit_operator.api.reasons import row
 from buildkit_operator.api.shared import Shared
 
 Manifest = dict[str, Any]
@@ -46,7 +46,7 @@ class Seen:
     @property
     def is_well(self) -> bool:
         """Whether nothing is to be done: it is ready, or left as it is on purpose."""
-        return self.is_current and (self.ready == "True" or self.reason in DELIBERATE)
+        return self.is_current and (self.ready == "True" or row(self.reason).is_intentional)
 
     @property
     def title(self) -> str:
@@ -58,7 +58,7 @@ class Seen:
         """What to do; empty where it is well."""
         if self.is_well:
             return ""
-        return remedy(self.reason) if self.is_current else NO_OPERATOR
+        return row(self.reason).remedy if self.is_current else NO_OPERATOR
 
     @property
     def page(self) -> str:

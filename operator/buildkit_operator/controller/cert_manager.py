@@ -8,7 +8,7 @@ from datetime import datetime
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.objects import Objects, not_ours
 from buildkit_operator.desired import cert_manager
 from buildkit_operator.desired.certificates import Certificates
@@ -42,7 +42,7 @@ class CertManager:
     async def obtain(self, builder: BuildKitBuilder, cluster_domain: str, now: datetime) -> Certificates:
         """Return what cert-manager issued.
 
-        Raises CertificatePending while it has not, Problem, OwnerIsGone and kube.errors.ApiError.
+        Raises CertificatePending while it has not, TerminalError, OwnerIsGone and kube.errors.ApiError.
         """
         self._withdrawn.pop(builder.metadata.uid, None)
         requests = cert_manager.requests(builder, cluster_domain)
@@ -69,14 +69,14 @@ class CertManager:
             return None
         try:
             return cert_manager.issued(server, client, now)
-        except Problem:
+        except TerminalError:
             return None
 
     async def _request(self, builder: BuildKitBuilder, requests: list[Manifest]) -> None:
         try:
             await self._objects.apply(builder, requests)
         except errors.NotFound as error:
-            raise Problem(
+            raise TerminalError(
                 Reason.CERT_MANAGER_NOT_FOUND,
                 "The cluster knows no Certificates of cert-manager.io/v1, which spec.shared.tls.mode CertManager "
                 "needs: install cert-manager, or set the mode to SelfSigned.",
@@ -84,7 +84,7 @@ class CertManager:
         self._installed = (self._clock() + self._resync_seconds, True)
 
     async def _secret(self, builder: BuildKitBuilder, name: str) -> Manifest | None:
-        """Read a Secret as it is now. Raises Problem when it is somebody else's: cert-manager would overwrite it."""
+        """Read a Secret as it is now. Raises TerminalError when it is another's: cert-manager would overwrite it."""
         namespace = builder.metadata.namespace
         self._secrets.forget(namespace, name)
         secret = await self._secrets.get(namespace, name)

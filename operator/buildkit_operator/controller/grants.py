@@ -45,7 +45,7 @@ class Consumers:
     async def borrow(self, builder: BuildKitBuilder, now: datetime) -> Grant:
         """Return what a consumer gets, with a certificate that will do.
 
-        Raises Problem when its provider will not have it, ProviderPending and kube.errors.ApiError.
+        Raises TerminalError when its provider will not have it, ProviderPending and kube.errors.ApiError.
         """
         admitted, status = await self._admitting(builder)
         authorities = await self._authorities(admitted, now)
@@ -61,7 +61,7 @@ class Consumers:
     async def lent(self, builder: BuildKitBuilder, now: datetime) -> Grant | None:
         """Return what a consumer has been given, as it is, or None where that is nothing.
 
-        Raises Problem when its provider will not have it, and kube.errors.ApiError.
+        Raises TerminalError when its provider will not have it, and kube.errors.ApiError.
         """
         admitted, status = await self._admitting(builder)
         secret = await self._secret(builder)
@@ -69,7 +69,7 @@ class Consumers:
         return None if pair is None or trust is None else Grant(admitted, status, trust, pair, now)
 
     async def _admitting(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder, Manifest]:
-        """Return the provider and its status. Raises Problem when it will not have the builder."""
+        """Return the provider and its status. Raises TerminalError when it will not have the builder."""
         provider, status = self._provider(builder)
         labels = await self._surroundings.labels(builder.metadata.namespace) if _asks_labels(provider) else {}
         return check(builder, provider, labels, self._watched), status

@@ -12,7 +12,7 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.metadata import Manifest, digest
 from buildkit_operator.desired.probe_pod import is_injected, trial_pod
 from buildkit_operator.engine.jitter import jittered
@@ -84,7 +84,7 @@ class Trials:
         patient = record.failures >= len(PAUSES)
         record.due = self._clock() + (LATER_PAUSE if patient else PAUSES[record.failures])
         record.failures += 1
-        if patient or (trial.finding is not None and trial.finding.needs_somebody):
+        if patient or (trial.finding is not None and trial.finding.user_must_act):
             record.trial = trial
 
 

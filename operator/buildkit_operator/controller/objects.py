@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.metadata import digest
 from buildkit_operator.engine.cache import Cache, owned_by
 from buildkit_operator.engine.secrets import Secrets
@@ -33,7 +33,7 @@ class Objects:
     async def apply(self, builder: BuildKitBuilder, wanted: Sequence[Manifest]) -> None:
         """Write the objects that differ: side by side all but the last, the workload, whose pods mount the others.
 
-        Raises OwnerIsGone or Problem when one of that name is not ours, Problem when one is refused, and
+        Raises OwnerIsGone or TerminalError when one of that name is not ours, TerminalError when one is refused, and
         kube.errors.ApiError.
         """
         results = await asyncio.gather(*(self._apply_one(builder, m) for m in wanted[:-1]), return_exceptions=True)
@@ -44,7 +44,7 @@ class Objects:
             await self._apply_one(builder, workload)
 
     async def _apply_one(self, builder: BuildKitBuilder, manifest: Manifest) -> None:
-        """Write one object unless it is as it should be. Raises Problem when it is not ours or is refused."""
+        """Write one object unless it is as it should be. Raises TerminalError when it is not ours or is refused."""
         client, wanted = self._client, stamped(manifest)
         resource, namespace, name = (
             client.resource_of(manifest),
@@ -75,13 +75,13 @@ class Objects:
         return self._cache.get(resource, namespace, name)
 
     async def _send(self, verb: Callable[[Manifest], Awaitable[Manifest]], manifest: Manifest) -> None:
-        """Have the API server take an object. Raises Problem when it refuses it."""
+        """Have the API server take an object. Raises TerminalError when it refuses it."""
         metadata = manifest["metadata"]
         try:
             applied = await verb(manifest)
         except (errors.Invalid, errors.Forbidden) as error:
             what = f"{manifest['kind']} {metadata['name']}"
-            raise Problem(Reason.REJECTED, f"The API server refuses {what}: {error}") from error
+            raise TerminalError(Reason.REJECTED, f"The API server refuses {what}: {error}") from error
         if manifest["kind"] == SECRET.kind:
             self._secrets.put(metadata["namespace"], metadata["name"], applied)
 
@@ -127,7 +127,7 @@ def is_applied(wanted: Manifest, live: Manifest) -> bool:
     return is_within(wanted, live)
 
 
-def not_ours(builder: BuildKitBuilder, resource: Resource, live: Manifest) -> OwnerIsGone | Problem:
+def not_ours(builder: BuildKitBuilder, resource: Resource, live: Manifest) -> OwnerIsGone | TerminalError:
     """Tell whose the object is: nothing of anybody else's is ever taken over."""
     metadata = live["metadata"]
     owner = next((ref for ref in metadata.get("ownerReferences") or () if ref.get("controller")), None)
@@ -137,7 +137,7 @@ def not_ours(builder: BuildKitBuilder, resource: Resource, live: Manifest) -> Ow
             "waiting for Kubernetes' garbage collection to remove it."
         )
     whose = f"{owner['kind']} {owner['name']}" if owner is not None else "nobody that this operator knows"
-    return Problem(
+    return TerminalError(
         Reason.NAME_CONFLICT,
         f"{resource.kind} {metadata['name']} exists already and belongs to {whose}, so it was left alone. "
         "Delete or rename it, or give the builder another name.",

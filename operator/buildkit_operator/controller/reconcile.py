@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Mode, unreadable
-from buildkit_operator.api.conditions import CALM, Problem, explained
+from buildkit_operator.api.conditions import explained
+from buildkit_operator.api.reasons import TerminalError, row
 from buildkit_operator.controller.cert_manager import CertManager
 from buildkit_operator.controller.context import Context
 from buildkit_operator.controller.grants import Consumers
@@ -124,7 +125,7 @@ class BuilderReconcile:
             return await way.bring_about(builder, previous)
         except OwnerIsGone as leftover:
             return Observed(waiting_for=str(leftover))
-        except Problem as problem:
+        except TerminalError as problem:
             return replace(await way.look(builder), problem=problem)
 
     def _way(self, builder: BuildKitBuilder) -> Serving:
@@ -164,10 +165,8 @@ class BuilderReconcile:
             return
         builder = "/".join((resource["metadata"]["namespace"], resource["metadata"]["name"]))
         logger.info("%s: %s", ready["reason"], ready["message"], extra={"builder": builder})
-        calm = ready["status"] == "True" or ready["reason"] in CALM
-        self._context.recorder.event(
-            resource, "Normal" if calm else "Warning", ready["reason"], ready["message"], action="Reconcile"
-        )
+        event_type = "Normal" if ready["status"] == "True" else row(ready["reason"]).event_type
+        self._context.recorder.event(resource, event_type, ready["reason"], ready["message"], action="Reconcile")
 
     async def _write_status(self, resource: Manifest, status: Status) -> None:
         metadata = resource["metadata"]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.status import Observed, Trial
 from buildkit_operator.status.diagnosis import drain
 

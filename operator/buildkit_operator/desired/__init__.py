@@ -31,7 +31,7 @@ def children(
 ) -> list[Manifest]:
     """Return the objects that should exist for a builder with these claims, what needs all the others last.
 
-    Raises Problem when the spec asks for something that cannot be.
+    Raises TerminalError when the spec asks for something that cannot be.
     """
     toml = buildkitd_toml.render(builder, process_sandbox=confinement.process_sandbox, room=room(builder, claims))
     config = workload.config_map(builder, toml, confinement)

@@ -9,8 +9,8 @@ from typing import Any
 import tomli_w
 
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
-from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.api.daemon import GarbageCollection
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import buildkitd_keys as keys
 from buildkit_operator.desired import paths, registries
@@ -22,8 +22,8 @@ Config = dict[str, Any]
 def render(builder: BuildKitBuilder, *, process_sandbox: bool, room: str) -> str:
     """Return buildkitd.toml for a builder whose daemons have this much room for their cache, a quantity.
 
-    Raises Problem when the raw part is no TOML, or has a key that buildkitd would pass over or that is not the user's,
-    and when registries contradict one another.
+    Raises TerminalError when the raw part is no TOML, or has a key that buildkitd would pass over or that is not the
+    user's, and when registries contradict one another.
     """
     try:
         raw = _from_user(builder.spec.daemon.toml or "")
@@ -32,7 +32,7 @@ def render(builder: BuildKitBuilder, *, process_sandbox: bool, room: str) -> str
             config["registry"] = registry
         return tomli_w.dumps(_merge(config, raw))
     except RecursionError:
-        raise Problem(Reason.INVALID_TOML, "spec.daemon.toml is nested too deeply.") from None
+        raise TerminalError(Reason.INVALID_TOML, "spec.daemon.toml is nested too deeply.") from None
 
 
 def _from_fields(builder: BuildKitBuilder, room: str, *, process_sandbox: bool) -> Config:
@@ -101,7 +101,7 @@ def _from_user(text: str) -> Config:
     try:
         config = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Problem(Reason.INVALID_TOML, f"spec.daemon.toml is not valid TOML: {error}.") from None
+        raise TerminalError(Reason.INVALID_TOML, f"spec.daemon.toml is not valid TOML: {error}.") from None
     _check(config, keys.KEYS, ())
     return config
 
@@ -111,10 +111,12 @@ def _check(config: Config, known: keys.Table, path: tuple[str, ...]) -> None:
         here = (*path, key)
         name = _spell(here)
         if here in keys.OWNED:
-            raise Problem(Reason.INVALID_TOML, f"spec.daemon.toml sets {name}, which is the operator's; remove it.")
+            raise TerminalError(
+                Reason.INVALID_TOML, f"spec.daemon.toml sets {name}, which is the operator's; remove it."
+            )
         wanted = known.get(key, known.get(keys.ANY_KEY))
         if wanted is None:
-            raise Problem(
+            raise TerminalError(
                 Reason.INVALID_TOML,
                 f"spec.daemon.toml has the key {name}, which buildkitd does not know and would pass over"
                 f"{_suggestion(key, known)}",
@@ -157,8 +159,8 @@ def _has_type(value: Any, wanted: keys.Type) -> bool:
             return True
 
 
-def _wrong_type(path: tuple[str, ...], wanted: str) -> Problem:
-    return Problem(Reason.INVALID_TOML, f"spec.daemon.toml: {_spell(path)} must be {wanted}.")
+def _wrong_type(path: tuple[str, ...], wanted: str) -> TerminalError:
+    return TerminalError(Reason.INVALID_TOML, f"spec.daemon.toml: {_spell(path)} must be {wanted}.")
 
 
 def _spell(path: tuple[str, ...]) -> str:

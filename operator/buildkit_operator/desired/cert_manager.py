@@ -9,7 +9,7 @@ from cryptography import x509
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired import network
 from buildkit_operator.desired.certificates import Certificates, key_pair, value
 from buildkit_operator.desired.metadata import Manifest, child, labels
@@ -77,7 +77,7 @@ def is_for_certificate(secret: Manifest) -> bool:
 
 
 def issued(server: Manifest, client: Manifest, now: datetime) -> Certificates:
-    """Return what two issued Secrets hold. Raises Problem when the issuer does not say whom to trust."""
+    """Return what two issued Secrets hold. Raises TerminalError when the issuer does not say whom to trust."""
     bundle = b"".join(dict.fromkeys(_authorities(server) + _authorities(client)))
     return Certificates(bundle, _pair(server), _pair(client), authorities=None, renewal=now + SECRETS_PAUSE)
 
@@ -91,7 +91,7 @@ def _authorities(secret: Manifest) -> list[bytes]:
     try:
         x509.load_pem_x509_certificates(pem)
     except ValueError:
-        raise Problem(
+        raise TerminalError(
             Reason.ISSUER_UNSUITABLE,
             f"Secret {secret['metadata']['name']}, which cert-manager issued, names no authority in ca.crt, so "
             "neither side of a connection could check the other. Use an issuer that gives one, such as one of kind CA.",

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import LabelSelector, LabelSelectorRequirement, TLSMode
 from buildkit_operator.desired import connector, network
 from buildkit_operator.desired.certificates import client_credentials, connection
@@ -66,7 +66,7 @@ def children(builder: BuildKitBuilder, grant: Grant, platform: Platform) -> list
 def check(
     builder: BuildKitBuilder, provider: BuildKitBuilder | None, labels: Mapping[str, str], watched: Sequence[str]
 ) -> BuildKitBuilder:
-    """Return the provider when it admits the consumer, whose namespace has these labels. Raises Problem otherwise.
+    """Return the provider if it admits the consumer, whose namespace has these labels. Raises TerminalError otherwise.
 
     `watched` are the namespaces that this operator serves; none are all.
     """
@@ -75,13 +75,13 @@ def check(
         raise ValueError("no consumer")
     where = f"Builder {wanted.name} of namespace {wanted.namespace}, which spec.shared.from names,"
     if watched and wanted.namespace not in watched:
-        raise Problem(
+        raise TerminalError(
             Reason.PROVIDER_NOT_WATCHED,
             f"{where} is none of this operator's: it does not watch that namespace. Ask its administrator.",
         )
     if provider is None or not admits(provider, builder.metadata.namespace, labels):
         # Which builders another namespace has, and of what sort, is told to those alone who are admitted.
-        raise Problem(
+        raise TerminalError(
             Reason.NOT_ADMITTED,
             f"{where} has no daemons for namespace {builder.metadata.namespace}: there is no such builder, it has no "
             "daemons of its own, or its spec.shared.allowedNamespaces neither names nor selects this namespace. Ask "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.api.daemon import Registry
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired import paths
 
 Config = dict[str, Any]
@@ -19,7 +19,7 @@ def tables(registries: Sequence[Registry], raw: Collection[str]) -> dict[str, Co
     (util/resolver/resolver.go); what the table of a registry says of TLS never holds for its mirrors
     (moby/buildkit#2514). So a mirror without an entry of its own gets a table with what the registry's entry says.
 
-    Raises Problem when two registries say different things of one mirror.
+    Raises TerminalError when two registries say different things of one mirror.
     """
     own = {registry.host: _table(registry) for registry in registries}
     inherited: dict[str, tuple[Registry, Config]] = {}
@@ -56,8 +56,8 @@ def _transport(registry: Registry) -> Config:
     return config
 
 
-def _contradiction(mirror: str, one: Registry, another: Registry) -> Problem:
-    return Problem(
+def _contradiction(mirror: str, one: Registry, another: Registry) -> TerminalError:
+    return TerminalError(
         Reason.INVALID_SPEC,
         f"spec.daemon.registries: {one.host} and {another.host} both have the mirror {mirror}, but differ in "
         "plainHTTP, insecureSkipVerify or caSecretName, so it is unclear how to reach it. "

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
-from buildkit_operator.api.conditions import ConditionType, Problem, Reason, explained, fitted
+from buildkit_operator.api.conditions import ConditionType, explained, fitted
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.status.facts import Status, facts_for, timestamp
@@ -36,7 +37,7 @@ def status_for(builder: BuildKitBuilder, observed: Observed, previous: Status, n
     return _status(builder.metadata.generation, conditions, facts_for(builder, observed, previous), previous, now)
 
 
-def status_for_unreadable(generation: int, problem: Problem, previous: Status, now: datetime) -> Status:
+def status_for_unreadable(generation: int, problem: TerminalError, previous: Status, now: datetime) -> Status:
     """Return the status of a builder whose spec does not fit this version of the operator."""
     kept = {"injection": previous["injection"]} if "injection" in previous else {}
     return _status(generation, _conditions(stalled(problem)), kept, previous, now)

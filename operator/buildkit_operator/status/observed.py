@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims
 from buildkit_operator.desired.consumers import Grant
@@ -45,7 +45,7 @@ class Observed:
     """Runner pods that were given the builder."""
     grant: Grant | None = None
     """What a builder has of its provider, where it uses another's daemons."""
-    problem: Problem | None = None
+    problem: TerminalError | None = None
     waiting_for: str | None = None
     """What is in the way and will go by itself, in a sentence."""
     waiting_reason: Reason = Reason.PROGRESSING

@@ -7,7 +7,8 @@ from typing import Final
 
 from buildkit_operator.api import names, versions
 from buildkit_operator.api.builder import BuildKitBuilder, Mode
-from buildkit_operator.api.conditions import ConditionType, Problem, Reason
+from buildkit_operator.api.conditions import ConditionType
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import environment
 from buildkit_operator.desired.consumers import is_consumer
@@ -69,7 +70,7 @@ def _suspended(verdict: Verdict, observed: Observed) -> Verdict:
     )
 
 
-def stalled(problem: Problem) -> Verdict:
+def stalled(problem: TerminalError) -> Verdict:
     """Return the verdict on a builder that somebody must mend."""
     return Verdict(ready=False, reason=problem.reason, message=problem.message, stalled=True)
 
@@ -79,13 +80,13 @@ def _waiting(message: str, reason: Reason) -> Verdict:
 
 
 def _failing(finding: Finding) -> Verdict:
-    reconciling = None if finding.needs_somebody else finding.message
+    reconciling = None if finding.user_must_act else finding.message
     return Verdict(
         ready=False,
         reason=finding.reason,
         message=finding.message,
         reconciling=reconciling,
-        stalled=finding.needs_somebody,
+        stalled=finding.user_must_act,
     )
 
 
@@ -164,7 +165,7 @@ def _unsettled(counts: Counts, count: str, finding: Finding | None, awaited: str
     """Return the verdict on daemons that are not all as they should be: some may serve all the same."""
     if counts.ready > 0:
         message = f"{count} {finding.message}" if finding else f"{count} {counts.updated} up to date."
-        if finding is not None and finding.needs_somebody:
+        if finding is not None and finding.user_must_act:
             return Verdict(ready=True, reason=Reason.AVAILABLE, message=message, stalled=True)
         return Verdict(ready=True, reason=Reason.AVAILABLE, message=message, reconciling=message)
     if finding is not None:

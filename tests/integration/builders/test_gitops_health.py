@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.status import Observed, Trial, status_for
 from buildkit_operator.status.diagnosis.daemons import Finding
 from hack.cluster.controlplane import ControlPlane
@@ -250,7 +250,7 @@ def statuses() -> dict[str, Manifest]:
     told: dict[str, Manifest] = {}
     for reason in Reason:
         finding = Finding(reason, f"A sentence on {reason}.")
-        problem = Observed(problem=Problem(reason, finding.message))
+        problem = Observed(problem=TerminalError(reason, finding.message))
         told[f"problem {reason}"] = builder_of(problem)
         told[f"sidecar {reason}"] = builder_of(Observed(trial=Trial(served=False, finding=finding)), mode="Sidecar")
         told[f"waiting {reason}"] = builder_of(Observed(waiting_for=finding.message, waiting_reason=reason))

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from hack.cluster.controlplane import program
 from tests.integration.builders.world import Builders
 from tests.support.reason_pages import page

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from tests.integration.builders.world import Builders
 from tests.support.reason_pages import FROM_CLUSTER, compare, shown
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.api.conditions import Reason
-from buildkit_operator.api.reasons import REMEDIES
+from buildkit_operator.api.reasons import Reason, row
 from buildkit_operator.cli.checks.cluster import Webhook
 from buildkit_operator.cli.checks.findings import Result
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
@@ -38,7 +37,7 @@ def test_a_builder_that_is_not_ready_is_told_with_remedy_and_page() -> None:
     (finding,) = found("Builders", cluster(builders=[live(status=ready("False", "Evicted", "It is gone."))]))
 
     assert finding.message == "BuildKitBuilder ci/demo: Evicted: It is gone."
-    assert finding.remedy == REMEDIES[Reason.EVICTED]
+    assert finding.remedy == row(Reason.EVICTED).remedy
     assert finding.page == "https://buildkit-operator.dev/reasons/Evicted/"
 
 
@@ -57,7 +56,7 @@ def test_going_without_tls_is_a_warning() -> None:
     seen = cluster(builders=[live(status=status)])
 
     assert result("Builders", seen) is Result.WARNING
-    assert REMEDIES[Reason.TLS_DISABLED] in messages("Builders", seen)
+    assert row(Reason.TLS_DISABLED).remedy in messages("Builders", seen)
 
 
 DAY = timedelta(days=1)

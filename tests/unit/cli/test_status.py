@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.api.conditions import Reason
-from buildkit_operator.api.reasons import REMEDIES, UNKNOWN
+from buildkit_operator.api.reasons import UNKNOWN, Reason, row
 from buildkit_operator.cli import status
 from buildkit_operator.cli.summary import NO_OPERATOR, NOT_LOOKED_AT, see
 from tests.unit.cli.facts import live, ready
@@ -37,12 +36,12 @@ def test_a_builder_is_well_when_nothing_is_to_be_done(said: Manifest, *, is_well
 def test_what_is_not_well_has_the_reasons_remedy_and_page() -> None:
     seen = see(live(status=ready("False", "NameConflict")))
 
-    assert seen.remedy == REMEDIES[Reason.NAME_CONFLICT]
+    assert seen.remedy == row(Reason.NAME_CONFLICT).remedy
     assert seen.page == "https://buildkit-operator.dev/reasons/NameConflict/"
 
 
 def test_a_reason_of_a_newer_operator_is_shown_all_the_same() -> None:
-    assert see(live(status=ready("False", "Novel"))).remedy == UNKNOWN
+    assert see(live(status=ready("False", "Novel"))).remedy == UNKNOWN.remedy
 
 
 def test_a_builder_that_nobody_has_looked_at_says_so() -> None:
@@ -108,6 +107,6 @@ def test_remedies_stand_below_the_table() -> None:
         "ci          broken   Sidecar   False   InjectionNotServed   60m                           0      No engine.",
         "ci          demo     Shared    True    Available            60m                0/1        0      Well.",
         "",
-        f"ci/broken: {REMEDIES[Reason.INJECTION_NOT_SERVED]}",
+        f"ci/broken: {row(Reason.INJECTION_NOT_SERVED).remedy}",
         "    https://buildkit-operator.dev/reasons/InjectionNotServed/",
     ]

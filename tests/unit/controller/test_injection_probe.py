@@ -3,7 +3,7 @@
 import pytest
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.controller.injection_probe import LATER_PAUSE, PAUSES, Trials, admitted, refused
 from buildkit_operator.kube import errors
 from buildkit_operator.status import Trial

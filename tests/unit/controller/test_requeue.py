@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.certificates import Found, completed
 from buildkit_operator.controller.requeue import LEFTOVER_SECONDS, RECHECK_SECONDS, next_look
 from buildkit_operator.pki.keypairs import Lifetimes
@@ -29,7 +29,7 @@ def test_never_while_suspended_for_a_renewal_would_stay_due() -> None:
 
 
 def test_soon_with_a_problem_or_a_leftover() -> None:
-    problem = Problem(Reason.SECRET_NOT_FOUND, "Secret company-ca is missing.")
+    problem = TerminalError(Reason.SECRET_NOT_FOUND, "Secret company-ca is missing.")
 
     assert next_look(make_builder(), Observed(problem=problem, certificates=CERTIFICATES), DUE) == RECHECK_SECONDS
     assert next_look(make_builder(), Observed(waiting_for="something"), NOW) == LEFTOVER_SECONDS

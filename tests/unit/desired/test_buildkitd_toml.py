@@ -8,7 +8,7 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.buildkitd_toml import render
 from tests.unit.make import Manifest, make_builder
 
@@ -25,7 +25,7 @@ def policies(cache: str = "20Gi", **wanted: Any) -> list[Manifest]:
 
 
 def refusal(toml: str) -> str:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(TerminalError) as caught:
         render(make_builder(daemon={"toml": toml}), process_sandbox=False, room="20Gi")
     assert caught.value.reason is Reason.INVALID_TOML
     return caught.value.message

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired import cert_manager
 from buildkit_operator.desired.certificates import secrets
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
@@ -92,7 +92,7 @@ def test_a_client_alone_that_is_renewed_restarts_no_daemon() -> None:
 
 @pytest.mark.parametrize("ca", [b"", b"nonsense"])
 def test_an_issuer_that_names_no_authority_will_not_do(ca: bytes) -> None:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(TerminalError) as refused:
         cert_manager.issued(secret(ca=ca), secret("client"), NOW)
 
     assert refused.value.reason == Reason.ISSUER_UNSUITABLE

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.consumers import admits, admits_by_labels, check, is_consumer
 from tests.unit.make import make_builder
 
@@ -90,7 +90,7 @@ ADMITTING = provider(allowedNamespaces={"names": ["ci"]})
     ],
 )
 def test_refusals(found: Any, watched: tuple[str, ...], reason: Reason) -> None:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(TerminalError) as refused:
         check(CONSUMER, found, {}, watched)
 
     assert refused.value.reason == reason
@@ -100,7 +100,7 @@ def test_refusals(found: Any, watched: tuple[str, ...], reason: Reason) -> None:
 def test_a_refusal_does_not_tell_what_there_is() -> None:
     said = set()
     for found in (None, make_builder(mode="Sidecar"), CONSUMER, provider()):
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(TerminalError) as refused:
             check(CONSUMER, found, {}, ())
         said.add(refused.value.message)
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.api.conditions import Problem, Reason
 from buildkit_operator.api.daemon import Registry
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.registries import tables
 from tests.unit.make import Manifest, injection_of, make_builder
 
@@ -68,7 +68,7 @@ def test_a_mirror_of_a_mirror_inherits_from_the_one_that_names_it() -> None:
 
 @pytest.mark.parametrize("other", [{}, {"plainHTTP": True}, {"caSecretName": "another-ca"}])
 def test_a_contradiction_is_named_with_both_registries_and_the_remedy(other: Manifest) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(TerminalError) as caught:
         tables(
             [entry("a.example.com", "mirror/a", caSecretName="company-ca"), entry("b.example.com", "mirror", **other)],
             (),

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Problem, Reason, explained
+from buildkit_operator.api.conditions import explained
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.injection_probe import admitted
 from buildkit_operator.controller.objects import not_ours
 from buildkit_operator.desired import cert_manager, consumers
@@ -75,7 +76,7 @@ def stalled(builder: BuildKitBuilder) -> list[Condition]:
     """Return what is said of a builder that no objects can be made of."""
     try:
         children_of(builder, FAKE_CERTIFICATES)
-    except Problem as problem:
+    except TerminalError as problem:
         return of(Observed(problem=problem), builder)
     raise AssertionError("nothing is wrong with it")
 
@@ -83,7 +84,7 @@ def stalled(builder: BuildKitBuilder) -> list[Condition]:
 def refused_by_provider(provider: BuildKitBuilder | None, watched: tuple[str, ...] = ()) -> list[Condition]:
     try:
         consumers.check(CONSUMER, provider, {}, watched)
-    except Problem as problem:
+    except TerminalError as problem:
         return of(Observed(problem=problem), CONSUMER)
     raise AssertionError("it is admitted")
 
@@ -92,7 +93,7 @@ def unsuitable_issuer() -> list[Condition]:
     secret = {"metadata": {"name": "demo-buildkitd-tls"}, "data": {}}
     try:
         cert_manager.issued(secret, secret, NOW)
-    except Problem as problem:
+    except TerminalError as problem:
         return of(Observed(problem=problem))
     raise AssertionError("it has an authority")
 
@@ -112,7 +113,7 @@ def provider_not_ready() -> list[Condition]:
 
 def name_conflict() -> list[Condition]:
     problem = not_ours(BUILDER, SERVICE, {"metadata": {"name": "demo-buildkitd"}})
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, TerminalError)
     return of(Observed(problem=problem))
 
 

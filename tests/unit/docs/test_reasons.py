@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from buildkit_operator.api.conditions import CALM, Reason
+from buildkit_operator.api.reasons import Reason, row
 from tests.support.reason_pages import FOLDER, FROM_CLUSTER, compare, page, shown
 from tests.unit.docs.examples import EXAMPLES
 
@@ -47,7 +47,7 @@ def test_code_within_a_list_is_indented_as_the_site_does_not_know_fences_there(r
 def test_a_message_leads_to_its_page_where_somebody_must_act(reason: Reason) -> None:
     example = page(reason).read_text().partition("```text\n")[2].partition("```")[0]
 
-    assert (f"{ADDRESS}{reason}/." in example) is (reason not in CALM)
+    assert (f"{ADDRESS}{reason}/." in example) is (row(reason).event_type == "Warning")
 
 
 def test_the_overview_has_every_page_once_in_the_order_of_the_code() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.requeue import RECHECK_SECONDS, next_look
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
@@ -84,7 +84,7 @@ def test_its_facts_are_its_providers_address_and_its_own_certificate() -> None:
 
 def test_what_it_had_stays_while_its_provider_will_not_have_it() -> None:
     before = status_of(Observed(grant=GOOD))
-    after = status_of(Observed(problem=Problem(Reason.NOT_ADMITTED, "No.")), before)
+    after = status_of(Observed(problem=TerminalError(Reason.NOT_ADMITTED, "No.")), before)
 
     assert {key: after[key] for key in after if key != "conditions"} == {
         key: before[key] for key in before if key != "conditions"

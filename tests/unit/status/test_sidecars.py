@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.status import (
     Observed,
@@ -94,7 +94,7 @@ def test_the_facts_are_what_pods_get_and_how_many_have_it() -> None:
 
 def test_what_pods_get_stays_while_it_cannot_be_rendered() -> None:
     before = status(injection=INJECTION, trial=SERVED)
-    problem = Problem(Reason.INVALID_TOML, "Bad.")
+    problem = TerminalError(Reason.INVALID_TOML, "Bad.")
 
     assert status(before, problem=problem)["injection"] == INJECTION
     assert status_for_unreadable(2, problem, before, NOW)["injection"] == INJECTION

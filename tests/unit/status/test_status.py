@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
 from buildkit_operator.status import Observed, Status, judge, status_for, status_for_unreadable
@@ -137,7 +137,7 @@ def test_without_tls_a_ready_builder_says_what_that_means() -> None:
 
 
 def test_a_problem_stalls_whatever_the_daemons_do() -> None:
-    problem = Problem(Reason.INVALID_TOML, "spec.daemon.toml has the key x.")
+    problem = TerminalError(Reason.INVALID_TOML, "spec.daemon.toml has the key x.")
     verdict = judge(make_builder(), Observed(make_deployment(total=1, ready=1), problem=problem))
 
     assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.INVALID_TOML, True)
@@ -176,7 +176,7 @@ def test_what_was_suspended_before_anything_was_made_waits_for_somebody() -> Non
 
 
 def test_ready_is_there_always_and_the_others_only_while_they_are_true() -> None:
-    problem = Problem(Reason.NAME_CONFLICT, "Taken.")
+    problem = TerminalError(Reason.NAME_CONFLICT, "Taken.")
 
     assert types(status_of(Observed(make_deployment(total=1, ready=1)))) == ["Ready"]
     assert types(status_of(Observed())) == ["Ready", "Reconciling"]
@@ -206,7 +206,7 @@ def test_what_goes_on_and_what_is_stuck_say_the_same_as_ready() -> None:
 
 
 def test_what_somebody_must_mend_names_its_page() -> None:
-    stalled = status_of(Observed(problem=Problem(Reason.NAME_CONFLICT, "Taken.")))
+    stalled = status_of(Observed(problem=TerminalError(Reason.NAME_CONFLICT, "Taken.")))
     reconciling = status_of(Observed(make_deployment(), [PULL_FAILS]))
 
     for kind in ("Ready", "Stalled"):
@@ -234,7 +234,7 @@ def test_what_is_well_or_will_pass_names_none(observed: Observed, spec: Manifest
 
 
 def test_a_message_is_cut_to_what_the_api_server_accepts_and_names_its_page_all_the_same() -> None:
-    status = status_of(Observed(problem=Problem(Reason.INVALID_TOML, "ü" * 40_000)))
+    status = status_of(Observed(problem=TerminalError(Reason.INVALID_TOML, "ü" * 40_000)))
 
     message = condition(status, "Ready")["message"]
     assert len(message.encode()) <= 32768
@@ -309,7 +309,7 @@ def test_the_end_of_the_daemons_certificate_is_shown() -> None:
 
 
 def test_a_spec_that_cannot_be_read_is_stalled_and_says_where() -> None:
-    status = status_for_unreadable(2, Problem(Reason.INVALID_SPEC, "spec.mode: unknown."), {}, NOW)
+    status = status_for_unreadable(2, TerminalError(Reason.INVALID_SPEC, "spec.mode: unknown."), {}, NOW)
 
     assert types(status) == ["Ready", "Stalled"]
     assert condition(status, "Ready")["message"] == f"spec.mode: unknown.{page('InvalidSpec')}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.status import Observed, Trial, judge
 from buildkit_operator.status.diagnosis.daemons import Finding
@@ -28,7 +28,7 @@ def seen(reason: Reason) -> Iterator[tuple[Observed, Mapping[str, Any]]]:
     """Yield all that may be seen of a builder in connection with a reason, and what the builder asks for."""
     finding = Finding(reason, "A sentence.")
     for spec in ({}, {"mode": "Sidecar"}, CONSUMER):
-        yield Observed(problem=Problem(reason, "A sentence.")), spec
+        yield Observed(problem=TerminalError(reason, "A sentence.")), spec
         yield Observed(waiting_for="A sentence.", waiting_reason=reason), spec
         yield Observed(), spec
     yield Observed(make_deployment(total=0)), {}

@@ -8,8 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from buildkit_operator.admission import policies
 from buildkit_operator.api.builder import Mode
-from buildkit_operator.api.conditions import Reason
-from buildkit_operator.api.reasons import REMEDIES
+from buildkit_operator.api.reasons import Reason, row
 from buildkit_operator.cli.checks.cluster import Cluster, Unasked, Webhook
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, unknown, warning
 from buildkit_operator.cli.checks.installation import INSTALL_PAGE, POLICIES_MINOR, deployment_of
@@ -55,7 +54,7 @@ def _by_the_operators_trials(cluster: Cluster, why: Unasked) -> Finding:
     refused = [builder.title for builder in sidecars if builder.reason == Reason.INJECTION_NOT_SERVED]
     if refused:
         said = f"Pods that ask for a builder get nothing, as the operator found for {refused[0]}."
-        return failed(said, REMEDIES[Reason.INJECTION_NOT_SERVED])
+        return failed(said, row(Reason.INJECTION_NOT_SERVED).remedy)
     served = [builder.title for builder in sidecars if builder.ready == "True" and builder.is_current]
     if served:
         return ok(f"Pods get the builder they ask for, as the operator found by trying one for {served[0]}.")

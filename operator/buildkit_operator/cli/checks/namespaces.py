@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.cli.checks.cluster import Cluster, Unasked
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, or_ok, unknown, warning
 from buildkit_operator.desired.consumers import is_consumer

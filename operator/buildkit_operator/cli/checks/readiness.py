@@ -8,8 +8,8 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import Mode
-from buildkit_operator.api.conditions import ConditionType, Reason
-from buildkit_operator.api.reasons import REMEDIES
+from buildkit_operator.api.conditions import ConditionType
+from buildkit_operator.api.reasons import Reason, row
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.cli.checks.cluster import Cluster, Unasked, readable
 from buildkit_operator.cli.checks.findings import Finding, failed, ok, or_ok, unknown, warning
@@ -17,12 +17,6 @@ from buildkit_operator.cli.checks.installation import deployment_of
 from buildkit_operator.cli.summary import Manifest, Seen, condition
 from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.pki.keypairs import Lifetimes, parse
-
-WAITING: Final = frozenset({Reason.PROGRESSING, Reason.CERTIFICATE_PENDING, Reason.PROVIDER_NOT_READY})
-"""Reasons that may go away by themselves."""
-
-IDLE: Final = frozenset({Reason.SUSPENDED, Reason.SCALED_TO_ZERO})
-"""Reasons for which somebody wants a builder to rest."""
 
 OVERDUE: Final = 1 / 6
 """Of a certificate's life, what is left when its renewal is overdue: it should have come with a third left."""
@@ -37,7 +31,7 @@ def readiness(cluster: Cluster) -> Iterator[Finding]:
     if not seen:
         yield ok("There is no builder.")
     elif well:
-        on_purpose = sum(builder.reason in IDLE for builder in seen if builder.is_well)
+        on_purpose = sum(row(builder.reason).is_intentional for builder in seen if builder.is_well)
         idle = f", {on_purpose} of them suspended or scaled to zero on purpose" if on_purpose else ""
         yield ok(f"{well} of {len(seen)} builders are well{idle}.")
     yield from _insecure(cluster)
@@ -45,7 +39,7 @@ def readiness(cluster: Cluster) -> Iterator[Finding]:
 
 def _ailment(builder: Seen) -> Finding:
     said = f"BuildKitBuilder {builder.title}: {builder.reason + ': ' if builder.reason else ''}{builder.message}"
-    waits = not builder.is_current or builder.reason in WAITING
+    waits = not builder.is_current or row(builder.reason).waiting_helps
     return (warning if waits else failed)(said, builder.remedy, builder.page)
 
 
@@ -55,7 +49,7 @@ def _insecure(cluster: Cluster) -> Iterator[Finding]:
         if said:
             where = f"{builder['metadata']['namespace']}/{builder['metadata']['name']}"
             page = names.reason_page(Reason.TLS_DISABLED)
-            yield warning(f"BuildKitBuilder {where}: {said['message']}", REMEDIES[Reason.TLS_DISABLED], page)
+            yield warning(f"BuildKitBuilder {where}: {said['message']}", row(Reason.TLS_DISABLED).remedy, page)
 
 
 def certificates(cluster: Cluster) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ class Parts:
     ) -> None:
         """Write what is wanted, and delete what is neither wanted nor ordered from others.
 
-        Raises Problem, OwnerIsGone and kube.errors.ApiError.
+        Raises TerminalError, OwnerIsGone and kube.errors.ApiError.
         """
         await references.check(builder, self.client, self.secrets)
         await self.objects.apply(builder, wanted)
@@ -75,7 +75,7 @@ class Serving(ABC):
     async def bring_about(self, builder: BuildKitBuilder, previous: Status) -> Observed:
         """Make the builder's objects what they should be, and tell what is seen of them then.
 
-        Raises Problem, which leaves them as they are, OwnerIsGone and kube.errors.ApiError.
+        Raises TerminalError, which leaves them as they are, OwnerIsGone and kube.errors.ApiError.
         """
 
     async def look(self, builder: BuildKitBuilder) -> Observed:  # noqa: ARG002  for those who have objects to look at

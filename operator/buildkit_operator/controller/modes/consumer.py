@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Problem, Reason
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.grants import Consumers, ProviderPending
 from buildkit_operator.controller.modes import Parts, Serving
 from buildkit_operator.desired import consumers, injection
@@ -35,5 +35,5 @@ class Consumer(Serving):
         """See Serving."""
         try:
             return Observed(grant=await self._lender.lent(builder, self._parts.clock()))
-        except Problem as problem:
+        except TerminalError as problem:
             return Observed(problem=problem)

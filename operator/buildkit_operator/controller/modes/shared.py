@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Isolation
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.controller import certificates as keeper
 from buildkit_operator.controller.cert_manager import CertificatePending
 from buildkit_operator.controller.modes import Parts, Serving

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.claims import Claim, Claims
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.kube import quantity

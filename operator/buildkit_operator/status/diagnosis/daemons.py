@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason, row
 from buildkit_operator.desired.isolation import (
     ENFORCE_LABEL,
     ENFORCE_VERSION_LABEL,
@@ -28,9 +28,9 @@ class Finding:
     message: str
 
     @property
-    def needs_somebody(self) -> bool:
+    def user_must_act(self) -> bool:
         """Whether waiting is of no use."""
-        return self.reason in {Reason.POD_SECURITY_DENIED, Reason.USER_NAMESPACE_DENIED, Reason.CLAIM_LOST}
+        return row(self.reason).user_must_act
 
 
 PULL_FAILURES: Final = frozenset(

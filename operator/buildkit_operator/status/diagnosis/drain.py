@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.workload import STOP_SECONDS
 from buildkit_operator.status.diagnosis.daemons import Finding, daemon_status

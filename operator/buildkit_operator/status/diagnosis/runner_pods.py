@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.container import STATE_VOLUME
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.status.diagnosis.daemons import (

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.claims import seen_claims
 from buildkit_operator.desired.isolation import Level, PodSecurity
 from buildkit_operator.status import Observed, Verdict, judge
@@ -40,11 +40,11 @@ def verdict(workload: Manifest, *claims: Manifest, pods: tuple[Manifest, ...] = 
 # Claims without a volume
 
 
-def test_a_lost_volume_needs_somebody() -> None:
+def test_a_lost_volume_user_must_act() -> None:
     finding = found_with(make_claim(0, phase="Lost"))
 
     assert finding is not None
-    assert (finding.reason, finding.needs_somebody) == (Reason.CLAIM_LOST, True)
+    assert (finding.reason, finding.user_must_act) == (Reason.CLAIM_LOST, True)
     assert "kubectl delete -n ci pvc/buildkit-state-demo-buildkitd-0 pod/demo-buildkitd-0" in finding.message
 
 

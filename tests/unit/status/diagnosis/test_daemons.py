@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.isolation import Level, PodSecurity
 from buildkit_operator.status.diagnosis.daemons import Finding, diagnose, diagnose_namespace
 from tests.unit.make import Manifest, container_status, make_builder, make_deployment, make_pod
@@ -57,7 +57,7 @@ def test_pod_security_is_named_with_the_label_that_helps() -> None:
     assert finding.message.endswith(
         "kubectl label --overwrite namespace ci pod-security.kubernetes.io/enforce=privileged"
     )
-    assert finding.needs_somebody
+    assert finding.user_must_act
 
 
 def test_another_refusal_of_pods_is_repeated() -> None:
@@ -127,7 +127,7 @@ def test_baseline_is_in_the_way_of_an_unconfined_daemon() -> None:
         "Namespace ci enforces Pod Security level baseline, which refuses every pod with this daemon. "
         f"Set spec.isolation to UserNamespace, which level baseline admits, or: {LABEL}=privileged",
     )
-    assert finding.needs_somebody
+    assert finding.user_must_act
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_refused_user_namespace_is_named_with_the_line_and_the_remedy(line: st
     assert finding.reason is Reason.USER_NAMESPACE_DENIED
     assert line in finding.message
     assert remedy in finding.message
-    assert finding.needs_somebody
+    assert finding.user_must_act
 
 
 def test_another_crash_gives_the_cause_and_where_to_read_on() -> None:
@@ -256,7 +256,7 @@ def test_another_crash_gives_the_cause_and_where_to_read_on() -> None:
         "The daemon in pod one ended with exit code 1: buildkitd: failed to read certificate. "
         "All of it: kubectl logs --previous -n ci one -c buildkitd"
     )
-    assert not finding.needs_somebody
+    assert not finding.user_must_act
 
 
 def test_a_crash_without_a_log_says_so() -> None:

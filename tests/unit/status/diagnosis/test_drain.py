@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.status.diagnosis import drain
 from tests.unit.make import Manifest
 

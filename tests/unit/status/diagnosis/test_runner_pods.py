@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.api.conditions import Reason
+from buildkit_operator.api.reasons import Reason
 from buildkit_operator.status.diagnosis.runner_pods import counts, diagnose, is_runner
 from tests.unit.make import Manifest, make_pod
 
