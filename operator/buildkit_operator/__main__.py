@@ -76,9 +76,9 @@ def print_policies(_arguments: argparse.Namespace) -> int:
 
 def print_status(arguments: argparse.Namespace) -> int:
     """Print how a cluster's builders are."""
-    from buildkit_operator.cli import status  # noqa: PLC0415
+    from buildkit_operator.cli import status_command  # noqa: PLC0415
 
-    return status.run(arguments)
+    return status_command.run(arguments)
 
 
 def print_diagnosis(arguments: argparse.Namespace) -> int:
@@ -143,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the subcommand that the command line names; give its exit status."""
+    """Run the subcommand that the command line names; return its exit status."""
     parsed = parser().parse_args(arguments)
     status: int = parsed.run(parsed)
     return status

@@ -15,8 +15,8 @@ from buildkit_operator.controller.metrics import Census
 from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.metrics import ControllerMetrics
-from buildkit_operator.exporter.collector import Families
-from buildkit_operator.exporter.scrapers import Poller
+from buildkit_operator.exporter.collector import BuilderCollector
+from buildkit_operator.exporter.scrapers import Scrapers
 from buildkit_operator.exporter.targets import KINDS, DaemonPod
 from buildkit_operator.webhook.handler import RESULTS
 from buildkit_operator.webhook.metrics import WebhookMetrics
@@ -43,10 +43,13 @@ def exported() -> dict[str, set[str]]:
             labels = set(getattr(collector, "_labelnames", ()))
             found |= {name: labels | {"le"} if name.endswith("_bucket") else labels for name in series}
 
-    def converse(_pod: DaemonPod) -> Any:
+    def make_scraper(_pod: DaemonPod) -> Any:
         raise AssertionError("there is no daemon")
 
-    for families in (Census(Cache(BUILDERS)).collect(), Families(Poller(Cache(KINDS), converse)).collect()):
+    for families in (
+        Census(Cache(BUILDERS)).collect(),
+        BuilderCollector(Scrapers(Cache(KINDS), make_scraper)).collect(),
+    ):
         found |= {family.name: set(getattr(family, "_labelnames", ())) for family in families}
     return found
 

@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong with the operator's installation and with how builders are used, and what to do about it."""
+"""The command `doctor`: what is wrong with the installation and with how builders are used, and what to do."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any, Final
 
 from buildkit_operator import __version__
-from buildkit_operator.cli import formatting
+from buildkit_operator.cli import output
 from buildkit_operator.cli.checks import examine
-from buildkit_operator.cli.checks.cluster import Cluster
-from buildkit_operator.cli.checks.findings import Finding, Report, Result, worst
-from buildkit_operator.cli.report import Exit
+from buildkit_operator.cli.checks.cluster_state import ClusterState
+from buildkit_operator.cli.checks.findings import CheckFinding, CheckReport, CheckResult, worst
+from buildkit_operator.cli.messages import Exit
 from buildkit_operator.cli.session import CannotAsk, Scope, ask
-from buildkit_operator.cli.snapshot import look
+from buildkit_operator.cli.snapshot import take_snapshot
 from buildkit_operator.kube.client import Client
 
 SHOWN: Final = 10
@@ -27,7 +27,7 @@ SHOWN: Final = 10
 def run(arguments: argparse.Namespace) -> int:
     """Print what every check found; tell whether none has failed."""
     try:
-        scope, cluster = asyncio.run(ask(arguments, partial(_look, arguments.operator_namespace)))
+        scope, cluster = asyncio.run(ask(arguments, partial(_read, arguments.operator_namespace)))
     except CannotAsk as error:
         sys.stderr.write(f"{error}\n")
         return Exit.BAD_INPUT
@@ -35,11 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == "table":
         sys.stdout.write(show(reports, scope))
     else:
-        sys.stdout.write(formatting.render(document(reports, scope, cluster.server_minor), arguments.output))
-    return Exit.WRONG if _overall(reports) is Result.FAILED else Exit.GOOD
+        sys.stdout.write(output.render(document(reports, scope, cluster.server_minor), arguments.output))
+    return Exit.WRONG if _overall(reports) is CheckResult.FAILED else Exit.GOOD
 
 
-def document(reports: Sequence[Report], scope: Scope, server_minor: int) -> dict[str, Any]:
+def document(reports: Sequence[CheckReport], scope: Scope, server_minor: int) -> dict[str, Any]:
     """Return everything for programs; see docs/cli.md."""
     return {
         "version": __version__,
@@ -50,7 +50,7 @@ def document(reports: Sequence[Report], scope: Scope, server_minor: int) -> dict
     }
 
 
-def show(reports: Sequence[Report], scope: Scope) -> str:
+def show(reports: Sequence[CheckReport], scope: Scope) -> str:
     """Return everything for people: a line for each finding, below it what to do, and a count at the end."""
     lines = [f"buildkit-operator {__version__} looks at {scope}.", ""]
     width = max(len(report.name) for report in reports)
@@ -59,11 +59,11 @@ def show(reports: Sequence[Report], scope: Scope) -> str:
             lines.append(f"{finding.result:<9}{report.name:<{width}}  {finding.message}")
             lines += [f"{'':<{width + 11}}{said}" for said in _advice(finding, more)]
     counts = Counter(report.result for report in reports)
-    told = ", ".join(f"{counts[result]} {result}" for result in Result if counts[result])
+    told = ", ".join(f"{counts[result]} {result}" for result in CheckResult if counts[result])
     return "\n".join([*lines, "", f"{len(reports)} checks: {told}."]) + "\n"
 
 
-def _advice(finding: Finding, more: int) -> Iterator[str]:
+def _advice(finding: CheckFinding, more: int) -> Iterator[str]:
     if finding.remedy:
         yield f"→ {finding.remedy}"
     if finding.page and finding.page not in finding.message:
@@ -72,9 +72,9 @@ def _advice(finding: Finding, more: int) -> Iterator[str]:
         yield f"… and {more} more like this; -o json has all"
 
 
-def _shortened(findings: Sequence[Finding]) -> Iterator[tuple[Finding, int]]:
+def _shortened(findings: Sequence[CheckFinding]) -> Iterator[tuple[CheckFinding, int]]:
     """Yield the findings to show, and behind the last one of its result how many are left out."""
-    totals, shown = Counter(finding.result for finding in findings), Counter[Result]()
+    totals, shown = Counter(finding.result for finding in findings), Counter[CheckResult]()
     for finding in findings:
         shown[finding.result] += 1
         if shown[finding.result] < SHOWN:
@@ -83,9 +83,9 @@ def _shortened(findings: Sequence[Finding]) -> Iterator[tuple[Finding, int]]:
             yield finding, totals[finding.result] - SHOWN
 
 
-def _overall(reports: Sequence[Report]) -> Result:
+def _overall(reports: Sequence[CheckReport]) -> CheckResult:
     return worst(report.result for report in reports)
 
 
-async def _look(operator_namespace: str, client: Client, scope: Scope) -> tuple[Scope, Cluster]:
-    return scope, await look(operator_namespace, client, scope)
+async def _read(operator_namespace: str, client: Client, scope: Scope) -> tuple[Scope, ClusterState]:
+    return scope, await take_snapshot(operator_namespace, client, scope)

@@ -1,4 +1,4 @@
-"""What the commands can be told. Nothing is loaded for it: other subcommands start faster without."""
+"""Options of `render` and `inject`. Nothing is loaded for it: other subcommands start faster without."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ LEVELS: Final = ("privileged", "baseline", "restricted")
 def add_render(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of `render`."""
     _files(parser, "a file with builders")
-    _surroundings(parser)
+    _cluster_and_settings(parser)
 
 
 def add_inject(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of `inject`."""
     _files(parser, "a file with builders, pods, or objects that make pods")
-    _surroundings(parser)
+    _cluster_and_settings(parser)
 
 
 def _files(parser: argparse.ArgumentParser, what: str) -> None:
@@ -37,7 +37,7 @@ def _files(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def _surroundings(parser: argparse.ArgumentParser) -> None:
+def _cluster_and_settings(parser: argparse.ArgumentParser) -> None:
     """Describe what the operator would read off the cluster, or was set up with."""
     cluster = parser.add_argument_group("the cluster")
     cluster.add_argument(

@@ -1,4 +1,4 @@
-"""Reads Kubernetes objects from files, as kubectl reads them: YAML or JSON, several documents, lists taken apart."""
+"""Manifest files, read as kubectl reads them: YAML or JSON, several documents, lists taken apart."""
 
 from __future__ import annotations
 

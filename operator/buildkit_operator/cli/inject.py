@@ -1,4 +1,4 @@
-"""`inject`: prints pods as they would be after admission, without a cluster."""
+"""The command `inject`: prints pods as they would be after admission, without a cluster."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from buildkit_operator.admission.injected import has_builder, is_marked
 from buildkit_operator.admission.policies import EXCLUDED_NAMESPACES
 from buildkit_operator.admission.review import Answer, Result, Webhook
 from buildkit_operator.api import names
-from buildkit_operator.cli import builders, files, output, pods
-from buildkit_operator.cli.builders import Given
-from buildkit_operator.cli.environment import Surroundings
+from buildkit_operator.cli import builder_files, files, pod_templates
+from buildkit_operator.cli.assumed_cluster import AssumedCluster
+from buildkit_operator.cli.builder_files import GivenBuilder
 from buildkit_operator.cli.files import Document, Manifest
-from buildkit_operator.cli.offline import outcome
+from buildkit_operator.cli.messages import Exit, Messages
+from buildkit_operator.cli.offline import render_builder
 from buildkit_operator.cli.output import Shown
-from buildkit_operator.cli.pods import Template
-from buildkit_operator.cli.render import tell
-from buildkit_operator.cli.report import Exit, Report
+from buildkit_operator.cli.pod_templates import PodTemplate
+from buildkit_operator.cli.render import tell, write
 from buildkit_operator.kube.resources import Key
 
 _MIRROR: Final = "kubernetes.io/config.mirror"
@@ -50,91 +50,96 @@ class StoredBuilders(review.Builders):
 
 def run(arguments: argparse.Namespace) -> int:
     """Print pods, and objects that make pods, with their builder; return the exit status."""
-    report = Report()
+    messages = Messages()
     try:
-        shown = _injected(arguments, report)
+        shown = _injected(arguments, messages)
     except files.BadInput as bad:
         sys.stderr.write(f"{bad}\n")
         return Exit.BAD_INPUT
     if shown:
-        output.write(shown, arguments.output, report, as_list=False)
-    return report.exit
+        write(shown, arguments.output, messages, as_list=False)
+    return messages.exit
 
 
-def _injected(arguments: argparse.Namespace, report: Report) -> list[Shown]:
+def _injected(arguments: argparse.Namespace, messages: Messages) -> list[Shown]:
     """Return all that is to be printed. Raises BadInput."""
     found, templates = [], []
     for document in files.read(arguments.files):
-        if builders.is_builder(document):
+        if builder_files.is_builder(document):
             found.append(document)
-        elif (template := pods.find(document)) is not None:
+        elif (template := pod_templates.find(document)) is not None:
             templates.append(template)
         else:
-            report.note(document.place, f"{document.name} is passed over")
+            messages.note(document.place, f"{document.name} is passed over")
     if not templates:
         raise files.BadInput(f"there is no pod, and nothing that makes pods, in {', '.join(arguments.files)}")
-    surroundings = Surroundings.of(arguments)
-    stored = _stored(found, arguments.namespace, surroundings, report)
-    shown = [_admitted(template, arguments.namespace, surroundings, stored, report) for template in templates]
+    cluster = AssumedCluster.of(arguments)
+    stored = _stored(found, arguments.namespace, cluster, messages)
+    shown = [_admitted(template, arguments.namespace, cluster, stored, messages) for template in templates]
     return [one for one in shown if one is not None]
 
 
 def _stored(
-    documents: Iterable[Document], namespace: str | None, surroundings: Surroundings, report: Report
+    documents: Iterable[Document], namespace: str | None, cluster: AssumedCluster, messages: Messages
 ) -> StoredBuilders:
-    taken = builders.take(documents, namespace, report)
+    accepted = builder_files.accept(documents, namespace, messages)
     return StoredBuilders(
-        {key: {**given.resource, "status": _status(given, surroundings, taken, report)} for key, given in taken.items()}
+        {
+            key: {**given.resource, "status": _status(given, cluster, accepted, messages)}
+            for key, given in accepted.items()
+        }
     )
 
 
-def _status(given: Given, surroundings: Surroundings, taken: dict[Key, Given], report: Report) -> Manifest:
+def _status(
+    given: GivenBuilder, cluster: AssumedCluster, accepted: dict[Key, GivenBuilder], messages: Messages
+) -> Manifest:
     """Return the status of a builder: its own where it comes from a cluster, else what the operator would write."""
     own = given.document.manifest.get("status")
     if own and isinstance(own, dict):
         return own
-    result = outcome(given, surroundings, taken)
-    tell(given, result, report)
+    result = render_builder(given, cluster, accepted)
+    tell(given, result, messages)
     if result.problem is None or result.injection is not None:
         return {"injection": result.injection}
     return {"conditions": [{"type": "Ready", "status": "False", "message": result.problem.message}]}
 
 
 def _admitted(
-    template: Template, namespace: str | None, surroundings: Surroundings, stored: StoredBuilders, report: Report
+    template: PodTemplate, namespace: str | None, cluster: AssumedCluster, stored: StoredBuilders, messages: Messages
 ) -> Shown | None:
     """Return what the API server would store, None where it would refuse it."""
-    resource = builders.placed(template.document, namespace)
+    resource = builder_files.placed(template.document, namespace)
     where = f"{template.document.place}: {template.document.name}"
     own_namespace = resource["metadata"]["namespace"]
     pod = template.pod if template.path else {**template.pod, "metadata": resource["metadata"]}
-    why_not = _out_of_scope(pod, own_namespace, surroundings)
+    why_not = _out_of_scope(pod, own_namespace, cluster)
     if why_not:
-        report.wrong(where, _NOT_THERE + why_not)
+        messages.wrong(where, _NOT_THERE + why_not)
         return Shown(resource)
     answer = _ask(_as_made(template, pod), own_namespace, stored)
     if answer.result in (Result.REFUSED, Result.RETRY):
-        report.wrong(where, answer.message)
+        messages.wrong(where, answer.message)
         return None
     if answer.result is Result.UNCHANGED:
-        _tell_unchanged(pod, where, report)
+        _tell_unchanged(pod, where, messages)
         return Shown(resource)
     if answer.result is Result.PASSED_OVER:
-        report.wrong(where, answer.message)
+        messages.wrong(where, answer.message)
     for warning in answer.review["response"].get("warnings", ()):
-        report.note(where, f"Warning: {warning}")
+        messages.note(where, f"Warning: {warning}")
     patched, remark = _as_template(template, pod, _patched(_as_made(template, pod), answer))
     return Shown(template.with_pod(resource, patched), remark)
 
 
-def _out_of_scope(pod: Manifest, namespace: str, surroundings: Surroundings) -> str:
+def _out_of_scope(pod: Manifest, namespace: str, cluster: AssumedCluster) -> str:
     """Return why nobody asks for a builder for the pod, an empty string where somebody does."""
     metadata = pod["metadata"]
     if namespace in EXCLUDED_NAMESPACES:
         return f"pods of namespace {namespace} are left alone"
     if _MIRROR in (metadata.get("annotations") or {}):
         return f"it is a mirror pod, by its annotation {_MIRROR}, and runs from a file of its node's"
-    is_opted_in = surroundings.labels.get(names.INJECTION_LABEL) == "enabled"
+    is_opted_in = cluster.labels.get(names.INJECTION_LABEL) == "enabled"
     if names.BUILDER_LABEL not in (metadata.get("labels") or {}) and not is_opted_in:
         return (
             f"it has no label {names.BUILDER_LABEL}, and builders pick pods only in namespaces with the label "
@@ -143,7 +148,7 @@ def _out_of_scope(pod: Manifest, namespace: str, surroundings: Surroundings) -> 
     return ""
 
 
-def _as_made(template: Template, pod: Manifest) -> Manifest:
+def _as_made(template: PodTemplate, pod: Manifest) -> Manifest:
     """Return the pod as a controller makes it by the template: it belongs to it, and is named after it."""
     if not template.path:
         return pod
@@ -170,7 +175,7 @@ def _patched(pod: Manifest, answer: Answer) -> Manifest:
     return patched
 
 
-def _as_template(template: Template, pod: Manifest, patched: Manifest) -> tuple[Manifest, str]:
+def _as_template(template: PodTemplate, pod: Manifest, patched: Manifest) -> tuple[Manifest, str]:
     """Return the pod as it stands in its object, with a remark on what is known in the cluster only."""
     if not template.path:
         return patched, ""
@@ -189,12 +194,12 @@ def _as_template(template: Template, pod: Manifest, patched: Manifest) -> tuple[
     return {**patched, "metadata": {**metadata, "annotations": annotations}}, remark
 
 
-def _tell_unchanged(pod: Manifest, where: str, report: Report) -> None:
+def _tell_unchanged(pod: Manifest, where: str, messages: Messages) -> None:
     builder = (pod["metadata"].get("labels") or {}).get(names.INJECTED_LABEL, "")
     if has_builder(pod, builder):
-        report.note(where, f"it has {names.KIND} {builder} already, and is left as it is")
+        messages.note(where, f"it has {names.KIND} {builder} already, and is left as it is")
     elif is_marked(pod):
-        report.wrong(where, f"{_NOT_THERE}it is labelled {names.INJECTED_LABEL} already, and is left as it is")
+        messages.wrong(where, f"{_NOT_THERE}it is labelled {names.INJECTED_LABEL} already, and is left as it is")
     else:
         labels = f"it has no label {names.BUILDER_LABEL}"
-        report.wrong(where, f"{_NOT_THERE}{labels}, and no builder that was given picks pods with its labels")
+        messages.wrong(where, f"{_NOT_THERE}{labels}, and no builder that was given picks pods with its labels")

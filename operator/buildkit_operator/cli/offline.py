@@ -1,4 +1,4 @@
-"""What becomes of a builder: its objects and what its pods get, by the same functions as the operator's own. No I/O.
+"""Offline rendering: a builder's objects and what its pods get, by the same functions as the operator's own. No I/O.
 
 No certificate is ever made here, so there is no key that could be shown.
 """
@@ -14,8 +14,8 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import explained
 from buildkit_operator.api.reasons import TerminalError
-from buildkit_operator.cli.builders import Given
-from buildkit_operator.cli.environment import Surroundings
+from buildkit_operator.cli.assumed_cluster import AssumedCluster
+from buildkit_operator.cli.builder_files import GivenBuilder
 from buildkit_operator.cli.files import Manifest
 from buildkit_operator.cli.output import Shown
 from buildkit_operator.desired import (
@@ -39,44 +39,44 @@ _NO_PAIR: Final = KeyPair(b"", b"")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What becomes of a builder."""
+class RenderedBuilder:
+    """What the operator would make for a builder."""
 
     objects: list[Shown] = field(default_factory=list)
     """Those that the operator would make, in its order."""
     injection: Manifest | None = None
     """Its status.injection; None where a problem is in the way."""
     problem: Finding | None = None
-    """What its owner has to mend, as its condition Ready would say it."""
+    """What its owner has to fix, as its condition Ready would say it."""
 
 
-def outcome(given: Given, surroundings: Surroundings, others: Mapping[Key, Given]) -> Outcome:
-    """Return what becomes of a builder; `others` are those that were given beside it."""
+def render_builder(given: GivenBuilder, cluster: AssumedCluster, others: Mapping[Key, GivenBuilder]) -> RenderedBuilder:
+    """Return what the operator would make for a builder; `others` are those that were given beside it."""
     builder = given.builder
-    confinement = confine(builder.spec, surroundings.enforced)
+    confinement = confine(builder.spec, cluster.enforced)
     try:
-        made = [_shown(*found) for found in _objects(builder, surroundings, others)]
-        rendered = injection.render(builder, surroundings.platform, confinement)
+        made = [_shown(*found) for found in _objects(builder, cluster, others)]
+        rendered = injection.render(builder, cluster.platform, confinement)
     except TerminalError as problem:
-        return Outcome(problem=Finding(problem.reason, explained(problem.reason, problem.message)))
+        return RenderedBuilder(problem=Finding(problem.reason, explained(problem.reason, problem.message)))
     # The daemons of a consumer are elsewhere.
-    refused = None if is_consumer(builder) else diagnose_namespace(builder, surroundings.enforced)
+    refused = None if is_consumer(builder) else diagnose_namespace(builder, cluster.enforced)
     if refused is not None:
         refused = Finding(refused.reason, explained(refused.reason, refused.message))
-    return Outcome(made, rendered, refused)
+    return RenderedBuilder(made, rendered, refused)
 
 
 def _objects(
-    builder: BuildKitBuilder, surroundings: Surroundings, others: Mapping[Key, Given]
+    builder: BuildKitBuilder, cluster: AssumedCluster, others: Mapping[Key, GivenBuilder]
 ) -> Iterator[tuple[Manifest, str]]:
     """Yield each object with a remark. Raises TerminalError."""
-    platform = surroundings.platform
+    platform = cluster.platform
     if is_consumer(builder):
-        yield from _objects_of_consumer(builder, surroundings, others)
+        yield from _objects_of_consumer(builder, cluster, others)
         return
     if issued_by_cert_manager(builder):
         yield from ((request, "") for request in cert_manager.requests(builder, platform.cluster_domain))
-    made = children(builder, platform, _certificates(builder), confine(builder.spec, surroundings.enforced))
+    made = children(builder, platform, _certificates(builder), confine(builder.spec, cluster.enforced))
     for manifest in made:
         is_dated = needs_certificates(builder) and "template" in manifest.get("spec", {})
         yield _undated(manifest) if is_dated else (manifest, "")
@@ -104,17 +104,17 @@ def _undated(workload: Manifest) -> tuple[Manifest, str]:
 
 
 def _objects_of_consumer(
-    builder: BuildKitBuilder, surroundings: Surroundings, others: Mapping[Key, Given]
+    builder: BuildKitBuilder, cluster: AssumedCluster, others: Mapping[Key, GivenBuilder]
 ) -> Iterator[tuple[Manifest, str]]:
     wanted = builder.shared.from_builder
     if wanted is None:
         raise ValueError("no consumer")
     provider = others.get((wanted.namespace, wanted.name))
     if provider is not None:
-        consumers.check(builder, provider.builder, surroundings.labels, ())
+        consumers.check(builder, provider.builder, cluster.labels, ())
     shape = provider.builder if provider is not None else _unknown_provider(wanted.namespace, wanted.name)
     grant = Grant(shape, {}, b"", _NO_PAIR, _NO_TIME)
-    for manifest in consumers.children(builder, grant, surroundings.platform):
+    for manifest in consumers.children(builder, grant, cluster.platform):
         if manifest["kind"] == "ConfigMap" and provider is None:
             del manifest["data"]
             yield (
@@ -133,7 +133,10 @@ def _unknown_provider(namespace: str, name: str) -> BuildKitBuilder:
 
 def _shown(manifest: Manifest, remark: str) -> Shown:
     """Return an object without what is not known of it, and without what must not be shown."""
-    metadata = {**manifest["metadata"], "ownerReferences": [_known(o) for o in manifest["metadata"]["ownerReferences"]]}
+    metadata = {
+        **manifest["metadata"],
+        "ownerReferences": [_without_uid(o) for o in manifest["metadata"]["ownerReferences"]],
+    }
     shown = {**manifest, "metadata": metadata}
     if manifest["kind"] == "Secret":
         keys = sorted(shown.pop("data"))
@@ -141,6 +144,6 @@ def _shown(manifest: Manifest, remark: str) -> Shown:
     return Shown(shown, remark)
 
 
-def _known(owner: Manifest) -> Manifest:
+def _without_uid(owner: Manifest) -> Manifest:
     """Return a reference to the builder, without the uid of one that there is not yet."""
     return {key: value for key, value in owner.items() if value != ""}

@@ -1,16 +1,19 @@
-"""Prints objects as kubectl does: YAML documents, or JSON, of which several are a List."""
+"""Output formatting: tables for people, JSON and YAML for programs, and manifests as kubectl prints them. No I/O."""
 
 from __future__ import annotations
 
 import json
-import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
+
+import yaml
 
 from buildkit_operator.api import generated
-from buildkit_operator.cli.report import Report
+
+_GAP: Final = "   "
 
 
 @dataclass(frozen=True)
@@ -27,22 +30,50 @@ class Shown:
         return f"{self.manifest['kind']} {self.manifest['metadata'].get('name', '')}".rstrip()
 
 
-def write(shown: Sequence[Shown], output: str, report: Report, *, as_list: bool) -> None:
-    """Print objects; `as_list` says whether in JSON a single one is a List too."""
+def manifests(shown: Sequence[Shown], output: str, *, as_list: bool) -> str:
+    """Return objects as `yaml` documents with their remarks, or as `json` without them.
+
+    `as_list` says whether in JSON a single object is a List too, as several always are.
+    """
     if output == "json":
-        for one in shown:
-            if one.remark:
-                report.note(one.name, one.remark)
-        manifests = [one.manifest for one in shown]
-        whole = manifests[0] if len(manifests) == 1 and not as_list else _listed(manifests)
-        sys.stdout.write(json.dumps(whole, indent=4, ensure_ascii=False) + "\n")
-        return
-    sys.stdout.write("---\n".join(_comment(one.remark) + generated.dump([one.manifest]) for one in shown))
+        objects = [one.manifest for one in shown]
+        whole = objects[0] if len(objects) == 1 and not as_list else _listed(objects)
+        return json.dumps(whole, indent=4, ensure_ascii=False) + "\n"
+    return "---\n".join(_comment(one.remark) + generated.dump([one.manifest]) for one in shown)
 
 
-def _listed(manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "List", "items": manifests}
+def _listed(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "List", "items": objects}
 
 
 def _comment(remark: str) -> str:
     return "".join(f"# {line}\n" for line in textwrap.wrap(remark, 118))
+
+
+def render(document: Any, output: str) -> str:
+    """Return plain data as `json` or `yaml`, with the keys in the order that they have."""
+    if output == "json":
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return rows under a header, each column as wide as its widest cell; the last one is not filled up."""
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
+    return "".join(
+        _GAP.join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]).rstrip() + "\n"
+        for line in lines
+    )
+
+
+def age(since: datetime, now: datetime) -> str:
+    """Return how long ago that was, as kubectl writes it: 75s, 12m, 5h, 3d."""
+    seconds = max(0, int((now - since).total_seconds()))
+    if seconds < 120:
+        return f"{seconds}s"
+    if seconds < 3 * 3600:
+        return f"{seconds // 60}m"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600}h"
+    return f"{seconds // 86400}d"

@@ -1,4 +1,4 @@
-"""Asking a cluster once: which API server, about which namespaces, and what is said when it cannot be asked."""
+"""A connection for one command: which API server, about which namespaces, and what is said when it cannot be asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks the API server what the doctor wants to know, with the rights of whoever runs it. Decides nothing."""
+"""Takes the doctor's snapshot of a cluster, with the rights of whoever runs it. Decides nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from buildkit_operator.api import names
-from buildkit_operator.cli.checks.cluster import Answer, Cluster, Labels, Manifest, Unasked, Webhook, readable
+from buildkit_operator.cli.checks.cluster_state import (
+    Answer,
+    ClusterState,
+    Labels,
+    Manifest,
+    Unasked,
+    WebhookState,
+    readable,
+)
 from buildkit_operator.cli.checks.installation import setting
 from buildkit_operator.cli.session import CannotAsk, Scope
 from buildkit_operator.kube import errors
@@ -41,27 +49,27 @@ _RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
 _T = TypeVar("_T")
 
 
-async def look(operator_namespace: str, client: Client, scope: Scope) -> Cluster:
+async def take_snapshot(operator_namespace: str, client: Client, scope: Scope) -> ClusterState:
     """Ask for everything. Raises CannotAsk where the API server does not answer even how old it is."""
     try:
         minor = await client.server_minor()
     except errors.ApiError as error:
         raise CannotAsk(f"The API server cannot be asked: {error}") from error
-    looking = _Looking(client, scope)
-    builders = await looking.listed(names.BUILDER)
+    reader = _Reader(client, scope)
+    builders = await reader.listed(names.BUILDER)
     if isinstance(builders, _Unserved):
         builders = ()
     async with asyncio.TaskGroup() as group:
-        definition = group.create_task(looking.one(DEFINITION, None, f"{names.PLURAL}.{names.GROUP}"))
+        definition = group.create_task(reader.one(DEFINITION, None, f"{names.PLURAL}.{names.GROUP}"))
         is_served = group.create_task(_or_why(client.serves(names.BUILDER), "use the API's discovery"))
-        found = group.create_task(looking.policies())
-        webhook = group.create_task(looking.webhook(operator_namespace))
-        deployments = group.create_task(looking.listed_in(DEPLOYMENT, operator_namespace, label_selector=OURS))
-        labels = group.create_task(looking.labels(builders))
-        nodes = group.create_task(looking.listed_in(NODE, None))
-        asking = group.create_task(looking.listed(POD, label_selector=names.BUILDER_LABEL, field_selector=_RUNNING))
-        refusals = group.create_task(looking.listed(EVENT, field_selector="reason=FailedCreate"))
-    return Cluster(
+        found = group.create_task(reader.policies())
+        webhook = group.create_task(reader.webhook(operator_namespace))
+        deployments = group.create_task(reader.listed_in(DEPLOYMENT, operator_namespace, label_selector=OURS))
+        labels = group.create_task(reader.labels(builders))
+        nodes = group.create_task(reader.listed_in(NODE, None))
+        asking = group.create_task(reader.listed(POD, label_selector=names.BUILDER_LABEL, field_selector=_RUNNING))
+        refusals = group.create_task(reader.listed(EVENT, field_selector="reason=FailedCreate"))
+    return ClusterState(
         now=datetime.now(UTC),
         server_minor=minor,
         operator_namespace=operator_namespace,
@@ -70,12 +78,12 @@ async def look(operator_namespace: str, client: Client, scope: Scope) -> Cluster
         policies=found.result(),
         webhook=webhook.result(),
         deployments=deployments.result(),
-        lease=await looking.lease(operator_namespace, deployments.result()),
+        lease=await reader.lease(operator_namespace, deployments.result()),
         builders=builders,
         labels=labels.result(),
         nodes=nodes.result(),
         asking=asking.result(),
-        picked=await looking.picked(builders, labels.result()),
+        picked=await reader.picked(builders, labels.result()),
         refusals=refusals.result(),
     )
 
@@ -84,8 +92,8 @@ class _Unserved(Unasked):
     """The API server does not know the kind."""
 
 
-class _Looking:
-    """One look at some namespaces."""
+class _Reader:
+    """Reads some namespaces once."""
 
     def __init__(self, client: Client, scope: Scope) -> None:
         self._client = client
@@ -129,8 +137,8 @@ class _Looking:
             listed = await _or_why(self._client.list(NAMESPACE, metadata_only=True), "list namespaces")
             if not isinstance(listed, Unasked):
                 return {namespace["metadata"]["name"]: _labels(namespace) for namespace in listed}
-            known = () if isinstance(builders, Unasked) else builders
-            chosen = tuple(sorted({builder["metadata"]["namespace"] for builder in known}))
+            listed_builders = () if isinstance(builders, Unasked) else builders
+            chosen = tuple(sorted({builder["metadata"]["namespace"] for builder in listed_builders}))
         return {name: await self._labels_of(name) for name in chosen}
 
     async def _labels_of(self, name: str) -> Answer[Mapping[str, str] | None]:
@@ -149,19 +157,19 @@ class _Looking:
             found += answer
         return found
 
-    async def webhook(self, operator_namespace: str) -> Webhook:
+    async def webhook(self, operator_namespace: str) -> WebhookState:
         """Read our webhook's configuration, of several that of this operator, and what is behind it."""
         found = await self.listed_in(WEBHOOKS, None, label_selector=OURS)
         if isinstance(found, Unasked):
-            return Webhook(found)
+            return WebhookState(found)
         behind = [(live, service) for live in found if (service := _service(live))]
         if not behind:
-            return Webhook(found[0] if found else None)
+            return WebhookState(found[0] if found else None)
         live, service = next((pair for pair in behind if pair[1]["namespace"] == operator_namespace), behind[0])
         where, name = service["namespace"], service["name"]
         selector = f"kubernetes.io/service-name={name}"
         endpoints = await self.listed_in(ENDPOINT_SLICE, where, label_selector=selector)
-        return Webhook(live, endpoints, await self._certificate(where, name))
+        return WebhookState(live, endpoints, await self._certificate(where, name))
 
     async def _certificate(self, namespace: str, name: str) -> Answer[bytes | None]:
         secret = await self.one(SECRET, namespace, name)
@@ -171,8 +179,8 @@ class _Looking:
 
     async def lease(self, namespace: str, deployments: Answer[Sequence[Manifest]]) -> Answer[Manifest | None]:
         """Read the Lease of the operator, under the name that its settings give it."""
-        known = () if isinstance(deployments, Unasked) else deployments
-        named = [name for deployment in known if (name := setting(deployment, "BUILDKIT_OPERATOR_LEASE_NAME"))]
+        listed = () if isinstance(deployments, Unasked) else deployments
+        named = [name for deployment in listed if (name := setting(deployment, "BUILDKIT_OPERATOR_LEASE_NAME"))]
         return await self.one(LEASE, namespace, named[0] if named else names.FIELD_MANAGER)
 
     async def picked(self, builders: Answer[Sequence[Manifest]], labels: Labels) -> Answer[Sequence[Manifest]]:

@@ -1,4 +1,4 @@
-"""What a builder's live object says, as people ask about it: how it is, since when, and what to do. No I/O."""
+"""Builder summary: what a live object says, as people ask about it: how it is, since when, and what to do. No I/O."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _REPLICAS: Final = Shared().replicas
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A builder."""
+class BuilderSummary:
+    """One builder, as `status` and `doctor` show it."""
 
     namespace: str
     name: str
@@ -86,13 +86,13 @@ class Seen:
         }
 
 
-def see(builder: Manifest) -> Seen:
+def summarize(builder: Manifest) -> BuilderSummary:
     """Read a builder as the API server has it, also one whose spec this version does not understand."""
     metadata, spec, status = builder["metadata"], builder.get("spec") or {}, builder.get("status") or {}
     ready = condition(builder, ConditionType.READY)
     is_current = bool(ready) and status.get("observedGeneration") == metadata.get("generation")
     before = "" if is_current else OUTDATED
-    return Seen(
+    return BuilderSummary(
         namespace=metadata["namespace"],
         name=metadata["name"],
         mode=str(spec.get("mode", "")),

@@ -1,4 +1,4 @@
-"""One daemon, asked by its own API: the service moby.buildkit.v1.Control of BuildKit's api/services/control."""
+"""gRPC client of one BuildKit daemon: the service moby.buildkit.v1.Control of BuildKit's api/services/control."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class DiskUsage:
     """What no build is using now."""
 
 
-class Daemon:
+class BuildKitClient:
     """A connection that stays open. Every question raises DaemonError where there is no answer in so many seconds."""
 
     def __init__(self, address: str, credentials: Credentials | None) -> None:

@@ -1,4 +1,4 @@
-"""What Prometheus gets of builders: made anew from what is known at each scrape, so that nothing stale can be in it."""
+"""Prometheus collector of builders and daemons: made from the last readings at each scrape; nothing is stale."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from buildkit_operator.api.names import METRICS_PREFIX
-from buildkit_operator.exporter.scrapers import Poller
+from buildkit_operator.exporter.scrapers import Scrapers
 
 BUILDER_LABELS: Final = ("namespace", "builder")
 DAEMON_LABELS: Final = (*BUILDER_LABELS, "pod")
 
 
-class Families(Collector):
+class BuilderCollector(Collector):
     """The metrics of all builders and daemons."""
 
-    def __init__(self, poller: Poller) -> None:
-        """Tell what `poller` knows."""
-        self._poller = poller
+    def __init__(self, scrapers: Scrapers) -> None:
+        """Collect what `scrapers` has read."""
+        self._scrapers = scrapers
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield them by name; a daemon that does not answer is in the first alone."""
@@ -33,7 +33,7 @@ class Families(Collector):
         workers = _gauge("workers", "Workers of the daemon.", DAEMON_LABELS)
         used = _gauge("cache_bytes", "Size of the daemon's build cache.", DAEMON_LABELS)
         reclaimable = _gauge("cache_reclaimable_bytes", "Build cache that no build is using now.", DAEMON_LABELS)
-        for pod, reading in self._poller.readings():
+        for pod, reading in self._scrapers.readings():
             labels = (pod.namespace, pod.builder, pod.name)
             up.add_metric(labels, reading.up)
             if reading.active_builds is not None:
@@ -49,7 +49,7 @@ class Families(Collector):
         wanted = _gauge("spec_replicas", "Daemons that the builder should have.", BUILDER_LABELS)
         runners = _gauge("runner_pods", "Runner pods with the builder that have not ended.", BUILDER_LABELS)
         ready = _gauge("runner_pods_ready", "Those of them whose sidecar is up.", BUILDER_LABELS)
-        for builder in self._poller.builders():
+        for builder in self._scrapers.builders():
             labels = (builder.namespace, builder.name)
             if builder.wanted is not None:
                 wanted.add_metric(labels, builder.wanted)

@@ -1,4 +1,4 @@
-"""One exporter process: puts the parts together, starts them in the one order that works, and ends them in time."""
+"""Composition root of the exporter: wires the parts of the process, starts them in order, and ends them in time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from buildkit_operator.engine.metrics import CommonMetrics
 from buildkit_operator.engine.resync import Resync
 from buildkit_operator.engine.secrets import Secrets
 from buildkit_operator.engine.watch import Watches
-from buildkit_operator.exporter.collector import Families
-from buildkit_operator.exporter.scraper import Conversation, Turns
-from buildkit_operator.exporter.scrapers import Poller
+from buildkit_operator.exporter.collector import BuilderCollector
+from buildkit_operator.exporter.scraper import ScrapeLimits, Scraper
+from buildkit_operator.exporter.scrapers import Scrapers
 from buildkit_operator.exporter.targets import KINDS, DaemonPod
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 async def run(settings: ExporterSettings) -> int:
-    """Run until SIGTERM or SIGINT (0), or until a part ends that should not (1); give the process's exit status."""
+    """Run until SIGTERM or SIGINT (0), or until a part ends that should not (1); return the process's exit status."""
     return await ExporterProcess(settings, await connect()).run()
 
 
@@ -45,30 +45,30 @@ class ExporterProcess:
         connection.user_agent = f"{NAME}/{__version__}"
         self._client = Client(connection, field_manager=NAME, resources=(KINDS.primary,))
         secrets = Secrets(self._client, asyncio.get_running_loop().time, settings.resync_seconds)
-        turns = Turns(settings.concurrency)
+        limits = ScrapeLimits(settings.concurrency)
 
-        def converse(pod: DaemonPod) -> Conversation:
-            return Conversation(pod, secrets, settings, turns)
+        def make_scraper(pod: DaemonPod) -> Scraper:
+            return Scraper(pod, secrets, settings, limits)
 
         cache = Cache(KINDS)
-        self._poller = Poller(cache, converse)
-        self._metrics.registry.register(Families(self._poller))
+        self._scrapers = Scrapers(cache, make_scraper)
+        self._metrics.registry.register(BuilderCollector(self._scrapers))
         self._resync = Resync(
             client=self._client,
             kinds=KINDS,
             namespaces=settings.watch_namespaces,
             cache=cache,
-            enqueue=self._poller.changed,
+            enqueue=self._scrapers.changed,
             metrics=self._metrics,
             interval=settings.resync_seconds,
         )
         self._watches = Watches(
-            connection, KINDS, settings.watch_namespaces, cache, self._poller.changed, self._resync.relisted
+            connection, KINDS, settings.watch_namespaces, cache, self._scrapers.changed, self._resync.relisted
         )
         self._server = Server(settings.http_port, self._metrics, self._ailment, self._unready)
 
     async def run(self) -> int:
-        """Run until a signal, or the unexpected end of a part; give the process's exit status."""
+        """Run until a signal, or the unexpected end of a part; return the process's exit status."""
         self._lifecycle.handle_signals()
         port = await self._server.start()
         logger.info("Version %s of the exporter started; metrics and health on port %d.", __version__, port)
@@ -81,9 +81,9 @@ class ExporterProcess:
     async def _work(self) -> None:
         """Fill the cache, begin to ask the daemons, and watch until told to stop."""
         await self._resync.fill()
-        logger.info("The cache is filled: %d builders.", len(self._poller.builders()))
+        logger.info("The cache is filled: %d builders.", len(self._scrapers.builders()))
         self._lifecycle.spawn(self._resync.run(), "resync")
-        self._lifecycle.spawn(self._poller.run(), "poller")
+        self._lifecycle.spawn(self._scrapers.run(), "scrapers")
         await self._lifecycle.watch(self._watches)
 
     async def _shut_down(self) -> None:

@@ -1,4 +1,4 @@
-"""As much of protobuf's wire format as it takes to read a few fields of the daemon's answers.
+"""Protobuf wire format, as much of it as reads a few fields of the daemon's answers.
 
 Three answers with five fields are read. For those, protobuf's runtime would be a dependency, its types another, and the
 descriptors of just these fields more lines than reading them. The format is frozen: protobuf.dev, "Encoding".

@@ -1,4 +1,4 @@
-"""Asking one daemon over and over, and keeping its last answers: none of them outlives a question without an answer."""
+"""Scrape loop of one daemon; a scrape that fails clears its readings, so that none outlives its daemon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from buildkit_operator.api import names
 from buildkit_operator.desired.certificates import key_pair
 from buildkit_operator.engine.jitter import jittered
 from buildkit_operator.engine.secrets import Secrets
-from buildkit_operator.exporter.buildkit_client import Credentials, Daemon, DaemonError, DiskUsage
+from buildkit_operator.exporter.buildkit_client import BuildKitClient, Credentials, DaemonError, DiskUsage
 from buildkit_operator.exporter.targets import DaemonPod
 from buildkit_operator.kube.errors import ApiError
 from buildkit_operator.settings import ExporterSettings
@@ -33,13 +33,13 @@ class Reading:
         """Whether the daemon answers."""
         return self.active_builds is not None
 
-    def forget(self) -> None:
-        """Know nothing of the daemon any more."""
+    def clear(self) -> None:
+        """Forget all answers."""
         self.active_builds = self.workers = self.disk_usage = None
 
 
-class Turns:
-    """How many daemons are asked at one time. DiskUsage waits in a queue of its own: it can take a minute."""
+class ScrapeLimits:
+    """How many daemons are asked at one time. DiskUsage has a limit of its own: it can take a minute."""
 
     def __init__(self, concurrency: int) -> None:
         """Let this many be asked how busy they are, and a quarter as many what their caches hold."""
@@ -47,17 +47,17 @@ class Turns:
         self.disk_usage = asyncio.Semaphore(max(1, concurrency // 4))
 
 
-class Conversation:
-    """One daemon, asked until cancelled."""
+class Scraper:
+    """The scrape loop of one daemon, until cancelled."""
 
-    def __init__(self, pod: DaemonPod, secrets: Secrets, settings: ExporterSettings, turns: Turns) -> None:
+    def __init__(self, pod: DaemonPod, secrets: Secrets, settings: ExporterSettings, limits: ScrapeLimits) -> None:
         """Connect with what the builder's connection Secret holds."""
         self.pod = pod
         self.reading = Reading()
         self._secrets = secrets
         self._settings = settings
-        self._turns = turns
-        self._daemon: Daemon | None = None
+        self._limits = limits
+        self._client: BuildKitClient | None = None
         self._connecting = asyncio.Lock()
         self._complaint = ""
 
@@ -66,9 +66,9 @@ class Conversation:
         settings = self._settings
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(_repeat(self._ask_activity, settings.interval_seconds, self._turns.activity))
+                both.create_task(_repeat(self._ask_activity, settings.interval_seconds, self._limits.activity))
                 both.create_task(
-                    _repeat(self._ask_disk_usage, settings.disk_usage_interval_seconds, self._turns.disk_usage)
+                    _repeat(self._ask_disk_usage, settings.disk_usage_interval_seconds, self._limits.disk_usage)
                 )
         finally:
             await self._disconnect()
@@ -76,11 +76,11 @@ class Conversation:
     async def _ask_activity(self) -> None:
         timeout = self._settings.timeout_seconds
         try:
-            daemon = await self._connect()
-            self.reading.workers = await daemon.workers(timeout)
-            self.reading.active_builds = await daemon.active_builds(timeout)
+            client = await self._connect()
+            self.reading.workers = await client.workers(timeout)
+            self.reading.active_builds = await client.active_builds(timeout)
         except (DaemonError, ApiError) as error:
-            self.reading.forget()
+            self.reading.clear()
             self._complain(str(error))
             # The certificates may have changed: the next question reads them anew.
             self._secrets.forget(self.pod.namespace, names.connection_secret(self.pod.builder))
@@ -90,24 +90,24 @@ class Conversation:
 
     async def _ask_disk_usage(self) -> None:
         try:
-            daemon = await self._connect()
-            usage = await daemon.disk_usage(self._settings.disk_usage_timeout_seconds)
+            client = await self._connect()
+            usage = await client.disk_usage(self._settings.disk_usage_timeout_seconds)
         except (DaemonError, ApiError) as error:
             self.reading.disk_usage = None
             logger.info("Daemon %s/%s does not tell what its cache holds: %s", self.pod.namespace, self.pod.name, error)
         else:
             self.reading.disk_usage = usage
 
-    async def _connect(self) -> Daemon:
+    async def _connect(self) -> BuildKitClient:
         async with self._connecting:
-            if self._daemon is None:
-                self._daemon = Daemon(self.pod.address or "", await self._credentials())
-            return self._daemon
+            if self._client is None:
+                self._client = BuildKitClient(self.pod.address or "", await self._credentials())
+            return self._client
 
     async def _disconnect(self) -> None:
-        daemon, self._daemon = self._daemon, None
-        if daemon is not None:
-            await daemon.close()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
 
     async def _credentials(self) -> Credentials | None:
         if self.pod.server_name is None:

@@ -1,7 +1,4 @@
-"""From a builder and its pods, as the API server tells of them, to what is exported and which daemons are asked.
-
-No I/O.
-"""
+"""Scrape targets: from a builder and its pods to what is exported, and which daemons are asked. No I/O."""
 
 from __future__ import annotations
 
@@ -51,8 +48,8 @@ class DaemonPod:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownBuilder:
-    """What is known of a builder without asking its daemons."""
+class BuilderTarget:
+    """What is exported of a builder without asking its daemons, and the pods of these."""
 
     namespace: str
     name: str
@@ -65,12 +62,12 @@ class KnownBuilder:
     pods: tuple[DaemonPod, ...]
 
 
-def known_builder(manifest: Manifest, pods: Iterable[Manifest]) -> KnownBuilder:
-    """Return what is known of a builder and its pods. Raises pydantic.ValidationError for a spec of another version."""
+def read_builder(manifest: Manifest, pods: Iterable[Manifest]) -> BuilderTarget:
+    """Return the targets of a builder and its pods. Raises pydantic.ValidationError for a spec of another version."""
     builder = BuildKitBuilder.model_validate(manifest)
     has_daemons = builder.spec.mode is Mode.SHARED and builder.shared.from_builder is None
     counts = (manifest.get("status") or {}).get("pods") or {}
-    return KnownBuilder(
+    return BuilderTarget(
         namespace=builder.metadata.namespace,
         name=builder.metadata.name,
         wanted=builder.shared.replicas if has_daemons else None,

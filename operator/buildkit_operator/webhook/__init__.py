@@ -1,1 +1,1 @@
-"""The process that the API server asks about pods, where the cluster has no mutating admission policies."""
+"""The admission webhook: the process that the API server asks about pods, where it has no MutatingAdmissionPolicy."""

@@ -1,6 +1,6 @@
-"""What the webhook shows the API server, and what that trusts: a certificate, its authority, and the Secret with both.
+"""The serving certificate: what the webhook presents, the CAs that the API server trusts, and the Secret with both.
 
-A new authority always comes with a new certificate. The one before stays trusted for as long as another replica may
+A new CA always comes with a new certificate. The one before stays trusted for as long as another replica may
 still present a certificate of it, which is longest a certificate's life.
 """
 
@@ -31,23 +31,23 @@ AUTHORITY_NAME = "BuildKit operator webhook"
 
 
 @dataclass(frozen=True)
-class Identity:
-    """An authority, those before it, and the certificate that the newest one issued."""
+class ServingCertificate:
+    """A CA, those before it, and the certificate that the newest one issued."""
 
     authorities: tuple[bytes, ...]
-    """Certificates of the authorities, PEM, the newest first."""
+    """Certificates of the CAs, PEM, the newest first."""
     authority_key: bytes
     """The newest one's key, PEM."""
     server: KeyPair
 
     @property
     def bundle(self) -> bytes:
-        """What the API server has to trust, PEM."""
+        """What the API server has to trust, its caBundle, PEM."""
         return b"".join(self.authorities)
 
     @property
     def authority(self) -> KeyPair:
-        """The newest authority."""
+        """The newest CA."""
         return KeyPair(self.authorities[0], self.authority_key)
 
     @property
@@ -60,7 +60,7 @@ class Identity:
         return f"{type(self).__name__}(…)"
 
 
-def read(secret: Manifest | None) -> Identity | None:
+def read(secret: Manifest | None) -> ServingCertificate | None:
     """Return what our Secret holds, or None where that is not all there or cannot be read."""
     data = (secret or {}).get("data") or {}
     server = key_pair(secret)
@@ -71,16 +71,16 @@ def read(secret: Manifest | None) -> Identity | None:
         return None
     if server is None:
         return None
-    return Identity(tuple(_pem(authority) for authority in authorities), key, server)
+    return ServingCertificate(tuple(_pem(authority) for authority in authorities), key, server)
 
 
-def secret(identity: Identity, namespace: str, name: str) -> Manifest:
+def secret(serving: ServingCertificate, namespace: str, name: str) -> Manifest:
     """Return the Secret that holds it."""
     data = {
-        "ca.crt": identity.bundle,
-        "ca.key": identity.authority_key,
-        "tls.crt": identity.server.certificate,
-        "tls.key": identity.server.key,
+        "ca.crt": serving.bundle,
+        "ca.key": serving.authority_key,
+        "tls.crt": serving.server.certificate,
+        "tls.key": serving.server.key,
     }
     return {
         "apiVersion": SECRET.api_version,
@@ -95,11 +95,11 @@ def secret(identity: Identity, namespace: str, name: str) -> Manifest:
 
 
 def current(
-    stored: Identity | None, trusted: tuple[bytes, ...], dns_name: str, lifetimes: Lifetimes, now: datetime
-) -> Identity:
-    """Return the stored identity where it will do until the next look, else one with what is due made anew.
+    stored: ServingCertificate | None, trusted: tuple[bytes, ...], dns_name: str, lifetimes: Lifetimes, now: datetime
+) -> ServingCertificate:
+    """Return what is stored where it will do until the next reconcile, else the same with what is due renewed.
 
-    `trusted` are authorities whose certificates a replica may still present.
+    `trusted` are CAs whose certificates a replica may still present.
     """
     if stored is not None and authority_will_do(stored.authority, now):
         if leaf_will_do(stored.server, stored.authority, Usage.SERVER, [dns_name], now):
@@ -108,7 +108,7 @@ def current(
     else:
         authority = issue_authority(AUTHORITY_NAME, lifetimes.authority, now)
     server = issue_leaf(authority, dns_name, Usage.SERVER, [dns_name], lifetimes.leaf, now)
-    return Identity(_authorities(authority, trusted, lifetimes, now), authority.key, server)
+    return ServingCertificate(_authorities(authority, trusted, lifetimes, now), authority.key, server)
 
 
 def _authorities(newest: KeyPair, trusted: tuple[bytes, ...], lifetimes: Lifetimes, now: datetime) -> tuple[bytes, ...]:

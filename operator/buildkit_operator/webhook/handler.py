@@ -1,4 +1,4 @@
-"""From a request to its answer: which webhook is asked, what it says, and what is counted and logged of that."""
+"""Admission request handler: which webhook is asked, what it answers, and what is counted and logged of that."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _WITHOUT: Final = frozenset({Result.REFUSED, Result.RETRY, Result.PASSED_OVER})
 logger = logging.getLogger(__name__)
 
 
-class Answers:
-    """Answers requests by what is known of builders."""
+class AdmissionHandler:
+    """Answers AdmissionReviews by what is known of builders."""
 
     def __init__(self, builders: Builders, metrics: WebhookMetrics) -> None:
         """Look builders up in `builders`."""

@@ -1,4 +1,4 @@
-"""Where the webhook looks builders up: in the watches' cache, each unpacked once until it changes."""
+"""Index of builders over the informer cache, by namespace and name; each is unpacked once until it changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS: Final = Kinds(primary=names.BUILDER, children={}, owner_label=names.OWNER
 """Builders alone: all that a pod gets stands in their status."""
 
 
-class KnownBuilders:
+class BuilderIndex:
     """The builders of a cache, as admission.review asks for them."""
 
     def __init__(self, cache: Cache) -> None:
@@ -37,12 +37,12 @@ class KnownBuilders:
 
     def get(self, namespace: str, name: str) -> Manifest | None:
         """Return a builder, or None where there is none of that name; it is not the caller's to change."""
-        known = self._unpacked.get((namespace, name))
-        if known is None:
-            known = self._cache.get(KINDS.primary, namespace, name)
-            if known is not None:
-                self._unpacked[namespace, name] = known
-        return known
+        found = self._unpacked.get((namespace, name))
+        if found is None:
+            found = self._cache.get(KINDS.primary, namespace, name)
+            if found is not None:
+                self._unpacked[namespace, name] = found
+        return found
 
     def list(self, namespace: str) -> Iterator[Manifest]:
         """Return the builders of a namespace; they are not the caller's to change."""

@@ -1,4 +1,4 @@
-"""One webhook process: puts the parts together, starts them in the one order that works, and ends them in time."""
+"""Composition root of the webhook: wires the parts of the process, starts them in order, and ends them in time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.pki.keypairs import KeyPair
 from buildkit_operator.settings import WebhookSettings
-from buildkit_operator.webhook.cert_rotation import CONFIGURATION, Keeper
-from buildkit_operator.webhook.handler import RESULTS, Answers
-from buildkit_operator.webhook.index import KINDS, KnownBuilders
+from buildkit_operator.webhook.cert_rotation import CONFIGURATION, CertRotation
+from buildkit_operator.webhook.handler import RESULTS, AdmissionHandler
+from buildkit_operator.webhook.index import KINDS, BuilderIndex
 from buildkit_operator.webhook.metrics import WebhookMetrics
-from buildkit_operator.webhook.server import Endpoint
+from buildkit_operator.webhook.server import HTTPSServer
 
 FIELD_MANAGER: Final = f"{names.FIELD_MANAGER}-webhook"
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 async def run(settings: WebhookSettings) -> int:
-    """Run until SIGTERM or SIGINT (0), or until a part ends that should not (1); give the process's exit status."""
+    """Run until SIGTERM or SIGINT (0), or until a part ends that should not (1); return the process's exit status."""
     return await WebhookProcess(settings, await connect()).run()
 
 
@@ -46,9 +46,9 @@ class WebhookProcess:
         connection.user_agent = f"{FIELD_MANAGER}/{__version__}"
         self._client = Client(connection, field_manager=FIELD_MANAGER, resources=(KINDS.primary, CONFIGURATION))
         self._cache = Cache(KINDS)
-        self._builders = KnownBuilders(self._cache)
-        self._endpoint = Endpoint(settings.https_port, Answers(self._builders, self._metrics))
-        self._keeper = Keeper(connection, self._client, settings, self._present)
+        self._builders = BuilderIndex(self._cache)
+        self._https_server = HTTPSServer(settings.https_port, AdmissionHandler(self._builders, self._metrics))
+        self._rotation = CertRotation(connection, self._client, settings, self._present)
         self._resync = Resync(
             client=self._client,
             kinds=KINDS,
@@ -65,11 +65,11 @@ class WebhookProcess:
         self._certified = asyncio.Event()
 
     async def run(self) -> int:
-        """Run until a signal, or the unexpected end of a part; give the process's exit status."""
+        """Run until a signal, or the unexpected end of a part; return the process's exit status."""
         self._lifecycle.handle_signals()
         port = await self._server.start()
         logger.info("Version %s of the webhook started; health and metrics on port %d.", __version__, port)
-        self._lifecycle.spawn(self._keeper.run(), "certificate")
+        self._lifecycle.spawn(self._rotation.run(), "certificate")
         self._lifecycle.spawn(self._work(), "watches")
         await self._lifecycle.stop.wait()
         await self._shut_down()
@@ -82,18 +82,18 @@ class WebhookProcess:
         await self._resync.fill()
         logger.info("The cache is filled: %d builders.", len(self._cache.primary_keys()))
         self._lifecycle.spawn(self._resync.run(), "resync")
-        self._lifecycle.spawn(self._endpoint.serve(), "endpoint")
+        self._lifecycle.spawn(self._https_server.serve(), "endpoint")
         await self._lifecycle.watch(self._watches)
 
     def _present(self, certificate: KeyPair) -> None:
-        self._endpoint.present(certificate)
+        self._https_server.present(certificate)
         self._metrics.certificate_end.set(certificate.parsed().not_valid_after_utc.timestamp())
         self._certified.set()
 
     async def _shut_down(self) -> None:
         """Let nobody come any more, answer who is there, and only then let go of the watches and connections."""
         self._lifecycle.hush()
-        await self._endpoint.drain()
+        await self._https_server.drain()
         await self._server.stop()
         await self._lifecycle.end()
         await self._client.close()
@@ -109,4 +109,4 @@ class WebhookProcess:
             return "There is no certificate yet that the API server trusts."
         if not self._resync.synced:
             return "The cache is not filled yet."
-        return None if self._endpoint.is_open else "The port is not open yet."
+        return None if self._https_server.is_open else "The port is not open yet."

@@ -1,4 +1,4 @@
-"""Where the API server connects: TLS with a certificate that can change while connections are open, and a soft end.
+"""HTTPS server with certificate reload and graceful shutdown: the API server connects here.
 
 Anybody in the cluster can connect, so what one connection can make us hold, times how many there may be, stays below
 the memory that the Deployment lets us have.
@@ -58,7 +58,7 @@ _silent: Final = logging.getLogger(f"{__name__}.aiohttp")
 _silent.disabled = True
 
 
-class Endpoint:
+class HTTPSServer:
     """The HTTPS server of one process."""
 
     def __init__(self, port: int, answer: Callable[[str, bytes], web.Response]) -> None:

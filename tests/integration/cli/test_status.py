@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from buildkit_operator.cli.status import HEADER
+from buildkit_operator.cli.status_command import HEADER
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.processes import free_port
 from tests.integration.builders.world import Builders

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from buildkit_operator.api import crd
-from buildkit_operator.cli.schema import Refused, created
+from buildkit_operator.cli.schema import InvalidResource, created
 from hack.cluster.controlplane import ControlPlane
 from tests.support.specs import REFUSED, TAKEN
 
@@ -87,7 +87,7 @@ def check(control_plane: ControlPlane, manifest: Manifest) -> str:
     server = by_server(control_plane, manifest)
     try:
         stored = created(manifest)
-    except Refused as refused:
+    except InvalidResource as refused:
         ours = str(refused)
         assert len(ours) == len(server.message), f"{ours}\n{server.message}"
         if len(server.causes) < 2:

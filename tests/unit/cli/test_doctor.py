@@ -4,9 +4,9 @@ import pytest
 
 from buildkit_operator.cli import doctor
 from buildkit_operator.cli.checks import CHECKS, examine
-from buildkit_operator.cli.checks.findings import Finding, Report, Result, failed, ok, warning
+from buildkit_operator.cli.checks.findings import CheckFinding, CheckReport, CheckResult, failed, ok, warning
 from buildkit_operator.cli.session import Scope
-from tests.unit.cli.facts import FORBIDDEN, cluster
+from tests.unit.cli.cluster_states import FORBIDDEN, cluster
 
 OF_BUILDERS = set(CHECKS) - {"ServerVersion", "Definition", "Operator", "Leader", "Engine", "RefusedPods"}
 
@@ -16,7 +16,7 @@ def test_of_a_bare_cluster_every_check_finds_something() -> None:
 
     assert [report.name for report in reports] == list(CHECKS)
     assert all(report.findings for report in reports)
-    assert {report.name for report in reports if report.result is Result.FAILED} == {
+    assert {report.name for report in reports if report.result is CheckResult.FAILED} == {
         "Definition",
         "Operator",
         "Leader",
@@ -27,7 +27,7 @@ def test_of_a_bare_cluster_every_check_finds_something() -> None:
 def test_without_a_right_to_see_builders_no_check_goes_by_them() -> None:
     reports = examine(cluster(builders=FORBIDDEN))
 
-    assert {report.name for report in reports if report.result is Result.UNKNOWN} == OF_BUILDERS
+    assert {report.name for report in reports if report.result is CheckResult.UNKNOWN} == OF_BUILDERS
     assert all(FORBIDDEN.sentence in report.findings[0].message for report in reports if report.name in OF_BUILDERS)
 
 
@@ -41,15 +41,15 @@ def test_without_a_right_to_see_builders_no_check_goes_by_them() -> None:
     ],
 )
 def test_a_check_is_as_bad_as_its_worst_finding(results: list[str], expected: str) -> None:
-    report = Report("Check", tuple(Finding(Result(result), "So it is.") for result in results))
+    report = CheckReport("Check", tuple(CheckFinding(CheckResult(result), "So it is.") for result in results))
 
     assert report.result == expected
 
 
 def test_people_get_a_line_for_each_finding_and_what_to_do() -> None:
     reports = [
-        Report("Good", (ok("It is well."),)),
-        Report("Longer", (failed("It is broken.", "Mend it.", "https://example.com/"), ok("The rest is well."))),
+        CheckReport("Good", (ok("It is well."),)),
+        CheckReport("Longer", (failed("It is broken.", "Mend it.", "https://example.com/"), ok("The rest is well."))),
     ]
 
     assert doctor.show(reports, Scope(("ci",))).splitlines()[1:] == [
@@ -65,13 +65,15 @@ def test_people_get_a_line_for_each_finding_and_what_to_do() -> None:
 
 
 def test_a_page_that_the_message_names_is_not_named_again() -> None:
-    report = Report("Check", (failed("Broken. See https://example.com/.", "", "https://example.com/"),))
+    report = CheckReport("Check", (failed("Broken. See https://example.com/.", "", "https://example.com/"),))
 
     assert doctor.show([report], Scope()).count("https://example.com/") == 1
 
 
 def test_of_many_findings_people_see_some_and_programs_all() -> None:
-    many = Report("Many", (*(warning(f"Pod {number}.", "Look.") for number in range(25)), failed("Another.", "Mend.")))
+    many = CheckReport(
+        "Many", (*(warning(f"Pod {number}.", "Look.") for number in range(25)), failed("Another.", "Mend."))
+    )
 
     text = doctor.show([many], Scope())
 
@@ -96,4 +98,4 @@ def test_programs_find_every_key_everywhere() -> None:
 
 def test_what_fails_has_a_remedy_or_names_it_itself() -> None:
     for report in examine(cluster()):
-        assert all(finding.remedy for finding in report.findings if finding.result is Result.FAILED)
+        assert all(finding.remedy for finding in report.findings if finding.result is CheckResult.FAILED)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from buildkit_operator.cli.checks.findings import Result
-from tests.unit.cli.facts import (
+from buildkit_operator.cli.checks.findings import CheckResult
+from tests.unit.cli.cluster_states import (
     FORBIDDEN,
     cluster,
     deployment,
@@ -22,33 +22,33 @@ from tests.unit.make import Manifest
 @pytest.mark.parametrize(
     ("minor", "expected", "said"),
     [
-        (29, Result.FAILED, "not supported"),
-        (30, Result.OK, "webhook"),
-        (35, Result.OK, "webhook"),
-        (36, Result.OK, "policies"),
-        (41, Result.OK, "policies"),
+        (29, CheckResult.FAILED, "not supported"),
+        (30, CheckResult.OK, "webhook"),
+        (35, CheckResult.OK, "webhook"),
+        (36, CheckResult.OK, "policies"),
+        (41, CheckResult.OK, "policies"),
     ],
 )
-def test_the_servers_version_decides_what_is_possible(minor: int, expected: Result, said: str) -> None:
+def test_the_servers_version_decides_what_is_possible(minor: int, expected: CheckResult, said: str) -> None:
     assert result("ServerVersion", cluster(minor)) is expected
     assert said in messages("ServerVersion", cluster(minor))
 
 
 def test_the_definition_of_this_version_is_good() -> None:
-    assert result("Definition", cluster(definition=installed_definition())) is Result.OK
+    assert result("Definition", cluster(definition=installed_definition())) is CheckResult.OK
 
 
 def test_without_a_definition_nothing_works() -> None:
-    assert result("Definition", cluster()) is Result.FAILED
+    assert result("Definition", cluster()) is CheckResult.FAILED
     assert "buildkit_operator crds | kubectl apply" in messages("Definition", cluster())
 
 
 def test_who_may_not_read_the_definition_learns_whether_it_is_served() -> None:
-    assert result("Definition", cluster(definition=FORBIDDEN, is_served=False)) is Result.FAILED
+    assert result("Definition", cluster(definition=FORBIDDEN, is_served=False)) is CheckResult.FAILED
     seen = cluster(definition=FORBIDDEN, is_served=FORBIDDEN)
-    assert result("Definition", seen) is Result.UNKNOWN
+    assert result("Definition", seen) is CheckResult.UNKNOWN
     seen = cluster(definition=FORBIDDEN, is_served=True)
-    assert result("Definition", seen) is Result.UNKNOWN
+    assert result("Definition", seen) is CheckResult.UNKNOWN
     assert FORBIDDEN.sentence in messages("Definition", seen)
 
 
@@ -92,18 +92,18 @@ def store_another_version(definition: Manifest) -> None:
 @pytest.mark.parametrize(
     ("change", "expected", "said"),
     [
-        (remove_a_field, Result.FAILED, "it lacks spec.daemon.dns"),
-        (remove_a_rule, Result.FAILED, "it lacks spec.x-kubernetes-validations"),
-        (add_a_field, Result.WARNING, "differs in spec.novel"),
-        (allow_another_mode, Result.WARNING, "differs in spec.mode.enum"),
-        (stop_serving, Result.FAILED, "does not serve v1alpha1"),
-        (serve_only_another_version, Result.FAILED, "does not serve v1alpha1"),
-        (refuse_its_names, Result.FAILED, '"bkb" is already in use'),
-        (store_another_version, Result.WARNING, "v1alpha0"),
+        (remove_a_field, CheckResult.FAILED, "it lacks spec.daemon.dns"),
+        (remove_a_rule, CheckResult.FAILED, "it lacks spec.x-kubernetes-validations"),
+        (add_a_field, CheckResult.WARNING, "differs in spec.novel"),
+        (allow_another_mode, CheckResult.WARNING, "differs in spec.mode.enum"),
+        (stop_serving, CheckResult.FAILED, "does not serve v1alpha1"),
+        (serve_only_another_version, CheckResult.FAILED, "does not serve v1alpha1"),
+        (refuse_its_names, CheckResult.FAILED, '"bkb" is already in use'),
+        (store_another_version, CheckResult.WARNING, "v1alpha0"),
     ],
 )
 def test_a_definition_that_is_not_this_versions_is_told_with_the_place(
-    change: Callable[[Manifest], None], expected: Result, said: str
+    change: Callable[[Manifest], None], expected: CheckResult, said: str
 ) -> None:
     definition = copy.deepcopy(installed_definition())
     change(definition)
@@ -117,17 +117,17 @@ def test_a_definition_that_is_not_this_versions_is_told_with_the_place(
 @pytest.mark.parametrize(
     ("deployments", "expected", "said"),
     [
-        ([], Result.FAILED, "There is no operator in namespace buildkit-operator"),
-        ([deployment("webhook")], Result.FAILED, "There is no operator"),
-        ([deployment(ready=0)], Result.FAILED, "0 of 2 replicas ready"),
-        ([deployment(ready=0, wanted=0)], Result.FAILED, "scaled to zero"),
-        ([deployment(ready=1)], Result.WARNING, "1 of 2 replicas ready"),
-        ([deployment(), deployment("webhook", ready=0)], Result.OK, "2 of 2 replicas ready"),
-        (FORBIDDEN, Result.UNKNOWN, FORBIDDEN.sentence),
+        ([], CheckResult.FAILED, "There is no operator in namespace buildkit-operator"),
+        ([deployment("webhook")], CheckResult.FAILED, "There is no operator"),
+        ([deployment(ready=0)], CheckResult.FAILED, "0 of 2 replicas ready"),
+        ([deployment(ready=0, wanted=0)], CheckResult.FAILED, "scaled to zero"),
+        ([deployment(ready=1)], CheckResult.WARNING, "1 of 2 replicas ready"),
+        ([deployment(), deployment("webhook", ready=0)], CheckResult.OK, "2 of 2 replicas ready"),
+        (FORBIDDEN, CheckResult.UNKNOWN, FORBIDDEN.sentence),
     ],
 )
 def test_the_operator_runs_when_its_replicas_are_ready(
-    deployments: list[Manifest], expected: Result, said: str
+    deployments: list[Manifest], expected: CheckResult, said: str
 ) -> None:
     seen = cluster(deployments=deployments)
 
@@ -138,22 +138,24 @@ def test_the_operator_runs_when_its_replicas_are_ready(
 @pytest.mark.parametrize(
     ("held", "expected", "said"),
     [
-        (lease(), Result.OK, "operator-1 holds the Lease"),
-        (lease("2026-11-24T11:58:30.000000Z"), Result.FAILED, "90 seconds ago"),
-        (lease("2026-11-24T12:00:30.000000Z"), Result.OK, "operator-1"),
-        (lease(holder=""), Result.FAILED, "No replica"),
-        ({"spec": None}, Result.FAILED, "No replica"),
-        (None, Result.FAILED, "No replica"),
-        (FORBIDDEN, Result.UNKNOWN, FORBIDDEN.sentence),
+        (lease(), CheckResult.OK, "operator-1 holds the Lease"),
+        (lease("2026-11-24T11:58:30.000000Z"), CheckResult.FAILED, "90 seconds ago"),
+        (lease("2026-11-24T12:00:30.000000Z"), CheckResult.OK, "operator-1"),
+        (lease(holder=""), CheckResult.FAILED, "No replica"),
+        ({"spec": None}, CheckResult.FAILED, "No replica"),
+        (None, CheckResult.FAILED, "No replica"),
+        (FORBIDDEN, CheckResult.UNKNOWN, FORBIDDEN.sentence),
     ],
 )
-def test_somebody_writes_when_the_lease_is_held_and_fresh(held: Manifest, expected: Result, said: str) -> None:
+def test_somebody_writes_when_the_lease_is_held_and_fresh(held: Manifest, expected: CheckResult, said: str) -> None:
     assert result("Leader", cluster(lease=held)) is expected
     assert said in messages("Leader", cluster(lease=held))
 
 
-@pytest.mark.parametrize(("value", "expected"), [("false", Result.OK), ("No", Result.OK), ("true", Result.FAILED)])
-def test_an_operator_that_is_told_to_go_without_a_lease_needs_none(value: str, expected: Result) -> None:
+@pytest.mark.parametrize(
+    ("value", "expected"), [("false", CheckResult.OK), ("No", CheckResult.OK), ("true", CheckResult.FAILED)]
+)
+def test_an_operator_that_is_told_to_go_without_a_lease_needs_none(value: str, expected: CheckResult) -> None:
     (finding,) = found("Leader", cluster(deployments=[deployment(LEASE=value)]))
 
     assert finding.result is expected

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.cli.checks.findings import Result
+from buildkit_operator.cli.checks.findings import CheckResult
 from buildkit_operator.cli.checks.nodes import lacks
-from tests.unit.cli.facts import FORBIDDEN, cluster, found, live, messages, node, result
+from tests.unit.cli.cluster_states import FORBIDDEN, cluster, found, live, messages, node, result
 from tests.unit.make import Manifest
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -18,20 +18,20 @@ USER_NAMESPACE: Manifest = {"isolation": "UserNamespace"}
 @pytest.mark.parametrize(
     ("spec", "labels", "expected", "said"),
     [
-        ({}, {}, Result.OK, "enforces level privileged, which admits the daemons of its builder"),
-        ({}, {ENFORCE: "privileged"}, Result.OK, "privileged"),
-        ({}, {ENFORCE: "baseline"}, Result.FAILED, "Set spec.isolation to UserNamespace"),
-        ({}, {ENFORCE: "restricted"}, Result.FAILED, "kubectl label --overwrite namespace ci"),
-        (USER_NAMESPACE, {ENFORCE: "baseline"}, Result.OK, "baseline"),
-        (USER_NAMESPACE, {ENFORCE: "restricted"}, Result.FAILED, "baseline"),
-        ({"securityProfiles": "NodeDefault"}, {ENFORCE: "baseline"}, Result.OK, "baseline"),
-        ({"mode": "Sidecar"}, {ENFORCE: "baseline"}, Result.FAILED, "UserNamespace"),
-        ({"shared": {"from": {"namespace": "a", "name": "b"}}}, {ENFORCE: "restricted"}, Result.OK, "no builder"),
-        ({}, FORBIDDEN, Result.UNKNOWN, FORBIDDEN.sentence),
+        ({}, {}, CheckResult.OK, "enforces level privileged, which admits the daemons of its builder"),
+        ({}, {ENFORCE: "privileged"}, CheckResult.OK, "privileged"),
+        ({}, {ENFORCE: "baseline"}, CheckResult.FAILED, "Set spec.isolation to UserNamespace"),
+        ({}, {ENFORCE: "restricted"}, CheckResult.FAILED, "kubectl label --overwrite namespace ci"),
+        (USER_NAMESPACE, {ENFORCE: "baseline"}, CheckResult.OK, "baseline"),
+        (USER_NAMESPACE, {ENFORCE: "restricted"}, CheckResult.FAILED, "baseline"),
+        ({"securityProfiles": "NodeDefault"}, {ENFORCE: "baseline"}, CheckResult.OK, "baseline"),
+        ({"mode": "Sidecar"}, {ENFORCE: "baseline"}, CheckResult.FAILED, "UserNamespace"),
+        ({"shared": {"from": {"namespace": "a", "name": "b"}}}, {ENFORCE: "restricted"}, CheckResult.OK, "no builder"),
+        ({}, FORBIDDEN, CheckResult.UNKNOWN, FORBIDDEN.sentence),
     ],
 )
 def test_a_namespace_has_to_admit_the_daemons_of_its_builders(
-    spec: Manifest, labels: Any, expected: Result, said: str
+    spec: Manifest, labels: Any, expected: CheckResult, said: str
 ) -> None:
     seen = cluster(builders=[live(**spec)], labels={"ci": labels})
 
@@ -42,9 +42,9 @@ def test_a_namespace_has_to_admit_the_daemons_of_its_builders(
 def test_a_namespace_that_is_not_there_is_told() -> None:
     seen = cluster(labels={"missing": None, "ci": {}})
 
-    assert result("PodSecurity", seen) is Result.FAILED
+    assert result("PodSecurity", seen) is CheckResult.FAILED
     assert "There is no namespace missing." in messages("PodSecurity", seen)
-    assert result("OptIn", seen) is Result.OK
+    assert result("OptIn", seen) is CheckResult.OK
 
 
 def test_each_builder_is_refused_by_itself() -> None:
@@ -62,18 +62,18 @@ def test_each_builder_is_refused_by_itself() -> None:
 @pytest.mark.parametrize(
     ("spec", "labels", "expected", "said"),
     [
-        ({}, {"ci": {}}, Result.OK, "No builder picks pods"),
-        (PICKING, {"ci": OPTED_IN}, Result.OK, "in the namespaces that opted in"),
-        (PICKING, {"ci": {}}, Result.WARNING, "buildkit-operator.dev/injection=enabled"),
-        (PICKING, {"ci": {"buildkit-operator.dev/injection": "true"}}, Result.WARNING, "has not opted in"),
-        ({}, {"ci": OPTED_IN}, Result.WARNING, "no pod is picked"),
-        ({}, {"ci": {}, "other": OPTED_IN}, Result.WARNING, "Namespace other"),
-        (PICKING, {"ci": FORBIDDEN}, Result.UNKNOWN, FORBIDDEN.sentence),
-        ({}, {"ci": FORBIDDEN}, Result.OK, "No builder picks pods"),
+        ({}, {"ci": {}}, CheckResult.OK, "No builder picks pods"),
+        (PICKING, {"ci": OPTED_IN}, CheckResult.OK, "in the namespaces that opted in"),
+        (PICKING, {"ci": {}}, CheckResult.WARNING, "buildkit-operator.dev/injection=enabled"),
+        (PICKING, {"ci": {"buildkit-operator.dev/injection": "true"}}, CheckResult.WARNING, "has not opted in"),
+        ({}, {"ci": OPTED_IN}, CheckResult.WARNING, "no pod is picked"),
+        ({}, {"ci": {}, "other": OPTED_IN}, CheckResult.WARNING, "Namespace other"),
+        (PICKING, {"ci": FORBIDDEN}, CheckResult.UNKNOWN, FORBIDDEN.sentence),
+        ({}, {"ci": FORBIDDEN}, CheckResult.OK, "No builder picks pods"),
     ],
 )
 def test_builders_that_pick_pods_and_namespaces_that_let_them_belong_together(
-    spec: Manifest, labels: Any, expected: Result, said: str
+    spec: Manifest, labels: Any, expected: CheckResult, said: str
 ) -> None:
     seen = cluster(builders=[live(**spec)], labels=labels)
 
@@ -109,18 +109,23 @@ WINDOWS = node("windows", kernel="10.0.20348", runtime="containerd://1.7.0", sys
 @pytest.mark.parametrize(
     ("spec", "nodes", "expected", "said"),
     [
-        (USER_NAMESPACE, [node()], Result.OK, "1 of 1 Linux nodes"),
-        (USER_NAMESPACE, [node(), WINDOWS], Result.OK, "1 of 1 Linux nodes"),
-        (USER_NAMESPACE, [node(), OLD], Result.WARNING, "1 of 2 Linux nodes can run pods in a user namespace: old ("),
-        (USER_NAMESPACE, [OLD], Result.FAILED, "no node can run it: old (Linux 5.15.0 is older than 6.3)"),
-        (USER_NAMESPACE, [WINDOWS], Result.WARNING, "there is no Linux node"),
-        (USER_NAMESPACE, FORBIDDEN, Result.UNKNOWN, FORBIDDEN.sentence),
-        ({}, [node(), OLD], Result.OK, "No builder asks for isolation UserNamespace; 1 of 2"),
-        ({}, FORBIDDEN, Result.OK, "No builder asks"),
+        (USER_NAMESPACE, [node()], CheckResult.OK, "1 of 1 Linux nodes"),
+        (USER_NAMESPACE, [node(), WINDOWS], CheckResult.OK, "1 of 1 Linux nodes"),
+        (
+            USER_NAMESPACE,
+            [node(), OLD],
+            CheckResult.WARNING,
+            "1 of 2 Linux nodes can run pods in a user namespace: old (",
+        ),
+        (USER_NAMESPACE, [OLD], CheckResult.FAILED, "no node can run it: old (Linux 5.15.0 is older than 6.3)"),
+        (USER_NAMESPACE, [WINDOWS], CheckResult.WARNING, "there is no Linux node"),
+        (USER_NAMESPACE, FORBIDDEN, CheckResult.UNKNOWN, FORBIDDEN.sentence),
+        ({}, [node(), OLD], CheckResult.OK, "No builder asks for isolation UserNamespace; 1 of 2"),
+        ({}, FORBIDDEN, CheckResult.OK, "No builder asks"),
     ],
 )
 def test_builders_in_user_namespaces_need_nodes_that_can(
-    spec: Manifest, nodes: Any, expected: Result, said: str
+    spec: Manifest, nodes: Any, expected: CheckResult, said: str
 ) -> None:
     seen = cluster(builders=[live(**spec)], nodes=nodes)
 

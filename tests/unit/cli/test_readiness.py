@@ -6,30 +6,30 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.reasons import Reason, row
-from buildkit_operator.cli.checks.cluster import Webhook
-from buildkit_operator.cli.checks.findings import Result
+from buildkit_operator.cli.checks.cluster_state import WebhookState
+from buildkit_operator.cli.checks.findings import CheckResult
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
-from tests.unit.cli.facts import FORBIDDEN, cluster, found, installed_webhook, live, messages, ready, result
+from tests.unit.cli.cluster_states import FORBIDDEN, cluster, found, installed_webhook, live, messages, ready, result
 from tests.unit.make import NOW, Manifest
 
 
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (ready(), Result.OK),
-        (ready("False", "Suspended"), Result.OK),
-        (ready("True", "ScaledToZero"), Result.OK),
-        (ready("False", "Progressing"), Result.WARNING),
-        (ready("False", "CertificatePending"), Result.WARNING),
-        (ready("False", "ProviderNotReady"), Result.WARNING),
-        ({"observedGeneration": -1}, Result.WARNING),
-        (ready() | {"observedGeneration": 0}, Result.WARNING),
-        (ready("False", "ImagePullFailed"), Result.FAILED),
-        (ready("False", "Novel"), Result.FAILED),
+        (ready(), CheckResult.OK),
+        (ready("False", "Suspended"), CheckResult.OK),
+        (ready("True", "ScaledToZero"), CheckResult.OK),
+        (ready("False", "Progressing"), CheckResult.WARNING),
+        (ready("False", "CertificatePending"), CheckResult.WARNING),
+        (ready("False", "ProviderNotReady"), CheckResult.WARNING),
+        ({"observedGeneration": -1}, CheckResult.WARNING),
+        (ready() | {"observedGeneration": 0}, CheckResult.WARNING),
+        (ready("False", "ImagePullFailed"), CheckResult.FAILED),
+        (ready("False", "Novel"), CheckResult.FAILED),
     ],
 )
-def test_what_ails_a_builder_fails_unless_it_may_pass(status: Manifest, expected: Result) -> None:
+def test_what_ails_a_builder_fails_unless_it_may_pass(status: Manifest, expected: CheckResult) -> None:
     assert result("Builders", cluster(builders=[live(status=status)])) is expected
 
 
@@ -55,7 +55,7 @@ def test_going_without_tls_is_a_warning() -> None:
 
     seen = cluster(builders=[live(status=status)])
 
-    assert result("Builders", seen) is Result.WARNING
+    assert result("Builders", seen) is CheckResult.WARNING
     assert row(Reason.TLS_DISABLED).remedy in messages("Builders", seen)
 
 
@@ -67,19 +67,19 @@ CONSUMER: Manifest = {"shared": {"from": {"namespace": "a", "name": "b"}}}
 @pytest.mark.parametrize(
     ("left", "spec", "expected", "said"),
     [
-        (60 * DAY, {}, Result.OK, "of one builder are renewed in time; the first ends at 2027-01-23 12:00 UTC"),
-        (16 * DAY, {}, Result.OK, "ends at"),
-        (14 * DAY, {}, Result.WARNING, "renewal is overdue"),
-        (0 * DAY, {}, Result.FAILED, "nobody can connect"),
-        (-DAY, CERT_MANAGER, Result.FAILED, "kubectl describe certificate -n ci"),
-        (DAY / 24, CERT_MANAGER, Result.OK, "ends at"),
-        (DAY / 3, CONSUMER, Result.OK, "ends at"),
-        (DAY / 8, CONSUMER, Result.WARNING, "renewal is overdue"),
-        (None, {}, Result.OK, "No builder has a certificate."),
+        (60 * DAY, {}, CheckResult.OK, "of one builder are renewed in time; the first ends at 2027-01-23 12:00 UTC"),
+        (16 * DAY, {}, CheckResult.OK, "ends at"),
+        (14 * DAY, {}, CheckResult.WARNING, "renewal is overdue"),
+        (0 * DAY, {}, CheckResult.FAILED, "nobody can connect"),
+        (-DAY, CERT_MANAGER, CheckResult.FAILED, "kubectl describe certificate -n ci"),
+        (DAY / 24, CERT_MANAGER, CheckResult.OK, "ends at"),
+        (DAY / 3, CONSUMER, CheckResult.OK, "ends at"),
+        (DAY / 8, CONSUMER, CheckResult.WARNING, "renewal is overdue"),
+        (None, {}, CheckResult.OK, "No builder has a certificate."),
     ],
 )
 def test_a_builders_certificate_is_renewed_in_time(
-    left: timedelta | None, spec: Manifest, expected: Result, said: str
+    left: timedelta | None, spec: Manifest, expected: CheckResult, said: str
 ) -> None:
     end = {} if left is None else {"certificateNotAfterTime": (NOW + left).strftime("%Y-%m-%dT%H:%M:%SZ")}
     seen = cluster(builders=[live(status=ready() | end, **spec)])
@@ -97,17 +97,17 @@ def certificate(made: timedelta) -> bytes:
 @pytest.mark.parametrize(
     ("presented", "expected", "said"),
     [
-        (certificate(DAY), Result.OK, "The webhook's certificate ends at 2027-02-21"),
-        (certificate(74 * DAY), Result.OK, "ends at"),
-        (certificate(76 * DAY), Result.WARNING, "renewal is overdue"),
-        (certificate(91 * DAY), Result.FAILED, "which is over"),
-        (b"", Result.FAILED, "no certificate"),
-        (None, Result.FAILED, "no certificate"),
-        (FORBIDDEN, Result.UNKNOWN, FORBIDDEN.sentence),
+        (certificate(DAY), CheckResult.OK, "The webhook's certificate ends at 2027-02-21"),
+        (certificate(74 * DAY), CheckResult.OK, "ends at"),
+        (certificate(76 * DAY), CheckResult.WARNING, "renewal is overdue"),
+        (certificate(91 * DAY), CheckResult.FAILED, "which is over"),
+        (b"", CheckResult.FAILED, "no certificate"),
+        (None, CheckResult.FAILED, "no certificate"),
+        (FORBIDDEN, CheckResult.UNKNOWN, FORBIDDEN.sentence),
     ],
 )
-def test_the_webhooks_certificate_is_renewed_in_time(presented: Any, expected: Result, said: str) -> None:
-    seen = cluster(webhook=Webhook(installed_webhook(), certificate=presented))
+def test_the_webhooks_certificate_is_renewed_in_time(presented: Any, expected: CheckResult, said: str) -> None:
+    seen = cluster(webhook=WebhookState(installed_webhook(), certificate=presented))
 
     assert result("Certificates", seen) is expected
     assert said in messages("Certificates", seen)

@@ -9,9 +9,9 @@ import pytest
 
 from buildkit_operator.api import crd
 from buildkit_operator.cli import schema
-from buildkit_operator.cli.schema import Refused, created
-from buildkit_operator.cli.schema import rules as rules_module
-from buildkit_operator.cli.schema.fields import FieldError
+from buildkit_operator.cli.schema import InvalidResource, created
+from buildkit_operator.cli.schema import cel_rules as rules_module
+from buildkit_operator.cli.schema.field_errors import FieldError
 from tests.support.specs import REFUSED, TAKEN
 
 Manifest = dict[str, Any]
@@ -29,7 +29,7 @@ def builder(name: str = "demo", **spec: Any) -> Manifest:
 
 
 def refusal(manifest: Manifest) -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidResource) as caught:
         created(manifest)
     return str(caught.value)
 

@@ -8,7 +8,7 @@ from cryptography import x509
 
 from buildkit_operator.pki.issuer import issue_authority
 from buildkit_operator.pki.keypairs import KeyPair, Lifetimes
-from buildkit_operator.webhook.certificate import Identity, current, read, secret
+from buildkit_operator.webhook.certificate import ServingCertificate, current, read, secret
 
 DNS_NAME: Final = "buildkit-operator-webhook.ci.svc"
 START: Final = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -16,17 +16,19 @@ DAY: Final = timedelta(days=1)
 LIFETIMES: Final = Lifetimes(authority=300 * DAY, leaf=90 * DAY)
 
 
-def after(days: float, stored: Identity | None, trusted: tuple[bytes, ...] | None = None) -> Identity:
+def after(
+    days: float, stored: ServingCertificate | None, trusted: tuple[bytes, ...] | None = None
+) -> ServingCertificate:
     before = stored.authorities if stored and trusted is None else trusted or ()
     return current(stored, before, DNS_NAME, LIFETIMES, START + days * DAY)
 
 
 @pytest.fixture(scope="module")
-def first() -> Identity:
+def first() -> ServingCertificate:
     return after(0, None)
 
 
-def test_the_certificate_is_for_the_services_name_and_of_the_authority(first: Identity) -> None:
+def test_the_certificate_is_for_the_services_name_and_of_the_authority(first: ServingCertificate) -> None:
     certificate = first.server.parsed()
 
     certificate.verify_directly_issued_by(first.authority.parsed())
@@ -36,7 +38,7 @@ def test_the_certificate_is_for_the_services_name_and_of_the_authority(first: Id
     assert certificate.subject != certificate.issuer
 
 
-def test_it_stays_until_two_thirds_of_its_life_are_over(first: Identity) -> None:
+def test_it_stays_until_two_thirds_of_its_life_are_over(first: ServingCertificate) -> None:
     assert after(59, first) is first
     assert first.renewal < START + 60 * DAY
     renewed = after(60, first)
@@ -45,7 +47,7 @@ def test_it_stays_until_two_thirds_of_its_life_are_over(first: Identity) -> None
     assert (renewed.authorities, renewed.authority_key) == (first.authorities, first.authority_key)
 
 
-def test_a_new_authority_comes_with_a_new_certificate_and_the_old_one_stays_trusted(first: Identity) -> None:
+def test_a_new_authority_comes_with_a_new_certificate_and_the_old_one_stays_trusted(first: ServingCertificate) -> None:
     second = after(200, first)
 
     second.server.parsed().verify_directly_issued_by(second.authority.parsed())
@@ -53,7 +55,7 @@ def test_a_new_authority_comes_with_a_new_certificate_and_the_old_one_stays_trus
     assert second.authority.certificate != first.authority.certificate
 
 
-def test_the_old_authority_goes_when_no_certificate_of_it_can_be_left(first: Identity) -> None:
+def test_the_old_authority_goes_when_no_certificate_of_it_can_be_left(first: ServingCertificate) -> None:
     second = after(200, first)
     third = after(260, second)
     fourth = after(320, third)
@@ -62,11 +64,11 @@ def test_the_old_authority_goes_when_no_certificate_of_it_can_be_left(first: Ide
     assert fourth.authorities == second.authorities[:1]
 
 
-def test_an_authority_that_has_ended_is_not_trusted_again(first: Identity) -> None:
+def test_an_authority_that_has_ended_is_not_trusted_again(first: ServingCertificate) -> None:
     assert after(301, None, first.authorities).authorities[1:] == ()
 
 
-def test_what_is_lost_is_made_anew_and_what_may_be_presented_stays_trusted(first: Identity) -> None:
+def test_what_is_lost_is_made_anew_and_what_may_be_presented_stays_trusted(first: ServingCertificate) -> None:
     anew = after(1, None, first.authorities)
 
     assert anew.server != first.server
@@ -74,25 +76,25 @@ def test_what_is_lost_is_made_anew_and_what_may_be_presented_stays_trusted(first
 
 
 @pytest.mark.parametrize("key", ["server", "authority"])
-def test_a_key_of_another_certificate_is_of_no_use(first: Identity, key: str) -> None:
+def test_a_key_of_another_certificate_is_of_no_use(first: ServingCertificate, key: str) -> None:
     stranger = issue_authority("stranger", DAY, START).key
     broken = (
-        Identity(first.authorities, first.authority_key, KeyPair(first.server.certificate, stranger))
+        ServingCertificate(first.authorities, first.authority_key, KeyPair(first.server.certificate, stranger))
         if key == "server"
-        else Identity(first.authorities, stranger, first.server)
+        else ServingCertificate(first.authorities, stranger, first.server)
     )
 
     assert after(0, broken).server != first.server
 
 
-def test_another_name_needs_another_certificate(first: Identity) -> None:
+def test_another_name_needs_another_certificate(first: ServingCertificate) -> None:
     renamed = current(first, first.authorities, "webhook.elsewhere.svc", LIFETIMES, START)
 
     assert renamed.authorities == first.authorities
     assert renamed.server != first.server
 
 
-def test_the_secret_holds_all_of_it(first: Identity) -> None:
+def test_the_secret_holds_all_of_it(first: ServingCertificate) -> None:
     second = after(200, first)
 
     assert read(secret(second, "ci", "webhook")) == second
@@ -100,7 +102,7 @@ def test_the_secret_holds_all_of_it(first: Identity) -> None:
 
 @pytest.mark.parametrize("key", ["ca.crt", "ca.key", "tls.crt", "tls.key"])
 @pytest.mark.parametrize("damage", ["missing", "no base64"])
-def test_a_secret_that_lacks_a_part_holds_nothing(first: Identity, key: str, damage: str) -> None:
+def test_a_secret_that_lacks_a_part_holds_nothing(first: ServingCertificate, key: str, damage: str) -> None:
     stored = secret(first, "ci", "webhook")
     if damage == "missing":
         del stored["data"][key]
@@ -115,5 +117,5 @@ def test_no_secret_holds_nothing() -> None:
     assert read({"metadata": {"name": "webhook"}}) is None
 
 
-def test_what_is_printed_shows_no_key(first: Identity) -> None:
-    assert repr(first) == "Identity(…)"
+def test_what_is_printed_shows_no_key(first: ServingCertificate) -> None:
+    assert repr(first) == "ServingCertificate(…)"

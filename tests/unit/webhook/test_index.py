@@ -3,13 +3,13 @@
 from typing import Any
 
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.webhook.index import KINDS, KnownBuilders
+from buildkit_operator.webhook.index import KINDS, BuilderIndex
 
 
 class World:
     def __init__(self) -> None:
         self.cache = Cache(KINDS)
-        self.known = KnownBuilders(self.cache)
+        self.index = BuilderIndex(self.cache)
         self.version = 0
 
     def builder(self, namespace: str, name: str, **spec: Any) -> dict[str, Any]:
@@ -24,37 +24,37 @@ class World:
 
     def put(self, namespace: str, name: str, **spec: Any) -> None:
         for key in self.cache.put(KINDS.primary, self.builder(namespace, name, **spec)):
-            self.known.changed(key)
+            self.index.changed(key)
 
     def remove(self, namespace: str, name: str) -> None:
         for key in self.cache.remove(KINDS.primary, self.builder(namespace, name)):
-            self.known.changed(key)
+            self.index.changed(key)
 
     def listed(self, namespace: str) -> set[str]:
-        return {builder["metadata"]["name"] for builder in self.known.list(namespace)}
+        return {builder["metadata"]["name"] for builder in self.index.list(namespace)}
 
 
 def test_a_builder_is_found_by_namespace_and_name() -> None:
     world = World()
     world.put("ci", "demo", mode="Sidecar")
 
-    found = world.known.get("ci", "demo")
+    found = world.index.get("ci", "demo")
 
     assert found is not None
     assert found["spec"] == {"mode": "Sidecar"}
-    assert world.known.get("ci", "other") is None
-    assert world.known.get("elsewhere", "demo") is None
+    assert world.index.get("ci", "other") is None
+    assert world.index.get("elsewhere", "demo") is None
 
 
 def test_a_change_is_seen_and_in_between_nothing_is_unpacked_again() -> None:
     world = World()
     world.put("ci", "demo", mode="Sidecar")
-    before = world.known.get("ci", "demo")
-    assert world.known.get("ci", "demo") is before
+    before = world.index.get("ci", "demo")
+    assert world.index.get("ci", "demo") is before
 
     world.put("ci", "demo", mode="Shared")
 
-    after = world.known.get("ci", "demo")
+    after = world.index.get("ci", "demo")
     assert after is not None
     assert after["spec"] == {"mode": "Shared"}
 
@@ -73,11 +73,11 @@ def test_a_builder_that_is_gone_is_neither_found_nor_listed() -> None:
     world = World()
     world.put("ci", "one")
     world.put("ci", "two")
-    assert world.known.get("ci", "one")
+    assert world.index.get("ci", "one")
 
     world.remove("ci", "one")
 
-    assert world.known.get("ci", "one") is None
+    assert world.index.get("ci", "one") is None
     assert world.listed("ci") == {"two"}
 
     world.remove("ci", "two")

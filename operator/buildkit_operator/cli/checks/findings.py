@@ -1,4 +1,4 @@
-"""What the doctor says: findings, gathered into checks. No I/O."""
+"""Check results: findings, gathered into a report of each check. No I/O."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from buildkit_operator.cli.checks.cluster import Cluster, Unasked
+from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 
 
-class Result(StrEnum):
+class CheckResult(StrEnum):
     """How something is, worst last."""
 
     OK = "ok"
@@ -20,10 +20,10 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """One thing that was found."""
 
-    result: Result
+    result: CheckResult
     message: str
     """What is so, in a sentence."""
     remedy: str = ""
@@ -41,20 +41,20 @@ class Finding:
         }
 
 
-Check: TypeAlias = Callable[[Cluster], Iterable[Finding]]
+Check: TypeAlias = Callable[[ClusterState], Iterable[CheckFinding]]
 """Looks at one side of a cluster, and finds at least one thing: that all is well, if nothing else."""
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """What one check found."""
 
     name: str
     """One word for programs, CamelCase. It stays the same from version to version."""
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckFinding, ...]
 
     @property
-    def result(self) -> Result:
+    def result(self) -> CheckResult:
         """The worst of what was found."""
         return worst(finding.result for finding in self.findings)
 
@@ -67,33 +67,33 @@ class Report:
         }
 
 
-def worst(results: Iterable[Result]) -> Result:
+def worst(results: Iterable[CheckResult]) -> CheckResult:
     """Return the worst of some results, ok where there are none."""
-    order = list(Result)
-    return max(results, key=order.index, default=Result.OK)
+    order = list(CheckResult)
+    return max(results, key=order.index, default=CheckResult.OK)
 
 
-def ok(message: str) -> Finding:
+def ok(message: str) -> CheckFinding:
     """Find that something is as it should be."""
-    return Finding(Result.OK, message)
+    return CheckFinding(CheckResult.OK, message)
 
 
-def warning(message: str, remedy: str, page: str = "") -> Finding:
+def warning(message: str, remedy: str, page: str = "") -> CheckFinding:
     """Find something that works, but not as somebody will have meant it, or not for long."""
-    return Finding(Result.WARNING, message, remedy, page)
+    return CheckFinding(CheckResult.WARNING, message, remedy, page)
 
 
-def failed(message: str, remedy: str, page: str = "") -> Finding:
+def failed(message: str, remedy: str, page: str = "") -> CheckFinding:
     """Find something that does not work."""
-    return Finding(Result.FAILED, message, remedy, page)
+    return CheckFinding(CheckResult.FAILED, message, remedy, page)
 
 
-def unknown(what: str, why: Unasked) -> Finding:
+def unknown(what: str, why: Unasked) -> CheckFinding:
     """Find that something cannot be seen by whoever asked."""
-    return Finding(Result.UNKNOWN, f"{what} cannot be seen. {why.sentence}")
+    return CheckFinding(CheckResult.UNKNOWN, f"{what} cannot be seen. {why.sentence}")
 
 
-def or_ok(findings: Iterable[Finding], message: str) -> Iterator[Finding]:
+def or_ok(findings: Iterable[CheckFinding], message: str) -> Iterator[CheckFinding]:
     """Yield what was found, or that all is as it should be."""
     found = tuple(findings)
     yield from found or (ok(message),)
@@ -102,7 +102,7 @@ def or_ok(findings: Iterable[Finding], message: str) -> Iterator[Finding]:
 def with_builders(what: str, check: Check) -> Check:
     """Return a check that goes by the builders; where they cannot be seen it finds just that."""
 
-    def checked(cluster: Cluster) -> Iterable[Finding]:
+    def checked(cluster: ClusterState) -> Iterable[CheckFinding]:
         if isinstance(cluster.builders, Unasked):
             return [unknown(what, cluster.builders)]
         return check(cluster)

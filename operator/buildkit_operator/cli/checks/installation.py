@@ -1,4 +1,4 @@
-"""Whether the operator is installed and at work: the server's version, our definition, the Deployment, its Lease."""
+"""Installation: the server's version, our CRD, the operator's Deployment, and its leader election Lease. No I/O."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from buildkit_operator import __version__
 from buildkit_operator.api import crd, names
-from buildkit_operator.cli.checks.cluster import Cluster, Unasked
-from buildkit_operator.cli.checks.findings import Finding, failed, ok, unknown, warning
+from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
+from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, unknown, warning
 from buildkit_operator.status.diagnosis.daemons import sentence
 
 Manifest = dict[str, Any]
@@ -33,7 +33,7 @@ INSTALL_PAGE: Final = f"{names.DOCUMENTATION}/install/"
 _INSTALL: Final = "Install it, or if it runs elsewhere, name the place with --operator-namespace."
 
 
-def server_version(cluster: Cluster) -> Iterator[Finding]:
+def server_version(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether the API server is one that we support."""
     minor = cluster.server_minor
     if minor < OLDEST_MINOR:
@@ -44,7 +44,7 @@ def server_version(cluster: Cluster) -> Iterator[Finding]:
         yield ok(f"Kubernetes 1.{minor} is supported, with admission policies as its engine.")
 
 
-def definition(cluster: Cluster) -> Iterator[Finding]:
+def definition(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether the CustomResourceDefinition is there, and the one of this version."""
     live = cluster.definition
     if live is None or (isinstance(live, Unasked) and cluster.is_served is False):
@@ -61,7 +61,7 @@ def definition(cluster: Cluster) -> Iterator[Finding]:
         yield from _definition(live)
 
 
-def _definition(live: Manifest) -> Iterator[Finding]:
+def _definition(live: Manifest) -> Iterator[CheckFinding]:
     version = next((version for version in live["spec"]["versions"] if version["name"] == names.VERSION), None)
     apply = f"Apply that of this version ({__version__}): {APPLY_DEFINITION}"
     if version is None or not version["served"]:
@@ -120,7 +120,7 @@ def _differences(wanted: Any, live: Any, path: str = "") -> list[str]:
     return [] if wanted == live else [path]
 
 
-def operator(cluster: Cluster) -> Iterator[Finding]:
+def operator(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether the operator runs."""
     where = cluster.operator_namespace
     if isinstance(cluster.deployments, Unasked):
@@ -133,7 +133,7 @@ def operator(cluster: Cluster) -> Iterator[Finding]:
         yield _operator(deployment)
 
 
-def _operator(deployment: Manifest) -> Finding:
+def _operator(deployment: Manifest) -> CheckFinding:
     name, where = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
     wanted = deployment["spec"].get("replicas", 1)
     ready = (deployment.get("status") or {}).get("readyReplicas") or 0
@@ -150,7 +150,7 @@ def _operator(deployment: Manifest) -> Finding:
     return ok(said) if ready >= wanted else warning(said, look)
 
 
-def leader(cluster: Cluster) -> Iterator[Finding]:
+def leader(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether one of the operator's replicas holds the Lease, and has given a sign of life."""
     lease = cluster.lease
     if isinstance(lease, Unasked):
@@ -177,7 +177,7 @@ def leader(cluster: Cluster) -> Iterator[Finding]:
         yield ok(f"{holder} holds the Lease, and renewed it at {renewed}.")
 
 
-def _goes_without(cluster: Cluster) -> bool:
+def _goes_without(cluster: ClusterState) -> bool:
     deployments = () if isinstance(cluster.deployments, Unasked) else cluster.deployments
     said = [setting(deployment, "BUILDKIT_OPERATOR_LEASE") for deployment in deployments]
     return any(value is not None and value.lower() in _NO for value in said)
@@ -189,7 +189,7 @@ def part_of(deployment: Manifest) -> str:
     return str(arguments[0])
 
 
-def deployment_of(cluster: Cluster, part: str) -> str:
+def deployment_of(cluster: ClusterState, part: str) -> str:
     """Return a part's Deployment as kubectl takes it, by the name that the manifests have where it is not seen."""
     deployments = () if isinstance(cluster.deployments, Unasked) else cluster.deployments
     usual = names.FIELD_MANAGER if part == "operator" else f"{names.FIELD_MANAGER}-{part}"

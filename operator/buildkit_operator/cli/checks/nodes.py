@@ -1,4 +1,4 @@
-"""Whether nodes can run pods in a user namespace, as isolation UserNamespace needs them. No I/O."""
+"""Node versions: which nodes can run pods in a user namespace, as isolation UserNamespace needs it. No I/O."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from buildkit_operator.api.builder import Isolation
-from buildkit_operator.cli.checks.cluster import Cluster, Unasked
-from buildkit_operator.cli.checks.findings import Finding, failed, ok, unknown, warning
+from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
+from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, unknown, warning
 from buildkit_operator.desired.consumers import is_consumer
 
 Manifest = dict[str, Any]
@@ -28,7 +28,7 @@ _REMEDY: Final = (
 _NAMED: Final = 5
 
 
-def user_namespaces(cluster: Cluster) -> Iterator[Finding]:
+def user_namespaces(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether there are nodes for the builders that ask for user namespaces."""
     asking = [
         f"{builder.metadata.namespace}/{builder.metadata.name}"

@@ -1,4 +1,4 @@
-"""How builders themselves are: ready, on which certificates, and how well guarded. No I/O."""
+"""Readiness of builders, expiry of their certificates, and which go without TLS. No I/O."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from buildkit_operator.api.builder import Mode
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import Reason, row
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.cli.checks.cluster import Cluster, Unasked, readable
-from buildkit_operator.cli.checks.findings import Finding, failed, ok, or_ok, unknown, warning
+from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked, readable
+from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, or_ok, unknown, warning
 from buildkit_operator.cli.checks.installation import deployment_of
-from buildkit_operator.cli.summary import Manifest, Seen, condition
+from buildkit_operator.cli.summary import BuilderSummary, Manifest, condition
 from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.pki.keypairs import Lifetimes, parse
 
@@ -22,28 +22,28 @@ OVERDUE: Final = 1 / 6
 """Of a certificate's life, what is left when its renewal is overdue: it should have come with a third left."""
 
 
-def readiness(cluster: Cluster) -> Iterator[Finding]:
+def readiness(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether the builders are ready."""
-    seen = cluster.seen_builders()
-    ailing = [builder for builder in seen if not builder.is_well]
-    yield from map(_ailment, ailing)
-    well = len(seen) - len(ailing)
-    if not seen:
+    summaries = cluster.summaries()
+    not_well = [builder for builder in summaries if not builder.is_well]
+    yield from map(_not_well, not_well)
+    well = len(summaries) - len(not_well)
+    if not summaries:
         yield ok("There is no builder.")
     elif well:
-        on_purpose = sum(row(builder.reason).is_intentional for builder in seen if builder.is_well)
+        on_purpose = sum(row(builder.reason).is_intentional for builder in summaries if builder.is_well)
         idle = f", {on_purpose} of them suspended or scaled to zero on purpose" if on_purpose else ""
-        yield ok(f"{well} of {len(seen)} builders are well{idle}.")
+        yield ok(f"{well} of {len(summaries)} builders are well{idle}.")
     yield from _insecure(cluster)
 
 
-def _ailment(builder: Seen) -> Finding:
+def _not_well(builder: BuilderSummary) -> CheckFinding:
     said = f"BuildKitBuilder {builder.title}: {builder.reason + ': ' if builder.reason else ''}{builder.message}"
     waits = not builder.is_current or row(builder.reason).waiting_helps
     return (warning if waits else failed)(said, builder.remedy, builder.page)
 
 
-def _insecure(cluster: Cluster) -> Iterator[Finding]:
+def _insecure(cluster: ClusterState) -> Iterator[CheckFinding]:
     for builder in cluster.live_builders():
         said = condition(builder, ConditionType.INSECURE)
         if said:
@@ -52,7 +52,7 @@ def _insecure(cluster: Cluster) -> Iterator[Finding]:
             yield warning(f"BuildKitBuilder {where}: {said['message']}", row(Reason.TLS_DISABLED).remedy, page)
 
 
-def certificates(cluster: Cluster) -> Iterator[Finding]:
+def certificates(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether certificates are renewed in time: those of builders, and the webhook's."""
     ends = [(builder, datetime.fromisoformat(end)) for builder in cluster.live_builders() if (end := _end(builder))]
     first = min((end for _, end in ends), default=None)
@@ -72,7 +72,7 @@ def _end(builder: Manifest) -> str | None:
     return end
 
 
-def _certificate(builder: Manifest, end: datetime, now: datetime) -> Finding | None:
+def _certificate(builder: Manifest, end: datetime, now: datetime) -> CheckFinding | None:
     where = f"{builder['metadata']['namespace']}/{builder['metadata']['name']}"
     if end <= now:
         return failed(
@@ -105,7 +105,7 @@ def _remedy(builder: Manifest) -> str:
     return "The operator renews it: see the checks Operator and Leader, and whether spec.suspend is true."
 
 
-def _of_webhook(cluster: Cluster) -> Iterator[Finding]:
+def _of_webhook(cluster: ClusterState) -> Iterator[CheckFinding]:
     webhook = cluster.webhook
     if isinstance(webhook.configuration, Unasked) or webhook.configuration is None:
         return

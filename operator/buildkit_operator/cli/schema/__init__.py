@@ -1,4 +1,4 @@
-"""What the API server makes of a builder that somebody creates: its defaults, or its sentence of refusal. No I/O.
+"""Schema validation and defaulting as the API server does them: a builder as it is stored, or the refusal. No I/O.
 
 It is done with the CRD's own schema, in the order in which the API server goes (apiextensions-apiserver,
 pkg/registry/customresource/strategy.go): unknown fields, defaults, the schema, lists, and then the rules in CEL.
@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any, Final
 
 from buildkit_operator.api import crd, names
-from buildkit_operator.cli.schema import lists, openapi, rules, scale, structural
-from buildkit_operator.cli.schema.fields import FieldError
+from buildkit_operator.cli.schema import cel_rules, lists, openapi, scale, structural
+from buildkit_operator.cli.schema.field_errors import FieldError
 
 Manifest = dict[str, Any]
 
@@ -25,8 +25,8 @@ _NOT_ALL: Final = FieldError(
 )
 
 
-class Refused(Exception):  # noqa: N818  an answer, not a failure
-    """The API server would not take the builder; the message is its own."""
+class InvalidResource(Exception):  # noqa: N818  an answer, not a failure
+    """The API server would not accept the builder; the message is its own."""
 
 
 @cache
@@ -41,11 +41,11 @@ def _schema() -> Manifest:
 
 
 def created(manifest: Manifest) -> Manifest:
-    """Return a builder as the API server would store it, with its namespace named already. Raises Refused."""
+    """Return a builder as the API server would store it, with its namespace named already. Raises InvalidResource."""
     unknown = structural.unknown_fields(manifest, _schema())
     if unknown:
         fields = ", ".join(f'unknown field "{field}"' for field in unknown)
-        raise Refused(
+        raise InvalidResource(
             f'{names.KIND} in version "{names.VERSION}" cannot be handled as a {names.KIND}: '
             f"strict decoding error: {fields}"
         )
@@ -53,7 +53,7 @@ def created(manifest: Manifest) -> Manifest:
     sentences = list(dict.fromkeys(map(str, errors(stored))))
     if sentences:
         said = sentences[0] if len(sentences) == 1 else f"[{', '.join(sentences)}]"
-        raise Refused(f'{names.KIND}.{names.GROUP} "{stored["metadata"].get("name", "")}" is invalid: {said}')
+        raise InvalidResource(f'{names.KIND}.{names.GROUP} "{stored["metadata"].get("name", "")}" is invalid: {said}')
     return stored
 
 
@@ -74,4 +74,4 @@ def errors(stored: Manifest) -> list[FieldError]:
         *scale.check(stored, replicas),
         *lists.check(stored, schema),
     ]
-    return [*found, _NOT_ALL] if any(error.blocks for error in found) else [*found, *rules.check(stored, schema)]
+    return [*found, _NOT_ALL] if any(error.blocks for error in found) else [*found, *cel_rules.check(stored, schema)]

@@ -1,4 +1,4 @@
-"""Items that may not occur twice in their list (apiextensions-apiserver, pkg/apiserver/schema/listtype)."""
+"""List types set and map: items that may not occur twice (apiextensions-apiserver, pkg/apiserver/schema/listtype)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from buildkit_operator.cli.schema.fields import FieldError
+from buildkit_operator.cli.schema.field_errors import FieldError
 
 Schema = dict[str, Any]
 

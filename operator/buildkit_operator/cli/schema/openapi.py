@@ -1,4 +1,4 @@
-"""Values against the schema, in the words of the API server (kube-openapi, pkg/validation/validate and errors)."""
+"""OpenAPI schema validation, in the words of the API server (kube-openapi, pkg/validation/validate and errors)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import re2
 
-from buildkit_operator.cli.schema.fields import OMITTED, FieldError, quoted
+from buildkit_operator.cli.schema.field_errors import OMITTED, FieldError, quoted
 
 Schema = dict[str, Any]
 

@@ -1,11 +1,11 @@
-"""What the scale subresource asks of the number of replicas (apiextensions-apiserver, registry/customresource)."""
+"""Validation of the scale subresource's replicas path (apiextensions-apiserver, registry/customresource)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Final
 
-from buildkit_operator.cli.schema.fields import FieldError
+from buildkit_operator.cli.schema.field_errors import FieldError
 
 _LARGEST: Final = 2**31 - 1
 _GO_TYPES: Final[dict[type, str]] = {

@@ -1,4 +1,4 @@
-"""Fields that the schema does not have, and defaults of those it has (apiextensions-apiserver, pkg/apiserver/schema).
+"""Structural schema: unknown fields, pruned nulls and defaults (apiextensions-apiserver, pkg/apiserver/schema).
 
 These change the value that they are given. Every field of ours is non-nullable: a null stands for nothing.
 """

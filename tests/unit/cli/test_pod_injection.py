@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.cli.checks.findings import Result
-from tests.unit.cli.facts import FORBIDDEN, asking_pod, cluster, found, live, messages, ready, result
+from buildkit_operator.cli.checks.findings import CheckResult
+from tests.unit.cli.cluster_states import FORBIDDEN, asking_pod, cluster, found, live, messages, ready, result
 from tests.unit.make import Manifest, changed
 
 RENDERED: Manifest = ready() | {"injection": {"initContainers": [{"name": "buildkitd"}]}}
@@ -19,18 +19,18 @@ def served(pod: Manifest) -> Manifest:
 @pytest.mark.parametrize(
     ("pod", "expected", "said"),
     [
-        (served(asking_pod()), Result.OK, "1 pod asks for a builder that is there, and none runs without it"),
-        (asking_pod(created="2026-11-24T10:00:00Z"), Result.FAILED, "it is older than the builder"),
-        (asking_pod(), Result.FAILED, "no engine served it"),
-        (asking_pod(hostNetwork=True), Result.FAILED, "the pod has hostNetwork: true"),
+        (served(asking_pod()), CheckResult.OK, "1 pod asks for a builder that is there, and none runs without it"),
+        (asking_pod(created="2026-11-24T10:00:00Z"), CheckResult.FAILED, "it is older than the builder"),
+        (asking_pod(), CheckResult.FAILED, "no engine served it"),
+        (asking_pod(hostNetwork=True), CheckResult.FAILED, "the pod has hostNetwork: true"),
         (
             changed(asking_pod(), "metadata.annotations", {"kubernetes.io/config.mirror": "x"}),
-            Result.FAILED,
+            CheckResult.FAILED,
             "a kubelet runs it from a file",
         ),
     ],
 )
-def test_why_a_pod_got_nothing_is_told_where_it_can_be_known(pod: Manifest, expected: Result, said: str) -> None:
+def test_why_a_pod_got_nothing_is_told_where_it_can_be_known(pod: Manifest, expected: CheckResult, said: str) -> None:
     seen = cluster(builders=[live(mode="Sidecar", status=RENDERED)], asking=[pod])
 
     assert result("UninjectedPods", seen) is expected
@@ -57,7 +57,7 @@ def test_a_pod_that_was_picked_and_passed_over_has_its_note_quoted() -> None:
 
     seen = cluster(builders=[live()], picked=[pod, asking_pod("other")])
 
-    assert result("UninjectedPods", seen) is Result.WARNING
+    assert result("UninjectedPods", seen) is CheckResult.WARNING
     assert "ci/job, which a builder picks, got nothing: Because of this." in messages("UninjectedPods", seen)
     assert "ci/other, which a builder picks, got nothing: it is older" in messages("UninjectedPods", seen)
 
@@ -73,7 +73,7 @@ def test_a_pod_that_was_picked_and_passed_over_has_its_note_quoted() -> None:
     ],
 )
 def test_what_may_not_be_seen_is_unknown(facts: dict[str, Any], check: str) -> None:
-    assert result(check, cluster(**facts)) is Result.UNKNOWN
+    assert result(check, cluster(**facts)) is CheckResult.UNKNOWN
     assert FORBIDDEN.sentence in messages(check, cluster(**facts))
 
 
@@ -82,7 +82,7 @@ def test_a_label_that_names_no_builder_is_told_once() -> None:
 
     (finding,) = found("UnknownBuilders", seen)
 
-    assert finding.result is Result.FAILED
+    assert finding.result is CheckResult.FAILED
     assert finding.message == 'Pod ci/wrong asks for builder "demmo", which namespace ci does not have.'
     assert "wrong" not in messages("UninjectedPods", seen)
 
@@ -90,7 +90,7 @@ def test_a_label_that_names_no_builder_is_told_once() -> None:
 def test_a_builder_of_another_namespace_is_none() -> None:
     elsewhere = changed(live(), "metadata.namespace", "elsewhere")
 
-    assert result("UnknownBuilders", cluster(builders=[elsewhere], asking=[asking_pod()])) is Result.FAILED
+    assert result("UnknownBuilders", cluster(builders=[elsewhere], asking=[asking_pod()])) is CheckResult.FAILED
 
 
 def refusal(note: str, name: str = "build") -> Manifest:
@@ -107,9 +107,9 @@ def test_a_job_whose_pods_are_refused_is_told_once_in_the_last_words(note: str) 
 
     (finding,) = found("RefusedPods", cluster(refusals=events))
 
-    assert finding.result is Result.WARNING
+    assert finding.result is CheckResult.WARNING
     assert finding.message == f"Pods of Job ci/build were refused: {note}"
 
 
 def test_what_others_refuse_is_their_affair() -> None:
-    assert result("RefusedPods", cluster(refusals=[refusal("Error creating: exceeded quota: q")])) is Result.OK
+    assert result("RefusedPods", cluster(refusals=[refusal("Error creating: exceeded quota: q")])) is CheckResult.OK

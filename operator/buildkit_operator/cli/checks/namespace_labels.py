@@ -1,4 +1,4 @@
-"""Whether namespaces let builders do what they are for: their Pod Security level, and whether they opted in. No I/O."""
+"""Namespace labels: whether Pod Security admits the daemons of builders, and whether namespaces opted in. No I/O."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason
-from buildkit_operator.cli.checks.cluster import Cluster, Unasked
-from buildkit_operator.cli.checks.findings import Finding, failed, ok, or_ok, unknown, warning
+from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
+from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, or_ok, unknown, warning
 from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.isolation import PodSecurity
 from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
@@ -17,7 +17,7 @@ from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
 _OPTED_IN = "enabled"
 
 
-def pod_security(cluster: Cluster) -> Iterator[Finding]:
+def pod_security(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether the namespaces of builders admit their daemons."""
     by_namespace: dict[str, list[BuildKitBuilder]] = defaultdict(list)
     for builder in cluster.readable_builders():
@@ -35,7 +35,7 @@ def pod_security(cluster: Cluster) -> Iterator[Finding]:
         yield ok("There is no builder that a namespace would have to admit daemons of.")
 
 
-def _admits(enforced: PodSecurity, builders: list[BuildKitBuilder]) -> Iterator[Finding]:
+def _admits(enforced: PodSecurity, builders: list[BuildKitBuilder]) -> Iterator[CheckFinding]:
     refused = [(builder, found) for builder in builders if (found := diagnose_namespace(builder, enforced))]
     for builder, found in refused:
         yield failed(
@@ -48,7 +48,7 @@ def _admits(enforced: PodSecurity, builders: list[BuildKitBuilder]) -> Iterator[
         yield ok(f"Namespace {builders[0].metadata.namespace} enforces level {enforced.level}, which admits {whose}.")
 
 
-def opt_in(cluster: Cluster) -> Iterator[Finding]:
+def opt_in(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether builders that pick pods may, and whether namespaces that let them have such a builder."""
     picking = {b.metadata.namespace for b in cluster.readable_builders() if b.injection.pod_selector is not None}
     yield from or_ok(
@@ -59,7 +59,7 @@ def opt_in(cluster: Cluster) -> Iterator[Finding]:
     )
 
 
-def _opt_in(cluster: Cluster, picking: set[str]) -> Iterator[Finding]:
+def _opt_in(cluster: ClusterState, picking: set[str]) -> Iterator[CheckFinding]:
     for namespace in sorted(picking | set(cluster.labels)):
         labels = cluster.labels.get(namespace) or {}
         if isinstance(labels, Unasked):

@@ -1,4 +1,4 @@
-"""Pods, and the templates by which other objects make them. No I/O."""
+"""Pod templates: pods, and where other objects have the template by which they make pods. No I/O."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAKERS: Final = frozenset({"DaemonSet", "Job", "ReplicaSet", "ReplicationContro
 
 
 @dataclass(frozen=True)
-class Template:
+class PodTemplate:
     """A pod, or the template of one within an object."""
 
     document: Document
@@ -44,7 +44,7 @@ class Template:
         return pod if not self.path else _replaced(resource, self.path, pod)
 
 
-def find(document: Document) -> Template | None:
+def find(document: Document) -> PodTemplate | None:
     """Return the pod that a document is or makes, None where it makes none. Raises BadInput for one that is no pod."""
     if (document.manifest["apiVersion"], document.kind) == ("v1", "Pod"):
         return _checked(document, (), document.manifest)
@@ -111,7 +111,7 @@ class _Pod(BaseModel):
     spec: _Spec
 
 
-def _checked(document: Document, path: Sequence[str], pod: Manifest) -> Template:
+def _checked(document: Document, path: Sequence[str], pod: Manifest) -> PodTemplate:
     pod = _without_nulls(pod)
     try:
         _Pod.model_validate(pod, strict=True)
@@ -119,7 +119,7 @@ def _checked(document: Document, path: Sequence[str], pod: Manifest) -> Template
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join([*path, *map(str, first["loc"])])
         raise BadInput(f"{document.place}: {document.name} is none: {field}: {first['msg']}") from error
-    return Template(document, path, {**pod, "metadata": pod.get("metadata", {})})
+    return PodTemplate(document, path, {**pod, "metadata": pod.get("metadata", {})})
 
 
 def _without_nulls(value: Any) -> Any:

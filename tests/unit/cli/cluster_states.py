@@ -5,8 +5,8 @@ from typing import Any, Final
 from buildkit_operator.admission import policies
 from buildkit_operator.api import crd
 from buildkit_operator.cli.checks import CHECKS
-from buildkit_operator.cli.checks.cluster import Cluster, Unasked
-from buildkit_operator.cli.checks.findings import Finding, Result, worst
+from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
+from buildkit_operator.cli.checks.findings import CheckFinding, CheckResult, worst
 from tests.unit.make import NOW, Manifest, make_resource
 
 FORBIDDEN: Final = Unasked("You lack the right to list that.")
@@ -33,23 +33,23 @@ def ready(status: str = "True", reason: str = "Available", message: str = "1 of 
     return {"observedGeneration": 1, "conditions": [condition]}
 
 
-def cluster(minor: int = 37, **facts: Any) -> Cluster:
+def cluster(minor: int = 37, **facts: Any) -> ClusterState:
     """Return a cluster with nothing of ours in it, but for these facts."""
-    return Cluster(now=NOW, server_minor=minor, **facts)
+    return ClusterState(now=NOW, server_minor=minor, **facts)
 
 
-def found(check: str, seen: Cluster) -> list[Finding]:
+def found(check: str, seen: ClusterState) -> list[CheckFinding]:
     """Return what a check finds. It always finds something."""
     findings = list(CHECKS[check](seen))
     assert findings
     return findings
 
 
-def result(check: str, seen: Cluster) -> Result:
+def result(check: str, seen: ClusterState) -> CheckResult:
     return worst(finding.result for finding in found(check, seen))
 
 
-def messages(check: str, seen: Cluster) -> str:
+def messages(check: str, seen: ClusterState) -> str:
     """Return all that a check says and advises."""
     return "\n".join(f"{finding.message} {finding.remedy}" for finding in found(check, seen))
 

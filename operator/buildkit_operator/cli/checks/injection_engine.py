@@ -1,4 +1,4 @@
-"""Which engine injects into pods: the API server's own policies, or the webhook; and whether it can. No I/O."""
+"""Injection engine: which one is installed, the admission policies or the webhook, and whether it works. No I/O."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias
 from buildkit_operator.admission import policies
 from buildkit_operator.api.builder import Mode
 from buildkit_operator.api.reasons import Reason, row
-from buildkit_operator.cli.checks.cluster import Cluster, Unasked, Webhook
-from buildkit_operator.cli.checks.findings import Finding, failed, ok, unknown, warning
+from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked, WebhookState
+from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, unknown, warning
 from buildkit_operator.cli.checks.installation import INSTALL_PAGE, POLICIES_MINOR, deployment_of
 from buildkit_operator.kube.diff import is_within
 
@@ -21,7 +21,7 @@ APPLY_WEBHOOK: Final = "kubectl apply --server-side -k deploy/kustomize/overlays
 _REMOVE_WEBHOOK: Final = "kubectl delete mutatingwebhookconfiguration {name}"
 
 
-def engine(cluster: Cluster) -> Iterator[Finding]:
+def engine(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look which engine is installed: one should be."""
     webhook = cluster.webhook
     if isinstance(cluster.policies, Unasked) and isinstance(webhook.configuration, Unasked):
@@ -48,9 +48,9 @@ def engine(cluster: Cluster) -> Iterator[Finding]:
         )
 
 
-def _by_the_operators_trials(cluster: Cluster, why: Unasked) -> Finding:
+def _by_the_operators_trials(cluster: ClusterState, why: Unasked) -> CheckFinding:
     """Judge by what the operator found when it tried a pod: its own rights are those of no engine, either."""
-    sidecars = [builder for builder in cluster.seen_builders() if builder.mode == Mode.SIDECAR]
+    sidecars = [builder for builder in cluster.summaries() if builder.mode == Mode.SIDECAR]
     refused = [builder.title for builder in sidecars if builder.reason == Reason.INJECTION_NOT_SERVED]
     if refused:
         said = f"Pods that ask for a builder get nothing, as the operator found for {refused[0]}."
@@ -80,7 +80,7 @@ def _wanted() -> _Parts:
     return {(manifest["kind"], _parted(manifest)[1]): manifest for manifest in policies.manifests()}
 
 
-def _policies(release: str, parts: _Parts) -> Iterator[Finding]:
+def _policies(release: str, parts: _Parts) -> Iterator[CheckFinding]:
     wanted = _wanted()
     missing = [f"{kind} {release}-{part}" for kind, part in wanted if (kind, part) not in parts]
     different = [
@@ -115,7 +115,7 @@ def _is(wanted: Manifest, live: Manifest) -> bool:
     return is_within(spec, live["spec"])
 
 
-def _webhook(cluster: Cluster, webhook: Webhook) -> Iterator[Finding]:
+def _webhook(cluster: ClusterState, webhook: WebhookState) -> Iterator[CheckFinding]:
     live = webhook.configuration
     if isinstance(live, Unasked):
         yield unknown("Whether the webhook is installed", live)

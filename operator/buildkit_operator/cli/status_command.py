@@ -1,4 +1,4 @@
-"""`status`: a table of builders, and for each that is not well what to do."""
+"""The command `status`: a table of builders, and for each that is not well what to do."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from functools import partial
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.cli import formatting
-from buildkit_operator.cli.report import Exit
+from buildkit_operator.cli import output
+from buildkit_operator.cli.messages import Exit
 from buildkit_operator.cli.session import CannotAsk, Scope, ask
-from buildkit_operator.cli.summary import Seen, see
+from buildkit_operator.cli.summary import BuilderSummary, summarize
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         return Exit.BAD_INPUT
     if arguments.output != "table":
         document = {"builders": [builder.document() for builder in builders]}
-        sys.stdout.write(formatting.render(document, arguments.output))
+        sys.stdout.write(output.render(document, arguments.output))
     elif builders:
         sys.stdout.write(show(builders, datetime.now(UTC)))
     if not builders:
@@ -51,20 +51,20 @@ def run(arguments: argparse.Namespace) -> int:
     return Exit.GOOD if all(builder.is_well for builder in builders) else Exit.WRONG
 
 
-def show(builders: Sequence[Seen], now: datetime) -> str:
+def show(builders: Sequence[BuilderSummary], now: datetime) -> str:
     """Return the table, and below it what to do."""
-    text = formatting.table(HEADER, (_row(builder, now) for builder in builders))
+    text = output.table(HEADER, (_row(builder, now) for builder in builders))
     return text + "".join(_advice(builders))
 
 
-def _row(builder: Seen, now: datetime) -> tuple[str, ...]:
+def _row(builder: BuilderSummary, now: datetime) -> tuple[str, ...]:
     return (
         builder.namespace,
         builder.name,
         builder.mode,
         builder.ready,
         builder.reason,
-        formatting.age(builder.since, now) if builder.since else "",
+        output.age(builder.since, now) if builder.since else "",
         builder.endpoint,
         "{}/{}".format(*builder.daemons) if builder.daemons else "",
         str(builder.pods),
@@ -72,7 +72,7 @@ def _row(builder: Seen, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _advice(builders: Iterable[Seen]) -> Iterable[str]:
+def _advice(builders: Iterable[BuilderSummary]) -> Iterable[str]:
     for builder in builders:
         if not builder.is_well:
             yield f"\n{builder.title}: {builder.remedy}\n"
@@ -80,7 +80,7 @@ def _advice(builders: Iterable[Seen]) -> Iterable[str]:
                 yield f"    {builder.page}\n"
 
 
-async def _read(name: str | None, client: Client, scope: Scope) -> tuple[Scope, list[Seen]]:
+async def _read(name: str | None, client: Client, scope: Scope) -> tuple[Scope, list[BuilderSummary]]:
     """Read the builders in the order of their names. Raises CannotAsk."""
     try:
         chosen = None if name is None else f"metadata.name={name}"
@@ -96,4 +96,4 @@ async def _read(name: str | None, client: Client, scope: Scope) -> tuple[Scope, 
         raise CannotAsk(f"You may not read buildkitbuilders in {scope}: {error}") from error
     except errors.ApiError as error:
         raise CannotAsk(f"The API server cannot be asked: {error}") from error
-    return scope, sorted(map(see, found), key=lambda builder: (builder.namespace, builder.name))
+    return scope, sorted(map(summarize, found), key=lambda builder: (builder.namespace, builder.name))

@@ -1,5 +1,6 @@
-"""The CRD's rules, evaluated as the API server does (apiextensions-apiserver, pkg/apiserver/schema/cel/validation.go).
+"""CEL validation rules of the CRD, evaluated as the API server does.
 
+See apiextensions-apiserver, pkg/apiserver/schema/cel/validation.go.
 Of Kubernetes' own functions there are those that our rules use (apiserver, pkg/cel/library).
 """
 
@@ -17,7 +18,7 @@ import celpy
 from celpy import celtypes
 from celpy.adapter import json_to_cel
 
-from buildkit_operator.cli.schema.fields import OMITTED, FieldError
+from buildkit_operator.cli.schema.field_errors import OMITTED, FieldError
 from buildkit_operator.kube import quantity
 
 Schema = dict[str, Any]

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.reasons import UNKNOWN, Reason, row
-from buildkit_operator.cli import status
-from buildkit_operator.cli.summary import NO_OPERATOR, NOT_LOOKED_AT, see
-from tests.unit.cli.facts import live, ready
+from buildkit_operator.cli import status_command
+from buildkit_operator.cli.summary import NO_OPERATOR, NOT_LOOKED_AT, summarize
+from tests.unit.cli.cluster_states import live, ready
 from tests.unit.make import NOW, Manifest
 
 
@@ -27,37 +27,37 @@ from tests.unit.make import NOW, Manifest
     ],
 )
 def test_a_builder_is_well_when_nothing_is_to_be_done(said: Manifest, *, is_well: bool) -> None:
-    seen = see(live(status=said))
+    summary = summarize(live(status=said))
 
-    assert seen.is_well is is_well
-    assert bool(seen.remedy) is not is_well
+    assert summary.is_well is is_well
+    assert bool(summary.remedy) is not is_well
 
 
 def test_what_is_not_well_has_the_reasons_remedy_and_page() -> None:
-    seen = see(live(status=ready("False", "NameConflict")))
+    summary = summarize(live(status=ready("False", "NameConflict")))
 
-    assert seen.remedy == row(Reason.NAME_CONFLICT).remedy
-    assert seen.page == "https://buildkit-operator.dev/reasons/NameConflict/"
+    assert summary.remedy == row(Reason.NAME_CONFLICT).remedy
+    assert summary.page == "https://buildkit-operator.dev/reasons/NameConflict/"
 
 
 def test_a_reason_of_a_newer_operator_is_shown_all_the_same() -> None:
-    assert see(live(status=ready("False", "Novel"))).remedy == UNKNOWN.remedy
+    assert summarize(live(status=ready("False", "Novel"))).remedy == UNKNOWN.remedy
 
 
 def test_a_builder_that_nobody_has_looked_at_says_so() -> None:
-    seen = see(live(status={"observedGeneration": -1}))
+    summary = summarize(live(status={"observedGeneration": -1}))
 
-    assert (seen.ready, seen.reason, seen.since, seen.message) == ("Unknown", "", None, NOT_LOOKED_AT)
-    assert seen.remedy == NO_OPERATOR
-    assert seen.page == ""
+    assert (summary.ready, summary.reason, summary.since, summary.message) == ("Unknown", "", None, NOT_LOOKED_AT)
+    assert summary.remedy == NO_OPERATOR
+    assert summary.page == ""
 
 
 def test_what_is_said_of_an_earlier_spec_is_said_to_be() -> None:
-    seen = see(live(status=ready() | {"observedGeneration": 0}))
+    summary = summarize(live(status=ready() | {"observedGeneration": 0}))
 
-    assert seen.ready == "True"
-    assert seen.message.startswith("The operator has not looked at the last change yet.")
-    assert seen.message.endswith("1 of 1 daemon ready.")
+    assert summary.ready == "True"
+    assert summary.message.startswith("The operator has not looked at the last change yet.")
+    assert summary.message.endswith("1 of 1 daemon ready.")
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,16 @@ def test_what_is_said_of_an_earlier_spec_is_said_to_be() -> None:
     ],
 )
 def test_daemons_are_counted_where_a_builder_has_its_own(spec: Manifest, daemons: tuple[int, int] | None) -> None:
-    seen = see(live(status=ready() | {"readyReplicas": 2}, **spec))
+    summary = summarize(live(status=ready() | {"readyReplicas": 2}, **spec))
 
-    assert seen.daemons == daemons
+    assert summary.daemons == daemons
 
 
 def test_every_key_is_there_for_programs_whatever_is_known() -> None:
-    known = see(live(status=ready("False", "Evicted") | {"endpoint": "tcp://x:1", "pods": {"injected": 3}})).document()
-    unknown = see(live(mode="Sidecar", status={})).document()
+    known = summarize(
+        live(status=ready("False", "Evicted") | {"endpoint": "tcp://x:1", "pods": {"injected": 3}})
+    ).document()
+    unknown = summarize(live(mode="Sidecar", status={})).document()
 
     assert list(known) == list(unknown)
     assert known["pods"] == 3
@@ -96,13 +98,15 @@ def test_every_key_is_there_for_programs_whatever_is_known() -> None:
 def test_a_spec_that_this_version_does_not_understand_is_no_obstacle() -> None:
     odd: dict[str, Any] = {"mode": "Novel", "shared": None}
 
-    assert see(live(**odd)).mode == "Novel"
+    assert summarize(live(**odd)).mode == "Novel"
 
 
 def test_remedies_stand_below_the_table() -> None:
     ailing = live("broken", mode="Sidecar", status=ready("False", "InjectionNotServed", "No engine."))
 
-    assert status.show([see(ailing), see(live(status=ready(message="Well.")))], NOW).splitlines() == [
+    assert status_command.show(
+        [summarize(ailing), summarize(live(status=ready(message="Well.")))], NOW
+    ).splitlines() == [
         "NAMESPACE   NAME     MODE      READY   REASON               SINCE   ENDPOINT   REPLICAS   PODS   MESSAGE",
         "ci          broken   Sidecar   False   InjectionNotServed   60m                           0      No engine.",
         "ci          demo     Shared    True    Available            60m                0/1        0      Well.",

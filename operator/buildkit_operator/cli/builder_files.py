@@ -1,4 +1,4 @@
-"""The builders among what was given: those that the API server would take, as it would store them."""
+"""Builders from files, validated and defaulted: those that the API server would accept, as it would store them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from buildkit_operator.api.conditions import explained
 from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.cli import schema
 from buildkit_operator.cli.files import BadInput, Document, Manifest
-from buildkit_operator.cli.report import Report
+from buildkit_operator.cli.messages import Messages
 from buildkit_operator.kube.resources import Key
 
 
 @dataclass(frozen=True)
-class Given:
-    """A builder that was given."""
+class GivenBuilder:
+    """A builder from a file."""
 
     document: Document
     resource: Manifest
@@ -45,12 +45,12 @@ def is_builder(document: Document) -> bool:
     return True
 
 
-def take(documents: Iterable[Document], namespace: str | None, report: Report) -> dict[Key, Given]:
-    """Return the builders that the API server would take, by namespace and name; what it says of others is reported.
+def accept(documents: Iterable[Document], namespace: str | None, messages: Messages) -> dict[Key, GivenBuilder]:
+    """Return the builders that the API server would accept, by namespace and name; of others it says why not.
 
     `namespace` is for those that name none. Raises BadInput.
     """
-    taken: dict[Key, Given] = {}
+    accepted: dict[Key, GivenBuilder] = {}
     places: dict[Key, str] = {}
     for document in documents:
         resource = placed(document, namespace)
@@ -63,13 +63,13 @@ def take(documents: Iterable[Document], namespace: str | None, report: Report) -
         places[key] = document.place
         try:
             given = _given(document, resource)
-        except schema.Refused as refused:
-            report.wrong(document.place, str(refused))
+        except schema.InvalidResource as refused:
+            messages.wrong(document.place, str(refused))
         except TerminalError as problem:
-            report.wrong(document.place, f"{problem.reason}: {explained(problem.reason, problem.message)}")
+            messages.wrong(document.place, f"{problem.reason}: {explained(problem.reason, problem.message)}")
         else:
-            taken[key] = given
-    return taken
+            accepted[key] = given
+    return accepted
 
 
 def placed(document: Document, namespace: str | None) -> Manifest:
@@ -84,8 +84,8 @@ def placed(document: Document, namespace: str | None) -> Manifest:
     return {**document.manifest, "metadata": {**metadata, "namespace": own or namespace or "default"}}
 
 
-def _given(document: Document, resource: Manifest) -> Given:
-    """Read a builder. Raises schema.Refused, and TerminalError for what the operator alone does not understand."""
+def _given(document: Document, resource: Manifest) -> GivenBuilder:
+    """Read a builder. Raises schema.InvalidResource, and TerminalError for what only the operator refuses."""
     stored = schema.created(resource)
     # A builder that there is not yet has neither; the first generation is 1.
     metadata = {"uid": "", "generation": 1, **stored["metadata"]}
@@ -93,4 +93,4 @@ def _given(document: Document, resource: Manifest) -> Given:
         builder = BuildKitBuilder.model_validate({**stored, "metadata": metadata})
     except ValidationError as error:
         raise unreadable(error) from error
-    return Given(document, stored, builder)
+    return GivenBuilder(document, stored, builder)

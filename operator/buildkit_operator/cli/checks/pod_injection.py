@@ -1,4 +1,4 @@
-"""Runner pods that asked for a builder and have none: which, and why as far as that can be seen later. No I/O."""
+"""Pods without injection: those that asked for a builder and have none, and why as far as one can see later. No I/O."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from buildkit_operator.admission import rules
 from buildkit_operator.admission.facts import Facts
 from buildkit_operator.admission.policies import EXCLUDED_NAMESPACES
 from buildkit_operator.api import names
-from buildkit_operator.cli.checks.cluster import Cluster, Unasked
-from buildkit_operator.cli.checks.findings import Finding, failed, or_ok, unknown, warning
+from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
+from buildkit_operator.cli.checks.findings import CheckFinding, failed, or_ok, unknown, warning
 
 Manifest = dict[str, Any]
 
@@ -18,7 +18,7 @@ _MIRROR: Final = "kubernetes.io/config.mirror"
 _AGAIN: Final = "Have the pod made anew: a pod that exists cannot be given anything."
 
 
-def uninjected(cluster: Cluster) -> Iterator[Finding]:
+def uninjected(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look for pods that ask for a builder that is there, and run without it."""
     if isinstance(cluster.asking, Unasked):
         yield unknown("Whether pods run without the builder that they ask for", cluster.asking)
@@ -31,7 +31,7 @@ def uninjected(cluster: Cluster) -> Iterator[Finding]:
         )
 
 
-def _without(cluster: Cluster, asking: Any) -> Iterator[Finding]:
+def _without(cluster: ClusterState, asking: Any) -> Iterator[CheckFinding]:
     builders = _by_name(cluster)
     for pod in asking:
         labels = pod["metadata"]["labels"]
@@ -61,7 +61,7 @@ def why_not(pod: Manifest, builder: Manifest) -> tuple[str, str]:
     return "when it was made, no engine served it.", f"{_AGAIN} Which engine serves now is said by the check Engine."
 
 
-def _passed_over(cluster: Cluster) -> Iterator[Finding]:
+def _passed_over(cluster: ClusterState) -> Iterator[CheckFinding]:
     if isinstance(cluster.picked, Unasked):
         yield unknown("Whether pods that builders pick got them", cluster.picked)
         return
@@ -77,7 +77,7 @@ def _passed_over(cluster: Cluster) -> Iterator[Finding]:
             )
 
 
-def unheard_of(cluster: Cluster) -> Iterator[Finding]:
+def unheard_of(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look for pods whose label names no builder."""
     if isinstance(cluster.asking, Unasked):
         yield unknown("Whether pods name builders that are not there", cluster.asking)
@@ -87,7 +87,7 @@ def unheard_of(cluster: Cluster) -> Iterator[Finding]:
         yield from or_ok(map(_names_nobody, wrong), "Every pod that names a builder names one that is there.")
 
 
-def _names_nobody(pod: Manifest) -> Finding:
+def _names_nobody(pod: Manifest) -> CheckFinding:
     namespace, name = _asked_for(pod)
     return failed(
         f'Pod {_title(pod)} asks for builder "{name}", which namespace {namespace} does not have.',
@@ -95,7 +95,7 @@ def _names_nobody(pod: Manifest) -> Finding:
     )
 
 
-def refused(cluster: Cluster) -> Iterator[Finding]:
+def refused(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look for workloads whose pods were refused over their builder. The API server keeps events for an hour."""
     if isinstance(cluster.refusals, Unasked):
         yield unknown("Whether pods were refused over their builder", cluster.refusals)
@@ -103,7 +103,7 @@ def refused(cluster: Cluster) -> Iterator[Finding]:
         yield from or_ok(_refused(cluster.refusals), "No event tells of pods that were refused over their builder.")
 
 
-def _refused(events: Any) -> Iterator[Finding]:
+def _refused(events: Any) -> Iterator[CheckFinding]:
     told: dict[tuple[str, str, str], str] = {}
     for event in events:
         note = str(event.get("message", ""))
@@ -117,7 +117,7 @@ def _refused(events: Any) -> Iterator[Finding]:
         )
 
 
-def _by_name(cluster: Cluster) -> Mapping[tuple[str, str], Manifest]:
+def _by_name(cluster: ClusterState) -> Mapping[tuple[str, str], Manifest]:
     return {(b["metadata"]["namespace"], b["metadata"]["name"]): b for b in cluster.live_builders()}
 
 

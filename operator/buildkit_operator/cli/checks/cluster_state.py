@@ -1,4 +1,4 @@
-"""What the doctor looks at: answers of the API server, each of which may be one that whoever asks is not given."""
+"""Snapshot of a cluster: answers of the API server, each of which may be missing, for want of a right. No I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import ValidationError
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.cli.summary import Seen, see
+from buildkit_operator.cli.summary import BuilderSummary, summarize
 
 Manifest = dict[str, Any]
 _T = TypeVar("_T")
@@ -29,7 +29,7 @@ Labels: TypeAlias = Mapping[str, Answer[Mapping[str, str] | None]]
 
 
 @dataclass(frozen=True)
-class Webhook:
+class WebhookState:
     """The webhook engine, as far as the API server tells of it."""
 
     configuration: Answer[Manifest | None] = None
@@ -41,7 +41,7 @@ class Webhook:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ClusterState:
     """A cluster, or some namespaces of it, at one moment. By default it is bare: nothing of ours is in it."""
 
     now: datetime
@@ -54,7 +54,7 @@ class Cluster:
     """Whether the API server serves our resource, which everybody may ask."""
     policies: Answer[Sequence[Manifest]] = ()
     """The admission policies and bindings that are labelled as ours."""
-    webhook: Webhook = Webhook()
+    webhook: WebhookState = WebhookState()
     deployments: Answer[Sequence[Manifest]] = ()
     """Of the operator's namespace, those that are labelled as ours."""
     lease: Answer[Manifest | None] = None
@@ -74,9 +74,9 @@ class Cluster:
         """Return the builders as the API server has them; none where they cannot be seen."""
         return () if isinstance(self.builders, Unasked) else self.builders
 
-    def seen_builders(self) -> list[Seen]:
+    def summaries(self) -> list[BuilderSummary]:
         """Return what the builders say of themselves."""
-        return [see(builder) for builder in self.live_builders()]
+        return [summarize(builder) for builder in self.live_builders()]
 
     def readable_builders(self) -> list[BuildKitBuilder]:
         """Return the builders whose spec this version understands; the others have a reason that says so."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.cli.checks.cluster import Webhook
-from buildkit_operator.cli.checks.findings import Result
-from tests.unit.cli.facts import (
+from buildkit_operator.cli.checks.cluster_state import WebhookState
+from buildkit_operator.cli.checks.findings import CheckResult
+from tests.unit.cli.cluster_states import (
     FORBIDDEN,
     cluster,
     endpoints,
@@ -21,8 +21,8 @@ from tests.unit.cli.facts import (
 from tests.unit.make import Manifest, changed
 
 POLICIES = installed_policies()
-WEBHOOK = Webhook(installed_webhook(), endpoints("ready", "ready"))
-BLIND = {"policies": FORBIDDEN, "webhook": Webhook(FORBIDDEN)}
+WEBHOOK = WebhookState(installed_webhook(), endpoints("ready", "ready"))
+BLIND = {"policies": FORBIDDEN, "webhook": WebhookState(FORBIDDEN)}
 
 
 def without(kind: str, name: str) -> list[Manifest]:
@@ -44,54 +44,62 @@ def released(release: str) -> list[Manifest]:
 @pytest.mark.parametrize(
     ("facts", "expected", "said"),
     [
-        ({"policies": POLICIES}, Result.OK, "buildkit-operator-* are installed with their bindings"),
-        ({"policies": with_first("spec.default", 1)}, Result.OK, "are installed with their bindings"),
-        ({"policies": released("ci-builders")}, Result.OK, "ci-builders-* are installed with their bindings"),
-        ({"policies": [*POLICIES, *released("b")[1:]]}, Result.FAILED, "MutatingAdmissionPolicy b-label"),
+        ({"policies": POLICIES}, CheckResult.OK, "buildkit-operator-* are installed with their bindings"),
+        ({"policies": with_first("spec.default", 1)}, CheckResult.OK, "are installed with their bindings"),
+        ({"policies": released("ci-builders")}, CheckResult.OK, "ci-builders-* are installed with their bindings"),
+        ({"policies": [*POLICIES, *released("b")[1:]]}, CheckResult.FAILED, "MutatingAdmissionPolicy b-label"),
         (
             {"policies": [POLICIES[0], changed(POLICIES[1], "spec.policyName", "other"), *POLICIES[2:]]},
-            Result.WARNING,
+            CheckResult.WARNING,
             "changed: MutatingAdmissionPolicyBinding buildkit-operator-label",
         ),
         (
             {"policies": [changed(POLICIES[0], "metadata.name", "buildkit-operator-own")]},
-            Result.FAILED,
+            CheckResult.FAILED,
             "No engine is installed",
         ),
-        ({"webhook": WEBHOOK}, Result.OK, "2 endpoints"),
-        ({}, Result.FAILED, "buildkit_operator policies | kubectl apply"),
-        ({"policies": POLICIES, "webhook": WEBHOOK}, Result.WARNING, "Both engines"),
+        ({"webhook": WEBHOOK}, CheckResult.OK, "2 endpoints"),
+        ({}, CheckResult.FAILED, "buildkit_operator policies | kubectl apply"),
+        ({"policies": POLICIES, "webhook": WEBHOOK}, CheckResult.WARNING, "Both engines"),
         (
             {"policies": without("MutatingAdmissionPolicyBinding", "buildkit-operator-label")},
-            Result.FAILED,
+            CheckResult.FAILED,
             "not all there: MutatingAdmissionPolicyBinding buildkit-operator-label",
         ),
         (
             {"policies": with_first("spec.failurePolicy", "Ignore")},
-            Result.WARNING,
+            CheckResult.WARNING,
             "changed: MutatingAdmissionPolicy buildkit-operator-label",
         ),
         (
-            {"webhook": Webhook(installed_webhook(bundle=""), endpoints("ready"))},
-            Result.FAILED,
+            {"webhook": WebhookState(installed_webhook(bundle=""), endpoints("ready"))},
+            CheckResult.FAILED,
             "no caBundle for label.buildkit-operator.dev, selector",
         ),
-        ({"webhook": Webhook(installed_webhook(), endpoints("starting"))}, Result.FAILED, "no endpoint that is ready"),
-        ({"webhook": Webhook(installed_webhook(), [])}, Result.FAILED, "no endpoint that is ready"),
-        ({"webhook": Webhook(installed_webhook(), FORBIDDEN)}, Result.UNKNOWN, "Whether the webhook answers"),
-        ({"policies": POLICIES, "webhook": Webhook(FORBIDDEN)}, Result.UNKNOWN, "Whether the webhook is installed"),
-        ({"policies": FORBIDDEN, "webhook": WEBHOOK}, Result.UNKNOWN, "Whether the admission policies"),
-        (BLIND, Result.UNKNOWN, FORBIDDEN.sentence),
-        ({**BLIND, "builders": [live()]}, Result.UNKNOWN, "Which engine injects"),
-        ({**BLIND, "builders": [live(mode="Sidecar")]}, Result.OK, "by trying one for ci/demo"),
+        (
+            {"webhook": WebhookState(installed_webhook(), endpoints("starting"))},
+            CheckResult.FAILED,
+            "no endpoint that is ready",
+        ),
+        ({"webhook": WebhookState(installed_webhook(), [])}, CheckResult.FAILED, "no endpoint that is ready"),
+        ({"webhook": WebhookState(installed_webhook(), FORBIDDEN)}, CheckResult.UNKNOWN, "Whether the webhook answers"),
+        (
+            {"policies": POLICIES, "webhook": WebhookState(FORBIDDEN)},
+            CheckResult.UNKNOWN,
+            "Whether the webhook is installed",
+        ),
+        ({"policies": FORBIDDEN, "webhook": WEBHOOK}, CheckResult.UNKNOWN, "Whether the admission policies"),
+        (BLIND, CheckResult.UNKNOWN, FORBIDDEN.sentence),
+        ({**BLIND, "builders": [live()]}, CheckResult.UNKNOWN, "Which engine injects"),
+        ({**BLIND, "builders": [live(mode="Sidecar")]}, CheckResult.OK, "by trying one for ci/demo"),
         (
             {**BLIND, "builders": [live(mode="Sidecar", status=ready("False", "InjectionNotServed"))]},
-            Result.FAILED,
+            CheckResult.FAILED,
             "found for ci/demo",
         ),
     ],
 )
-def test_one_engine_should_inject(facts: dict[str, Any], expected: Result, said: str) -> None:
+def test_one_engine_should_inject(facts: dict[str, Any], expected: CheckResult, said: str) -> None:
     assert result("Engine", cluster(**facts)) is expected
     assert said in messages("Engine", cluster(**facts))
 

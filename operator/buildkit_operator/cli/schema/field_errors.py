@@ -1,4 +1,4 @@
-"""An error about a field, in the API server's words (apimachinery, pkg/util/validation/field/errors.go)."""
+"""Field errors, in the API server's words (apimachinery, pkg/util/validation/field/errors.go)."""
 
 from __future__ import annotations
 

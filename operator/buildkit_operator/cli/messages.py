@@ -1,4 +1,4 @@
-"""What a command has to say beside its output, and what its exit status is."""
+"""Standard error and the exit status: what a command has to say beside its output."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Exit(IntEnum):
     """It could not be looked at; argparse ends with the same for arguments that it does not understand."""
 
 
-class Report:
-    """Says sentences on standard error, each with where it belongs."""
+class Messages:
+    """Writes sentences to standard error, each with where it belongs."""
 
     def __init__(self) -> None:
         """Begin with nothing wrong."""

@@ -1,4 +1,4 @@
-"""What the operator reads off a cluster, or is set up with, as the command line tells it."""
+"""The cluster that offline rendering assumes: what the operator would read or is set up with, from the options."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from buildkit_operator.desired.platform import Platform
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """A cluster with one sort of namespace."""
+class AssumedCluster:
+    """A cluster whose namespaces all have the same labels."""
 
     platform: Platform = field(default_factory=Platform)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class Surroundings:
     """The 1.x version of Kubernetes."""
 
     @classmethod
-    def of(cls, arguments: argparse.Namespace) -> Surroundings:
+    def of(cls, arguments: argparse.Namespace) -> AssumedCluster:
         """Read what file_options.py describes; what is not given is as the operator has it by default."""
         settings = {
             "default_image": arguments.buildkit_image,
