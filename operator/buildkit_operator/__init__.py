@@ -1,5 +1,9 @@
 """A Kubernetes operator that gives CI jobs a rootless BuildKit."""
 
 from importlib.metadata import version
+from typing import Final
 
-__version__ = version("buildkit-operator")
+NAME: Final = "buildkit-operator"
+"""Name of the distribution, and of the operator wherever it needs one."""
+
+__version__ = version(NAME)

@@ -8,6 +8,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from buildkit_operator.api import names
 from buildkit_operator.kube.auth import own_namespace
 
 PREFIX: Final = "BUILDKIT_OPERATOR_"
@@ -86,7 +87,7 @@ class Settings(CommonSettings):
     lease: bool = True
     """Write only while holding a Lease, so that several replicas can run."""
 
-    lease_name: str = "buildkit-operator"
+    lease_name: str = names.OPERATOR
     """Name of the Lease."""
 
     lease_namespace: str = Field(default_factory=own_namespace)
@@ -102,7 +103,7 @@ class WebhookSettings(CommonSettings):
     https_port: int = Field(default=8443, ge=1, le=65535)
     """Port on which the API server asks."""
 
-    webhook_name: str = "buildkit-operator-webhook"
+    webhook_name: str = names.WEBHOOK
     """Name of three objects: our MutatingWebhookConfiguration, our Service, and the Secret with our certificates."""
 
     webhook_namespace: str = Field(default_factory=own_namespace)

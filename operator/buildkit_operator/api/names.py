@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from buildkit_operator import NAME
 from buildkit_operator.kube.resources import Resource
 
 GROUP: Final = "buildkit-operator.dev"
@@ -21,7 +22,13 @@ BUILDER: Final = Resource(GROUP, VERSION, PLURAL, KIND)
 DOCUMENTATION: Final = f"https://{GROUP}"
 """Where the documentation is read."""
 
-FIELD_MANAGER: Final = "buildkit-operator"
+OPERATOR: Final = NAME
+"""The operator's own name: of its Deployment, namespace and Lease, and in app.kubernetes.io labels."""
+
+WEBHOOK: Final = f"{OPERATOR}-webhook"
+"""Name of the webhook's Deployment, Service and configuration: see deploy/kustomize/components/webhook."""
+
+FIELD_MANAGER: Final = OPERATOR
 """Field manager of every server-side apply, children and status alike."""
 
 METRICS_PREFIX: Final = "buildkit_operator"
@@ -30,7 +37,7 @@ METRICS_PREFIX: Final = "buildkit_operator"
 CONTROLLER: Final = f"{GROUP}/builder-controller"
 """The component that events are reported by."""
 
-EXPORTER: Final = "buildkit-operator-exporter"
+EXPORTER: Final = f"{OPERATOR}-exporter"
 """Value of app.kubernetes.io/name on the pods of the metrics exporter: see deploy/kustomize/components/exporter."""
 
 DAEMON: Final = "buildkitd"
@@ -66,7 +73,7 @@ CACHE_KEY_ANNOTATION: Final = f"{GROUP}/cache-key"
 NOT_INJECTED_ANNOTATION: Final = f"{GROUP}/not-injected"
 """On a runner pod: why it got nothing, in a sentence."""
 
-ENGINE_SIGNS: Final = ("Policy 'buildkit-operator", "policy 'buildkit-operator", f'.{GROUP}" denied', f'.{GROUP}":')
+ENGINE_SIGNS: Final = (f"Policy '{OPERATOR}", f"policy '{OPERATOR}", f'.{GROUP}" denied', f'.{GROUP}":')
 """How the API server names our admission policies and webhooks when one of them refuses a pod or cannot be asked."""
 
 APPLIED_HASH: Final = f"{GROUP}/applied-hash"

@@ -21,14 +21,14 @@ def labels(builder: BuildKitBuilder) -> dict[str, str]:
     return {
         **selector(builder),
         INSTANCE_LABEL: builder.metadata.name,
-        "app.kubernetes.io/part-of": "buildkit-operator",
-        "app.kubernetes.io/managed-by": "buildkit-operator",
+        "app.kubernetes.io/part-of": names.OPERATOR,
+        "app.kubernetes.io/managed-by": names.OPERATOR,
     }
 
 
 def selector(builder: BuildKitBuilder) -> dict[str, str]:
     """Return the labels that select the daemon's pods. Fixed for ever: a workload's selector cannot be changed."""
-    return {names.OWNER_LABEL: builder.metadata.name, "app.kubernetes.io/name": "buildkitd"}
+    return {names.OWNER_LABEL: builder.metadata.name, "app.kubernetes.io/name": names.DAEMON}
 
 
 def selector_string(builder: BuildKitBuilder) -> str:

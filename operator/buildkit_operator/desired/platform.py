@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from buildkit_operator.api import names
+
 DEFAULT_IMAGE: Final = "docker.io/moby/buildkit:v0.34.2-rootless"
 """The release that the operator is tested with."""
 
@@ -19,6 +21,6 @@ class Platform:
 
     default_image: str = DEFAULT_IMAGE
     cluster_domain: str = "cluster.local"
-    namespace: str = "buildkit-operator"
+    namespace: str = names.OPERATOR
     """Where the operator runs."""
     connector_image: str = CONNECTOR_IMAGE

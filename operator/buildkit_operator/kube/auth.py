@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import aiohttp
 
+from buildkit_operator import NAME
+
 if TYPE_CHECKING:
     from aiohttp.client_middlewares import ClientHandlerType
     from kubernetes.aio.client import Configuration
@@ -126,7 +128,7 @@ class Connection:
     proxy: str | None = None
     limit: int = 64
     """Most TCP connections at once, watches included."""
-    user_agent: str = "buildkit-operator"
+    user_agent: str = NAME
     observe: Callable[[str, int], None] = lambda _method, _status: None
     """Called with method and status of every answer."""
     _connector: aiohttp.TCPConnector | None = None

@@ -13,6 +13,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from buildkit_operator.api import names
 from buildkit_operator.desired.certificates import key_pair
 from buildkit_operator.kube.resources import SECRET, Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
@@ -88,7 +89,7 @@ def secret(serving: ServingCertificate, namespace: str, name: str) -> Manifest:
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": {"app.kubernetes.io/name": "buildkit-operator", "app.kubernetes.io/component": "webhook"},
+            "labels": {"app.kubernetes.io/name": names.OPERATOR, "app.kubernetes.io/component": "webhook"},
         },
         "data": {key: b64encode(value).decode() for key, value in data.items()},
     }
