@@ -5,8 +5,9 @@ The CRD is generated from these models, so a docstring here is what `kubectl exp
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from collections.abc import Mapping
+from enum import Enum, StrEnum, auto
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -27,6 +28,17 @@ class Mode(StrEnum):
 
     SHARED = "Shared"
     SIDECAR = "Sidecar"
+
+
+class Role(Enum):
+    """Where the daemons are that a builder's jobs use: all that depends on a builder's kind depends on this."""
+
+    SIDECAR = auto()
+    """In the runner pods, each with its own."""
+    DAEMONS = auto()
+    """Behind the builder's own Service."""
+    CONSUMER = auto()
+    """With another namespace's builder, its provider."""
 
 
 class Isolation(StrEnum):
@@ -156,6 +168,15 @@ class BuildKitBuilder(Model):
     """What the builder should be."""
 
     @property
+    def role(self) -> Role:
+        """Where the daemons are that its jobs use."""
+        match self.spec.mode:
+            case Mode.SIDECAR:
+                return Role.SIDECAR
+            case Mode.SHARED:
+                return Role.DAEMONS if self.shared.from_builder is None else Role.CONSUMER
+
+    @property
     def shared(self) -> Shared:
         """The settings of mode Shared, defaults where none are given."""
         return self.spec.shared or _SHARED_BY_DEFAULT
@@ -164,6 +185,17 @@ class BuildKitBuilder(Model):
     def injection(self) -> Injection:
         """What runner pods get, defaults where nothing is said."""
         return self.spec.injection or _INJECTION_BY_DEFAULT
+
+
+def role_of(spec: Mapping[str, Any]) -> Role | None:
+    """Return the role by a spec as it is stored, whatever else it says; None for a mode of another version."""
+    match spec.get("mode"):
+        case Mode.SIDECAR:
+            return Role.SIDECAR
+        case Mode.SHARED:
+            return Role.CONSUMER if "from" in (spec.get("shared") or {}) else Role.DAEMONS
+        case _:
+            return None
 
 
 def unreadable(error: ValidationError) -> TerminalError:

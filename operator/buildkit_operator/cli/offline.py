@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.conditions import explained
 from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.cli.assumed_cluster import AssumedCluster
@@ -27,7 +27,7 @@ from buildkit_operator.desired import (
     needs_certificates,
 )
 from buildkit_operator.desired.certificates import Certificates
-from buildkit_operator.desired.consumers import Grant, is_consumer
+from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.isolation import confine
 from buildkit_operator.kube.resources import Key
 from buildkit_operator.pki.keypairs import KeyPair
@@ -60,7 +60,7 @@ def render_builder(given: GivenBuilder, cluster: AssumedCluster, others: Mapping
     except TerminalError as problem:
         return RenderedBuilder(problem=Finding(problem.reason, explained(problem.reason, problem.message)))
     # The daemons of a consumer are elsewhere.
-    refused = None if is_consumer(builder) else diagnose_namespace(builder, cluster.enforced)
+    refused = None if builder.role is Role.CONSUMER else diagnose_namespace(builder, cluster.enforced)
     if refused is not None:
         refused = Finding(refused.reason, explained(refused.reason, refused.message))
     return RenderedBuilder(made, rendered, refused)
@@ -71,7 +71,7 @@ def _objects(
 ) -> Iterator[tuple[Manifest, str]]:
     """Yield each object with a remark. Raises TerminalError."""
     platform = cluster.platform
-    if is_consumer(builder):
+    if builder.role is Role.CONSUMER:
         yield from _objects_of_consumer(builder, cluster, others)
         return
     if issued_by_cert_manager(builder):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import Mode
+from buildkit_operator.api.builder import Role, role_of
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import row
 from buildkit_operator.api.shared import Shared
@@ -114,7 +114,7 @@ def condition(builder: Manifest, kind: ConditionType) -> Manifest:
 
 
 def _daemons(spec: Manifest, status: Manifest) -> tuple[int, int] | None:
-    shared = spec.get("shared") or {}
-    if spec.get("mode") != Mode.SHARED or "from" in shared:
+    if role_of(spec) is not Role.DAEMONS:
         return None
+    shared = spec.get("shared") or {}
     return int(status.get("readyReplicas") or 0), int(shared.get("replicas", _REPLICAS))

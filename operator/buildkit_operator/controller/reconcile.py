@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder, Mode, unreadable
+from buildkit_operator.api.builder import BuildKitBuilder, Role, unreadable
 from buildkit_operator.api.conditions import explained
 from buildkit_operator.api.reasons import TerminalError, row
 from buildkit_operator.controller.cert_manager import CertManager
@@ -28,7 +28,6 @@ from buildkit_operator.controller.namespaces import Surroundings
 from buildkit_operator.controller.objects import Objects, OwnerIsGone
 from buildkit_operator.controller.requeue import next_look
 from buildkit_operator.controller.volume_expansion import Growth
-from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.platform import CONNECTOR_IMAGE, DEFAULT_IMAGE, Platform
 from buildkit_operator.engine.kinds import Reconcile
 from buildkit_operator.engine.rate_limiter import Pacer
@@ -129,9 +128,13 @@ class BuilderReconcile:
             return replace(await way.look(builder), problem=problem)
 
     def _way(self, builder: BuildKitBuilder) -> Serving:
-        if builder.spec.mode is Mode.SIDECAR:
-            return self._sidecar
-        return self._consumer if is_consumer(builder) else self._shared
+        match builder.role:
+            case Role.SIDECAR:
+                return self._sidecar
+            case Role.DAEMONS:
+                return self._shared
+            case Role.CONSUMER:
+                return self._consumer
 
     def _tell_runners(self, observed: Observed) -> None:
         """Say on runner pods that wait in vain what their sidecars said: the kubelet's own events do not quote it."""
@@ -141,7 +144,7 @@ class BuilderReconcile:
 
     def _tell_of_lost_builds(self, resource: Manifest, builder: BuildKitBuilder, observed: Observed) -> None:
         """Say which daemons are ended while they are busy: in a moment nothing is left of their pods."""
-        if builder.spec.mode is Mode.SHARED:
+        if builder.role is Role.DAEMONS:
             for _, finding in drain.cut_short(observed.pods, self._clock()):
                 note = explained(finding.reason, finding.message)
                 self._context.recorder.event(resource, "Warning", finding.reason, note, action="Drain")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.reasons import Reason
 from buildkit_operator.status import Observed, Trial
 from buildkit_operator.status.diagnosis import drain
@@ -27,7 +27,7 @@ def next_look(
         return LEFTOVER_SECONDS if observed.waiting_reason is Reason.PROGRESSING else RECHECK_SECONDS
     if observed.problem is not None:
         return RECHECK_SECONDS
-    if builder.spec.mode is Mode.SIDECAR:
+    if builder.role is Role.SIDECAR:
         return _until_sidecar_is_served(observed.trial, until_trial)
     looks = (_until_renewal(observed, now), drain.next_verdict(observed.pods, now))
     return min((seconds for seconds in looks if seconds is not None), default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import buildkitd_toml, connector, network, workload
 from buildkit_operator.desired.certificates import Certificates, secrets
@@ -14,12 +14,12 @@ from buildkit_operator.desired.platform import Platform
 
 def needs_certificates(builder: BuildKitBuilder) -> bool:
     """Tell whether clients of this builder speak mutual TLS."""
-    return builder.spec.mode is Mode.SHARED and builder.shared.tls.mode is not TLSMode.DISABLED
+    return builder.role is not Role.SIDECAR and builder.shared.tls.mode is not TLSMode.DISABLED
 
 
 def issued_by_cert_manager(builder: BuildKitBuilder) -> bool:
     """Tell whether cert-manager issues this builder's certificates."""
-    return builder.spec.mode is Mode.SHARED and builder.shared.tls.mode is TLSMode.CERT_MANAGER
+    return builder.role is not Role.SIDECAR and builder.shared.tls.mode is TLSMode.CERT_MANAGER
 
 
 def children(
@@ -35,17 +35,21 @@ def children(
     """
     toml = buildkitd_toml.render(builder, process_sandbox=confinement.process_sandbox, room=room(builder, claims))
     config = workload.config_map(builder, toml, confinement)
-    if builder.spec.mode is Mode.SIDECAR:
-        return [config]
-    read_at_start = [config["data"], certificates.read_at_start if certificates is not None else []]
-    return [
-        workload.service_account(builder),
-        *secrets(builder, certificates),
-        config,
-        connector.config_map(builder, connector.Upstream.of(builder, platform)),
-        network.service(builder),
-        network.headless_service(builder),
-        *network.network_policy(builder, platform.namespace),
-        workload.disruption_budget(builder),
-        workload.daemons(builder, platform, confinement, read_at_start, claims),
-    ]
+    match builder.role:
+        case Role.SIDECAR:
+            return [config]
+        case Role.CONSUMER:
+            raise ValueError("what a consumer has depends on its provider: see consumers.children")
+        case Role.DAEMONS:
+            read_at_start = [config["data"], certificates.read_at_start if certificates is not None else []]
+            return [
+                workload.service_account(builder),
+                *secrets(builder, certificates),
+                config,
+                connector.config_map(builder, connector.Upstream.of(builder, platform)),
+                network.service(builder),
+                network.headless_service(builder),
+                *network.network_policy(builder, platform.namespace),
+                workload.disruption_budget(builder),
+                workload.daemons(builder, platform, confinement, read_at_start, claims),
+            ]

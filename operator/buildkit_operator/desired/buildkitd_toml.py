@@ -8,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.daemon import GarbageCollection
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
@@ -59,7 +59,7 @@ def _from_fields(builder: BuildKitBuilder, room: str, *, process_sandbox: bool) 
 
 
 def _listeners(builder: BuildKitBuilder) -> Config:
-    if builder.spec.mode is Mode.SIDECAR:
+    if builder.role is Role.SIDECAR:
         # No TCP: build steps share the pod's network and could drive the daemon through it.
         return {"address": [paths.SOCKET]}
     grpc: Config = {"address": [paths.SOCKET, f"tcp://:{builder.shared.port}"]}

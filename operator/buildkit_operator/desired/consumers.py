@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import LabelSelector, LabelSelectorRequirement, TLSMode
 from buildkit_operator.desired import connector, network
@@ -47,11 +47,6 @@ class Grant:
     def not_after(self) -> datetime:
         """When the certificate, and with it the access, ends unless it is renewed."""
         return self.client.parsed().not_valid_after_utc
-
-
-def is_consumer(builder: BuildKitBuilder) -> bool:
-    """Tell whether a builder uses another's daemons."""
-    return builder.spec.mode is Mode.SHARED and builder.shared.from_builder is not None
 
 
 def children(builder: BuildKitBuilder, grant: Grant, platform: Platform) -> list[Manifest]:
@@ -93,8 +88,7 @@ def check(
 def admits(provider: BuildKitBuilder, namespace: str, labels: Mapping[str, str]) -> bool:
     """Tell whether a provider has daemons, and lets builders of a namespace with these labels use them."""
     allowed = provider.shared.allowed_namespaces
-    has_daemons = provider.spec.mode is Mode.SHARED and provider.shared.from_builder is None
-    if allowed is None or not has_daemons or provider.shared.tls.mode is not TLSMode.SELF_SIGNED:
+    if allowed is None or provider.role is not Role.DAEMONS or provider.shared.tls.mode is not TLSMode.SELF_SIGNED:
         return False
     return namespace in allowed.names or (allowed.selector is not None and selects(allowed.selector, labels))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.daemon import Resources
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import environment, paths
@@ -46,15 +46,15 @@ def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: 
     """
     spec = builder.spec
     mounted = _volumes(builder, confinement)
-    is_shared = spec.mode is Mode.SHARED
+    is_sidecar = builder.role is Role.SIDECAR
     container: Manifest = {
         "name": names.DAEMON,
         "image": spec.image or platform.default_image,
         "imagePullPolicy": spec.image_pull_policy.value,
-        "command": script("run.sh", "once" if is_shared else "always", paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY),
+        "command": script("run.sh", "always" if is_sidecar else "once", paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY),
         "env": [
             {"name": "BUILDKIT_HOST", "value": paths.SOCKET},
-            *([] if is_shared else served_containers(builder)),
+            *(served_containers(builder) if is_sidecar else []),
             *environment.render(builder, platform.cluster_domain),
         ],
         "resources": _resources(spec.resources),
@@ -68,7 +68,7 @@ def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: 
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": volume["name"], "mountPath": path, **more} for volume, path, more in mounted],
     }
-    if is_shared:
+    if not is_sidecar:
         container |= _serving(builder)
     return DaemonContainer(container, list({volume["name"]: volume for volume, _, _ in mounted}.values()))
 
@@ -149,10 +149,10 @@ def _volumes(builder: BuildKitBuilder, confinement: Confinement) -> list[tuple[M
     if confinement.user_namespace:
         ids = read_only | {"subPath": SUBORDINATE_IDS_KEY}
         volumes += [(config, "/etc/subuid", ids), (config, "/etc/subgid", ids)]
-    if builder.spec.mode is Mode.SIDECAR:
+    if builder.role is Role.SIDECAR:
         # In the way of the job's own token, which the API server would mount here too.
         volumes.append(({"name": "buildkit-no-token", "emptyDir": {}}, paths.TOKEN_DIRECTORY, read_only))
-    if builder.spec.mode is Mode.SHARED and builder.shared.tls.mode is not TLSMode.DISABLED:
+    elif builder.shared.tls.mode is not TLSMode.DISABLED:
         secret = {"name": "buildkit-tls", "secret": {"secretName": names.server_secret(name)}}
         volumes.append((secret, paths.CERTIFICATE_DIRECTORY, read_only))
     if secrets := registry_authority_secrets(builder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.desired import connector, paths
 from buildkit_operator.desired.container import SOCKET_VOLUME, daemon_container, script
 from buildkit_operator.desired.isolation import Confinement
@@ -21,8 +21,13 @@ BUILDX_BUILDER: Final = "buildkit"
 
 def render(builder: BuildKitBuilder, platform: Platform, confinement: Confinement) -> Manifest:
     """Return status.injection. What is empty is left out, as the API server's expressions ask with has()."""
-    is_shared = builder.spec.mode is Mode.SHARED
-    container, volumes = _connector(builder, platform) if is_shared else _daemon(builder, platform, confinement)
+    match builder.role:
+        case Role.SIDECAR:
+            container, volumes = _daemon(builder, platform, confinement)
+            more: Manifest = {"hostUsers": False} if confinement.user_namespace else {}
+        case Role.DAEMONS | Role.CONSUMER:
+            container, volumes = _connector(builder, platform)
+            more = {"cacheKey": True}
     rendered: Manifest = {
         "initContainers": [container],
         "volumes": [*volumes, *_job_volumes(builder)],
@@ -31,11 +36,8 @@ def render(builder: BuildKitBuilder, platform: Platform, confinement: Confinemen
         "volumeMounts": _job_mounts(builder),
         "containers": builder.injection.containers,
         "labels": {names.INJECTED_LABEL: builder.metadata.name, names.OWNER_LABEL: builder.metadata.name},
+        **more,
     }
-    if is_shared:
-        rendered["cacheKey"] = True
-    elif confinement.user_namespace:
-        rendered["hostUsers"] = False
     return {name: value for name, value in rendered.items() if value not in ([], {})}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.engine.kinds import Kinds
 from buildkit_operator.kube.resources import POD, Manifest
@@ -65,7 +65,7 @@ class BuilderTarget:
 def read_builder(manifest: Manifest, pods: Iterable[Manifest]) -> BuilderTarget:
     """Return the targets of a builder and its pods. Raises pydantic.ValidationError for a spec of another version."""
     builder = BuildKitBuilder.model_validate(manifest)
-    has_daemons = builder.spec.mode is Mode.SHARED and builder.shared.from_builder is None
+    has_daemons = builder.role is Role.DAEMONS
     counts = (manifest.get("status") or {}).get("pods") or {}
     return BuilderTarget(
         namespace=builder.metadata.namespace,

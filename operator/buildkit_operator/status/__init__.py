@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.conditions import ConditionType, explained, fitted
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
@@ -93,7 +93,7 @@ def _progress(verdict: Verdict) -> list[dict[str, str]]:
 
 def _insecure(builder: BuildKitBuilder) -> list[dict[str, str]]:
     """Return the condition that a builder goes without TLS, whatever else is the matter with it."""
-    if builder.spec.mode is not Mode.SHARED or builder.shared.tls.mode is not TLSMode.DISABLED:
+    if builder.role is not Role.DAEMONS or builder.shared.tls.mode is not TLSMode.DISABLED:
         return []
     return [_condition(ConditionType.INSECURE, "True", Reason.TLS_DISABLED, WITHOUT_TLS)]
 

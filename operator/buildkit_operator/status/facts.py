@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.desired import network, paths
-from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.metadata import selector_string
 from buildkit_operator.status.diagnosis import runner_pods
 from buildkit_operator.status.observed import Counts, Observed
@@ -18,11 +17,13 @@ Status = dict[str, Any]
 
 def facts_for(builder: BuildKitBuilder, observed: Observed, previous: Status) -> Status:
     """Return the fields of a status that are no conditions; `previous` gives those that are to stay as they were."""
-    if builder.spec.mode is Mode.SIDECAR:
-        return _of_sidecar(observed, previous)
-    if is_consumer(builder):
-        return _of_consumer(builder, observed, previous)
-    return _of_shared(builder, observed, previous)
+    match builder.role:
+        case Role.SIDECAR:
+            return _of_sidecar(observed, previous)
+        case Role.CONSUMER:
+            return _of_consumer(builder, observed, previous)
+        case Role.DAEMONS:
+            return _of_shared(builder, observed, previous)
 
 
 def _of_sidecar(observed: Observed, previous: Status) -> Status:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from buildkit_operator.api import names, versions
-from buildkit_operator.api.builder import BuildKitBuilder, Mode
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import environment
-from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.workload import STATEFUL_SET
@@ -41,15 +40,18 @@ class Verdict:
 
 def judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     """Return the first verdict that applies, worst first."""
-    if observed.problem is not None:
-        verdict = stalled(observed.problem)
-    elif builder.spec.mode is Mode.SIDECAR:
-        verdict = _judge_sidecar(builder, observed)
-    elif is_consumer(builder):
-        verdict = _judge_consumer(observed)
-    else:
-        verdict = _judge_shared(builder, observed)
+    verdict = stalled(observed.problem) if observed.problem is not None else _judge(builder, observed)
     return _suspended(verdict, observed) if builder.spec.suspend else verdict
+
+
+def _judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
+    match builder.role:
+        case Role.SIDECAR:
+            return _judge_sidecar(builder, observed)
+        case Role.CONSUMER:
+            return _judge_consumer(observed)
+        case Role.DAEMONS:
+            return _judge_shared(builder, observed)
 
 
 def _suspended(verdict: Verdict, observed: Observed) -> Verdict:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from buildkit_operator.api.builder import Role
 from buildkit_operator.api.reasons import Reason, TerminalError
-from buildkit_operator.desired.consumers import admits, admits_by_labels, check, is_consumer
+from buildkit_operator.desired.consumers import admits, admits_by_labels, check
 from tests.unit.make import make_builder
 
 CONSUMER = make_builder("team", shared={"from": {"namespace": "ci", "name": "demo"}})
@@ -71,9 +72,9 @@ def test_labels_are_asked_for_only_where_they_decide() -> None:
 
 
 def test_a_consumer_is_one_that_names_a_provider() -> None:
-    assert is_consumer(CONSUMER)
-    assert not is_consumer(provider())
-    assert not is_consumer(make_builder(mode="Sidecar"))
+    assert CONSUMER.role is Role.CONSUMER
+    assert provider().role is Role.DAEMONS
+    assert make_builder(mode="Sidecar").role is Role.SIDECAR
 
 
 ADMITTING = provider(allowedNamespaces={"names": ["ci"]})

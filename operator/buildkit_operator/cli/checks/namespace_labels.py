@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.reasons import Reason
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, or_ok, unknown, warning
-from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.desired.isolation import PodSecurity
 from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
 
@@ -21,7 +20,7 @@ def pod_security(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether the namespaces of builders admit their daemons."""
     by_namespace: dict[str, list[BuildKitBuilder]] = defaultdict(list)
     for builder in cluster.readable_builders():
-        if not is_consumer(builder):  # it has no daemons here
+        if builder.role is not Role.CONSUMER:  # it has no daemons here
             by_namespace[builder.metadata.namespace].append(builder)
     for namespace in sorted(name for name, labels in cluster.labels.items() if labels is None):
         yield failed(f"There is no namespace {namespace}.", "Create it, or look at another one.")

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
-from buildkit_operator.api.builder import Isolation
+from buildkit_operator.api.builder import Isolation, Role
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, unknown, warning
-from buildkit_operator.desired.consumers import is_consumer
 
 Manifest = dict[str, Any]
 Version: TypeAlias = tuple[int, int]
@@ -33,7 +32,7 @@ def user_namespaces(cluster: ClusterState) -> Iterator[CheckFinding]:
     asking = [
         f"{builder.metadata.namespace}/{builder.metadata.name}"
         for builder in cluster.readable_builders()
-        if builder.spec.isolation is Isolation.USER_NAMESPACE and not is_consumer(builder)
+        if builder.spec.isolation is Isolation.USER_NAMESPACE and builder.role is not Role.CONSUMER
     ]
     who = f"isolation {Isolation.USER_NAMESPACE}"
     if isinstance(cluster.nodes, Unasked):

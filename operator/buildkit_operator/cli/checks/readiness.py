@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import Mode
+from buildkit_operator.api.builder import Role
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import Reason, row
 from buildkit_operator.api.shared import TLSMode
@@ -15,7 +15,6 @@ from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked, re
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, or_ok, unknown, warning
 from buildkit_operator.cli.checks.installation import deployment_of
 from buildkit_operator.cli.summary import BuilderSummary, Manifest, condition
-from buildkit_operator.desired.consumers import is_consumer
 from buildkit_operator.pki.keypairs import Lifetimes, parse
 
 OVERDUE: Final = 1 / 6
@@ -91,11 +90,15 @@ def _certificate(builder: Manifest, end: datetime, now: datetime) -> CheckFindin
 def _life(builder: Manifest) -> timedelta | None:
     """Return how long a builder's certificates live, where the operator decides that."""
     read = readable(builder)
-    if read is None or read.spec.mode is not Mode.SHARED:
+    if read is None:
         return None
-    if is_consumer(read):
-        return Lifetimes().granted
-    return Lifetimes().leaf if read.shared.tls.mode is TLSMode.SELF_SIGNED else None
+    match read.role:
+        case Role.SIDECAR:
+            return None
+        case Role.DAEMONS:
+            return Lifetimes().leaf if read.shared.tls.mode is TLSMode.SELF_SIGNED else None
+        case Role.CONSUMER:
+            return Lifetimes().granted
 
 
 def _remedy(builder: Manifest) -> str:
