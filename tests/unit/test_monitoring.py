@@ -9,7 +9,7 @@ import promql_parser
 import pytest
 import yaml
 
-from buildkit_operator.admission.review import Webhook
+from buildkit_operator.admission.review import WebhookName
 from buildkit_operator.api import names
 from buildkit_operator.controller.metrics import Census
 from buildkit_operator.controller.watched import BUILDERS
@@ -38,7 +38,7 @@ def exported() -> dict[str, set[str]]:
     """Return the labels of every series that the three processes export, by its name."""
     found: dict[str, set[str]] = {}
     controller = ControllerMetrics(names.METRICS_PREFIX, "1", names.SINGULAR)
-    for metrics in (controller, WebhookMetrics(Webhook, RESULTS, lambda: True)):
+    for metrics in (controller, WebhookMetrics(WebhookName, RESULTS, lambda: True)):
         for collector, series in metrics.registry._collector_to_names.items():
             labels = set(getattr(collector, "_labelnames", ()))
             found |= {name: labels | {"le"} if name.endswith("_bucket") else labels for name in series}

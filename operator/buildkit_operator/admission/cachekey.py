@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from buildkit_operator.admission import cel
-from buildkit_operator.admission.facts import Facts
+from buildkit_operator.admission.variables import Variables
 from buildkit_operator.api import names
 
 _GENERATED: Final = "-([bcdfghjklmnpqrstvwxz2456789]{5}|[0-9]{8,})?$"
@@ -19,17 +19,17 @@ _GENERATED: Final = "-([bcdfghjklmnpqrstvwxz2456789]{5}|[0-9]{8,})?$"
 """
 
 
-def is_wanted(facts: Facts) -> bool:
+def is_wanted(variables: Variables) -> bool:
     """Tell whether the pod is to have a key and has none of its own."""
-    return bool(facts.injection.get("cacheKey")) and names.CACHE_KEY_ANNOTATION not in facts.annotations
+    return bool(variables.injection.get("cacheKey")) and names.CACHE_KEY_ANNOTATION not in variables.annotations
 
 
-def cache_key(facts: Facts) -> str:
+def cache_key(variables: Variables) -> str:
     """Return the key."""
-    metadata = facts.pod["metadata"]
+    metadata = variables.pod["metadata"]
     controllers = [owner["name"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
     maker = next(iter([*controllers, metadata.get("generateName") or metadata.get("name") or ""]))
-    return f"{facts.namespace}/{re.sub(_GENERATED, '', maker)}"
+    return f"{variables.namespace}/{re.sub(_GENERATED, '', maker)}"
 
 
 VARIABLES: Final = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from buildkit_operator.admission import cel
-from buildkit_operator.admission.facts import Manifest
+from buildkit_operator.admission.variables import Manifest
 from buildkit_operator.api import names
 
 NOT_INJECTED: Final = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from buildkit_operator.admission import cachekey, cel
-from buildkit_operator.admission.facts import CONTAINER_LISTS
 from buildkit_operator.admission.jsonpatch import key
+from buildkit_operator.admission.variables import CONTAINER_LISTS
 from buildkit_operator.api import names
 
 

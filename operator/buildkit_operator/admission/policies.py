@@ -7,18 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from buildkit_operator.admission import cachekey, cel, facts, injected, mutation, restore, rules
-from buildkit_operator.admission.facts import Manifest
+from buildkit_operator.admission import cachekey, cel, injected, matching, mutation, refusals, restore, variables
+from buildkit_operator.admission.matching import Matching
+from buildkit_operator.admission.variables import Manifest
 from buildkit_operator.api import generated, names
 
 _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 _NAME: Final = "buildkit-operator"
-EXCLUDED_NAMESPACES: Final = ("kube-system", _NAME)
-"""Where no pod is looked at: the cluster's own, and the operator's."""
-_NO_MIRROR: Final = cel.expression(
-    "!(has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)"
-)
-"""Mirror pods only show what a kubelet runs already, from a file of its own: nothing can be added any more."""
 
 
 def manifests() -> list[Manifest]:
@@ -32,25 +27,17 @@ def render() -> str:
 
 
 def _by_label() -> list[Manifest]:
-    """Return what serves pods that name their builder. It fails closed: those pods cannot do without."""
-    named = cel.expression("params.metadata.name == object.metadata.labels['$BUILDER_LABEL']")
+    """Return what serves pods that name their builder."""
     return _mutating(
         "label",
-        failure="Fail",
-        matches=_pods("CREATE", {names.BUILDER_LABEL: "Exists", names.INJECTED_LABEL: "DoesNotExist"}),
-        condition={"named": named, "no-mirror": _NO_MIRROR},
+        matching.NAMED_AND_WITHOUT,
+        named=cel.expression("params.metadata.name == object.metadata.labels['$BUILDER_LABEL']"),
     )
 
 
 def _by_selector() -> list[Manifest]:
-    """Return what serves pods that builders pick. It fails open: those pods never asked."""
-    opted_in = [{"key": names.INJECTION_LABEL, "operator": "In", "values": ["enabled"]}]
-    return _mutating(
-        "selector",
-        failure="Ignore",
-        matches=_pods("CREATE", {names.BUILDER_LABEL: "DoesNotExist", names.INJECTED_LABEL: "DoesNotExist"}, opted_in),
-        condition={"picked": _PICKED, "no-mirror": _NO_MIRROR},
-    )
+    """Return what serves pods that builders pick."""
+    return _mutating("selector", matching.PICKED, picked=_PICKED)
 
 
 _PICKED: Final = cel.expression(
@@ -65,15 +52,15 @@ _PICKED: Final = cel.expression(
 """Whether a builder picks the pod, and none has come first."""
 
 
-def _mutating(name: str, failure: str, matches: Manifest, condition: dict[str, str]) -> list[Manifest]:
+def _mutating(name: str, match: Matching, **condition: str) -> list[Manifest]:
+    """Return a policy that adds a builder, for which a condition is asked with each builder as the parameter."""
     spec = {
-        "failurePolicy": failure,
-        # What webhooks add later are their own helpers, no jobs; and with a marked pod nothing is done a second time.
-        "reinvocationPolicy": "Never",
+        "failurePolicy": match.failure_policy,
+        "reinvocationPolicy": matching.REINVOCATION_POLICY,
         "paramKind": {"apiVersion": names.API_VERSION, "kind": names.KIND},
-        "matchConstraints": matches,
-        "matchConditions": _named(condition),
-        "variables": _named(facts.VARIABLES | cachekey.VARIABLES | rules.VARIABLES),
+        "matchConstraints": _constraints(match),
+        "matchConditions": match.match_conditions(**condition),
+        "variables": _named(variables.VARIABLES | cachekey.VARIABLES | refusals.VARIABLES),
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": mutation.splice()}}],
     }
     # An empty selector without a namespace: every builder of the pod's own.
@@ -82,12 +69,13 @@ def _mutating(name: str, failure: str, matches: Manifest, condition: dict[str, s
 
 
 def _on_update() -> list[Manifest]:
-    """Return what puts back the fields that a pod's update has lost. It fails open, as most updates lose none."""
+    """Return what puts back the fields that a pod's update has lost."""
+    match = matching.INJECTED
     spec = {
-        "failurePolicy": "Ignore",
-        "reinvocationPolicy": "Never",
-        "matchConstraints": _pods("UPDATE", {names.INJECTED_LABEL: "Exists"}),
-        "matchConditions": _named({"lossy": f"!({restore.EVERYTHING_THERE})"}),
+        "failurePolicy": match.failure_policy,
+        "reinvocationPolicy": matching.REINVOCATION_POLICY,
+        "matchConstraints": _constraints(match),
+        "matchConditions": match.match_conditions(lossy=f"!({restore.EVERYTHING_THERE})"),
         "variables": _named(restore.VARIABLES),
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": restore.expression()}}],
     }
@@ -99,11 +87,12 @@ def _in_a_sentence() -> list[Manifest]:
 
     It sees the pod as it would be stored, and also one that no builder was looked at for.
     """
+    match = matching.NAMED
     values = {"builder": "variables.builder", "namespace": "request.namespace"}
     spec = {
-        "failurePolicy": "Fail",
-        "matchConstraints": _pods("CREATE", {names.BUILDER_LABEL: "Exists"}),
-        "matchConditions": _named({"no-mirror": _NO_MIRROR}),
+        "failurePolicy": match.failure_policy,
+        "matchConstraints": _constraints(match),
+        "matchConditions": match.match_conditions(),
         "variables": _named(
             {
                 "builder": cel.expression("object.metadata.labels['$BUILDER_LABEL']"),
@@ -114,7 +103,7 @@ def _in_a_sentence() -> list[Manifest]:
                     ? string(object.metadata.annotations['$NOT_INJECTED_ANNOTATION'])
                     : ''
                     """,
-                    beginning=cel.sentence(rules.BEGINNING, values),
+                    beginning=cel.sentence(refusals.BEGINNING, values),
                 ),
             }
         ),
@@ -129,7 +118,7 @@ def _in_a_sentence() -> list[Manifest]:
                     """,
                     marked=injected.IS_MARKED,
                     marked_only=cel.sentence(injected.NOT_INJECTED, values),
-                    none=cel.sentence(rules.NO_BUILDER, values),
+                    none=cel.sentence(refusals.NO_BUILDER, values),
                 ),
                 "reason": "Invalid",
             }
@@ -138,15 +127,8 @@ def _in_a_sentence() -> list[Manifest]:
     return _bound("ValidatingAdmissionPolicy", "injected", spec, {"validationActions": ["Deny"]})
 
 
-def _pods(operation: str, labels: dict[str, str], namespaces: list[Manifest] | None = None) -> Manifest:
-    """Return which requests a policy is for: those for pods with, or without, these labels."""
-    excluded = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": list(EXCLUDED_NAMESPACES)}
-    pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": [operation], "resources": ["pods"]}
-    return {
-        "namespaceSelector": {"matchExpressions": [*(namespaces or []), excluded]},
-        "objectSelector": {"matchExpressions": [{"key": key, "operator": has} for key, has in labels.items()]},
-        "resourceRules": [{**pods, "scope": "Namespaced"}],
-    }
+def _constraints(match: Matching) -> Manifest:
+    return {**match.selectors(), "resourceRules": [match.rule()]}
 
 
 def _named(expressions: dict[str, str]) -> list[Manifest]:

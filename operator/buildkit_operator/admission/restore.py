@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from buildkit_operator.admission import cel
-from buildkit_operator.admission.facts import Manifest
 from buildkit_operator.admission.jsonpatch import Operation, Patch, add
+from buildkit_operator.admission.variables import Manifest
 
 _PROFILES: Final = ("appArmorProfile", "seccompProfile")
 _SECURITY: Final = ("procMount", *_PROFILES)

@@ -10,12 +10,12 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from buildkit_operator.admission.facts import Facts, Manifest
 from buildkit_operator.admission.injected import NOT_INJECTED, has_builder, is_marked
 from buildkit_operator.admission.jsonpatch import Patch
+from buildkit_operator.admission.refusals import NO_BUILDER, PodRefused
 from buildkit_operator.admission.restore import restore
-from buildkit_operator.admission.rules import NO_BUILDER, Refused
 from buildkit_operator.admission.splice import add_builder, note
+from buildkit_operator.admission.variables import Manifest, Variables
 from buildkit_operator.admission.warnings import warnings
 from buildkit_operator.api import names
 
@@ -28,7 +28,7 @@ RETRY_SECONDS: Final = 1
 """When to ask again, for a builder that the operator is about to look at."""
 
 
-class Webhook(StrEnum):
+class WebhookName(StrEnum):
     """What is asked for, by the last part of the URL's path."""
 
     LABEL = "label"
@@ -39,7 +39,7 @@ class Webhook(StrEnum):
     """UPDATE of pods that have a builder."""
 
 
-class Result(StrEnum):
+class AdmissionResult(StrEnum):
     """What became of a pod."""
 
     INJECTED = "injected"
@@ -48,7 +48,7 @@ class Result(StrEnum):
     """Picked by a builder that cannot serve it, admitted as it is, with a note of why."""
     REFUSED = "refused"
     RETRY = "retry"
-    """Refused for now."""
+    """PodRefused for now."""
     RESTORED = "restored"
 
 
@@ -72,7 +72,7 @@ class Answer:
 
     review: Manifest
     """The AdmissionReview to send."""
-    result: Result
+    result: AdmissionResult
     namespace: str
     """The pod's."""
     builder: str = ""
@@ -83,14 +83,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Verdict:
-    result: Result
+    result: AdmissionResult
     builder: str = ""
     message: str = ""
     patch: Patch | None = None
     warnings: tuple[str, ...] = ()
 
 
-def answer(webhook: Webhook, review: Any, builders: Builders) -> Answer:
+def answer(webhook: WebhookName, review: Any, builders: Builders) -> Answer:
     """Return the answer to an AdmissionReview. Raises BadReview for what is none of a pod."""
     request = _request(review)
     namespace = request.get("namespace") or ""
@@ -118,49 +118,56 @@ def _pod(request: Manifest, field: str) -> Manifest:
     return pod
 
 
-_OPERATIONS: Final = {Webhook.LABEL: "CREATE", Webhook.SELECTOR: "CREATE", Webhook.RESTORE: "UPDATE"}
+_OPERATIONS: Final = {WebhookName.LABEL: "CREATE", WebhookName.SELECTOR: "CREATE", WebhookName.RESTORE: "UPDATE"}
 
 
-def _judge(webhook: Webhook, request: Manifest, namespace: str, builders: Builders) -> _Verdict:
+def _judge(webhook: WebhookName, request: Manifest, namespace: str, builders: Builders) -> _Verdict:
     if request.get("operation") != _OPERATIONS[webhook]:
-        return _Verdict(Result.UNCHANGED)
+        return _Verdict(AdmissionResult.UNCHANGED)
     pod = _pod(request, "object")
     match webhook:
-        case Webhook.LABEL:
+        case WebhookName.LABEL:
             return _serve_labelled(pod, namespace, builders)
-        case Webhook.SELECTOR:
+        case WebhookName.SELECTOR:
             return _serve_selected(pod, namespace, builders)
-        case Webhook.RESTORE:
+        case WebhookName.RESTORE:
             patch = restore(_pod(request, "oldObject"), pod)
-            return _Verdict(Result.RESTORED if patch else Result.UNCHANGED, patch=patch)
+            return _Verdict(AdmissionResult.RESTORED if patch else AdmissionResult.UNCHANGED, patch=patch)
 
 
 def _serve_labelled(pod: Manifest, namespace: str, builders: Builders) -> _Verdict:
     name = _labels(pod).get(names.BUILDER_LABEL)
     if name is None or has_builder(pod, name):
-        return _Verdict(Result.UNCHANGED)
+        return _Verdict(AdmissionResult.UNCHANGED)
     if is_marked(pod):
-        return _Verdict(Result.REFUSED, name, NOT_INJECTED.format(builder=name))
+        return _Verdict(AdmissionResult.REFUSED, name, NOT_INJECTED.format(builder=name))
     builder = builders.get(namespace, name)
     if builder is None:
-        return _Verdict(Result.REFUSED, name, NO_BUILDER.format(builder=name, namespace=namespace))
+        return _Verdict(AdmissionResult.REFUSED, name, NO_BUILDER.format(builder=name, namespace=namespace))
     try:
-        return _inject(Facts(pod, builder, namespace))
-    except Refused as refused:
-        return _Verdict(Result.REFUSED if refused.is_permanent else Result.RETRY, name, refused.message)
+        return _inject(Variables(pod, builder, namespace))
+    except PodRefused as refused:
+        return _Verdict(
+            AdmissionResult.REFUSED if refused.is_permanent else AdmissionResult.RETRY, name, refused.message
+        )
 
 
 def _serve_selected(pod: Manifest, namespace: str, builders: Builders) -> _Verdict:
     if names.BUILDER_LABEL in _labels(pod) or is_marked(pod):
-        return _Verdict(Result.UNCHANGED)
+        return _Verdict(AdmissionResult.UNCHANGED)
     candidates = [builder for builder in builders.list(namespace) if _picks(builder, _labels(pod))]
     if not candidates:
-        return _Verdict(Result.UNCHANGED)
-    facts = Facts(pod, min(candidates, key=lambda builder: str(builder["metadata"]["name"])), namespace)
+        return _Verdict(AdmissionResult.UNCHANGED)
+    variables = Variables(pod, min(candidates, key=lambda builder: str(builder["metadata"]["name"])), namespace)
     try:
-        return _inject(facts)
-    except Refused as refused:
-        return _Verdict(Result.PASSED_OVER, facts.name, refused.message, patch=note(facts.annotations, refused.message))
+        return _inject(variables)
+    except PodRefused as refused:
+        return _Verdict(
+            AdmissionResult.PASSED_OVER,
+            variables.name,
+            refused.message,
+            patch=note(variables.annotations, refused.message),
+        )
 
 
 def _picks(builder: Manifest, labels: Manifest) -> bool:
@@ -170,8 +177,10 @@ def _picks(builder: Manifest, labels: Manifest) -> bool:
     return bool(wanted) and wanted.items() <= labels.items() and "injection" in (builder.get("status") or {})
 
 
-def _inject(facts: Facts) -> _Verdict:
-    return _Verdict(Result.INJECTED, facts.name, patch=add_builder(facts), warnings=tuple(warnings(facts)))
+def _inject(variables: Variables) -> _Verdict:
+    return _Verdict(
+        AdmissionResult.INJECTED, variables.name, patch=add_builder(variables), warnings=tuple(warnings(variables))
+    )
 
 
 def _labels(pod: Manifest) -> Manifest:
@@ -179,10 +188,10 @@ def _labels(pod: Manifest) -> Manifest:
 
 
 def _response(uid: str, verdict: _Verdict) -> Manifest:
-    response: Manifest = {"uid": uid, "allowed": verdict.result not in (Result.REFUSED, Result.RETRY)}
-    if verdict.result is Result.REFUSED:
+    response: Manifest = {"uid": uid, "allowed": verdict.result not in (AdmissionResult.REFUSED, AdmissionResult.RETRY)}
+    if verdict.result is AdmissionResult.REFUSED:
         response["status"] = {"code": HTTPStatus.UNPROCESSABLE_ENTITY, "reason": "Invalid", "message": verdict.message}
-    if verdict.result is Result.RETRY:
+    if verdict.result is AdmissionResult.RETRY:
         response["status"] = {
             "code": HTTPStatus.TOO_MANY_REQUESTS,
             "reason": "TooManyRequests",

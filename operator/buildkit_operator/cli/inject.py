@@ -14,8 +14,8 @@ import jsonpatch
 
 from buildkit_operator.admission import review
 from buildkit_operator.admission.injected import has_builder, is_marked
-from buildkit_operator.admission.policies import EXCLUDED_NAMESPACES
-from buildkit_operator.admission.review import Answer, Result, Webhook
+from buildkit_operator.admission.matching import ENABLED, MIRROR_ANNOTATION, NotAsked, why_not_asked
+from buildkit_operator.admission.review import AdmissionResult, Answer, WebhookName
 from buildkit_operator.api import names
 from buildkit_operator.cli import builder_files, files, pod_templates
 from buildkit_operator.cli.assumed_cluster import AssumedCluster
@@ -28,7 +28,6 @@ from buildkit_operator.cli.pod_templates import PodTemplate
 from buildkit_operator.cli.render import tell, write
 from buildkit_operator.kube.resources import Key
 
-_MIRROR: Final = "kubernetes.io/config.mirror"
 _NOT_THERE: Final = "nothing is injected: "
 _UNKNOWN: Final = "a-controller-that-is-made-in-the-cluster"
 
@@ -118,13 +117,13 @@ def _admitted(
         messages.wrong(where, _NOT_THERE + why_not)
         return Shown(resource)
     answer = _ask(_as_made(template, pod), own_namespace, stored)
-    if answer.result in (Result.REFUSED, Result.RETRY):
+    if answer.result in (AdmissionResult.REFUSED, AdmissionResult.RETRY):
         messages.wrong(where, answer.message)
         return None
-    if answer.result is Result.UNCHANGED:
+    if answer.result is AdmissionResult.UNCHANGED:
         _tell_unchanged(pod, where, messages)
         return Shown(resource)
-    if answer.result is Result.PASSED_OVER:
+    if answer.result is AdmissionResult.PASSED_OVER:
         messages.wrong(where, answer.message)
     for warning in answer.review["response"].get("warnings", ()):
         messages.note(where, f"Warning: {warning}")
@@ -134,18 +133,18 @@ def _admitted(
 
 def _out_of_scope(pod: Manifest, namespace: str, cluster: AssumedCluster) -> str:
     """Return why nobody asks for a builder for the pod, an empty string where somebody does."""
-    metadata = pod["metadata"]
-    if namespace in EXCLUDED_NAMESPACES:
-        return f"pods of namespace {namespace} are left alone"
-    if _MIRROR in (metadata.get("annotations") or {}):
-        return f"it is a mirror pod, by its annotation {_MIRROR}, and runs from a file of its node's"
-    is_opted_in = cluster.labels.get(names.INJECTION_LABEL) == "enabled"
-    if names.BUILDER_LABEL not in (metadata.get("labels") or {}) and not is_opted_in:
-        return (
-            f"it has no label {names.BUILDER_LABEL}, and builders pick pods only in namespaces with the label "
-            f"{names.INJECTION_LABEL}=enabled: --namespace-label gives it"
-        )
-    return ""
+    match why_not_asked(pod, namespace, cluster.labels):
+        case None:
+            return ""
+        case NotAsked.NAMESPACE:
+            return f"pods of namespace {namespace} are left alone"
+        case NotAsked.MIRROR:
+            return f"it is a mirror pod, by its annotation {MIRROR_ANNOTATION}, and runs from a file of its node's"
+        case NotAsked.UNLABELLED:
+            return (
+                f"it has no label {names.BUILDER_LABEL}, and builders pick pods only in namespaces with the label "
+                f"{names.INJECTION_LABEL}={ENABLED}: --namespace-label gives it"
+            )
 
 
 def _as_made(template: PodTemplate, pod: Manifest) -> Manifest:
@@ -166,7 +165,7 @@ def _ask(pod: Manifest, namespace: str, stored: StoredBuilders) -> Answer:
         "object": pod,
     }
     asked = {"apiVersion": review.API_VERSION, "kind": review.KIND, "request": request}
-    return review.answer(Webhook.LABEL if is_labelled else Webhook.SELECTOR, asked, stored)
+    return review.answer(WebhookName.LABEL if is_labelled else WebhookName.SELECTOR, asked, stored)
 
 
 def _patched(pod: Manifest, answer: Answer) -> Manifest:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+from buildkit_operator.admission.matching import ENABLED
 from buildkit_operator.api import names
 from buildkit_operator.cli.checks.cluster_state import (
     Answer,
@@ -192,7 +193,7 @@ class _Reader:
                 continue
             namespace = builder.metadata.namespace
             of_namespace = labels.get(namespace) or {}
-            if isinstance(of_namespace, Unasked) or of_namespace.get(names.INJECTION_LABEL) != "enabled":
+            if isinstance(of_namespace, Unasked) or of_namespace.get(names.INJECTION_LABEL) != ENABLED:
                 continue
             chosen = [f"{key}={value}" for key, value in selector.match_labels.items()]
             chosen += [f"!{names.INJECTED_LABEL}", f"!{names.BUILDER_LABEL}"]

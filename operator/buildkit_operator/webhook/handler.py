@@ -12,15 +12,15 @@ from typing import Any, Final
 from aiohttp import web
 from pydantic_core import to_json
 
-from buildkit_operator.admission.review import Answer, BadReview, Builders, Result, Webhook, answer
+from buildkit_operator.admission.review import AdmissionResult, Answer, BadReview, Builders, WebhookName, answer
 from buildkit_operator.webhook.metrics import WebhookMetrics
 
 ERROR: Final = "error"
 """Result, in metrics, of what was answered with an HTTP status of 400 or more."""
-RESULTS: Final = (*Result, ERROR)
+RESULTS: Final = (*AdmissionResult, ERROR)
 
-_WEBHOOKS: Final = {f"/{webhook}": webhook for webhook in Webhook}
-_WITHOUT: Final = frozenset({Result.REFUSED, Result.RETRY, Result.PASSED_OVER})
+_WEBHOOKS: Final = {f"/{webhook}": webhook for webhook in WebhookName}
+_WITHOUT: Final = frozenset({AdmissionResult.REFUSED, AdmissionResult.RETRY, AdmissionResult.PASSED_OVER})
 """Results that leave a pod which asked for a builder, or was picked by one, without it."""
 
 logger = logging.getLogger(__name__)
@@ -34,10 +34,10 @@ class AdmissionHandler:
         self._builders = builders
         self._counters = {
             (webhook, result): metrics.requests_total.labels(webhook, result)
-            for webhook in Webhook
+            for webhook in WebhookName
             for result in RESULTS
         }
-        self._durations = {webhook: metrics.request_duration_seconds.labels(webhook) for webhook in Webhook}
+        self._durations = {webhook: metrics.request_duration_seconds.labels(webhook) for webhook in WebhookName}
 
     def __call__(self, path: str, body: bytes) -> web.Response:
         """Answer one request."""
@@ -50,7 +50,7 @@ class AdmissionHandler:
         self._counters[webhook, result].inc()
         return response
 
-    def _answer(self, webhook: Webhook, body: bytes) -> tuple[web.Response, str]:
+    def _answer(self, webhook: WebhookName, body: bytes) -> tuple[web.Response, str]:
         try:
             review = json.loads(body)
             said = answer(webhook, review, self._builders)
@@ -71,7 +71,7 @@ def _complaint(sentence: str, status: HTTPStatus) -> web.Response:
     return web.Response(text=f"{sentence}\n", status=status)
 
 
-def _log_refusal(webhook: Webhook, said: Answer, request: dict[str, Any]) -> None:
+def _log_refusal(webhook: WebhookName, said: Answer, request: dict[str, Any]) -> None:
     metadata = request["object"]["metadata"]
     logger.info(
         "A pod did not get its builder: %s",
@@ -87,7 +87,7 @@ def _log_refusal(webhook: Webhook, said: Answer, request: dict[str, Any]) -> Non
     )
 
 
-def _log_failure(webhook: Webhook, error: Exception) -> None:
+def _log_failure(webhook: WebhookName, error: Exception) -> None:
     """Log where it failed. The error's own text may quote the pod, which is nobody's business."""
     where = "".join(traceback.format_tb(error.__traceback__))
     logger.error(

@@ -7,7 +7,7 @@ import logging
 from typing import Final
 
 from buildkit_operator import __version__
-from buildkit_operator.admission.review import Webhook
+from buildkit_operator.admission.review import WebhookName
 from buildkit_operator.api import names
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.health import Server
@@ -40,7 +40,7 @@ class WebhookProcess:
     def __init__(self, settings: WebhookSettings, connection: Connection) -> None:
         """Wire the parts together; nothing runs yet."""
         self._lifecycle = Lifecycle()
-        self._metrics = WebhookMetrics(Webhook, RESULTS, lambda: self._unready() is None)
+        self._metrics = WebhookMetrics(WebhookName, RESULTS, lambda: self._unready() is None)
         self._connection = connection
         connection.observe = self._metrics.api_request
         connection.user_agent = f"{FIELD_MANAGER}/{__version__}"

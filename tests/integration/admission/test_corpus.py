@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 import yaml
 
-from buildkit_operator.admission.rules import RULES, Rule
+from buildkit_operator.admission.refusals import RULES, Rule
 from tests.integration.admission.described import described
 from tests.integration.admission.world import HERE, Engine, Refusal, comparable
 

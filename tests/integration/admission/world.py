@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import yaml
 
-from buildkit_operator.admission.review import Builders, Webhook, answer
+from buildkit_operator.admission.review import Builders, WebhookName, answer
 from buildkit_operator.desired import injection
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.platform import Platform
@@ -211,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        webhook = Webhook(self.path.strip("/").split("?")[0])
+        webhook = WebhookName(self.path.strip("/").split("?")[0])
         body = json.dumps(answer(webhook, review, self.server.builders).review).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from buildkit_operator.admission.review import Answer, Webhook, answer
+from buildkit_operator.admission.review import Answer, WebhookName, answer
 
 Manifest = dict[str, Any]
 
@@ -76,7 +76,7 @@ def make_review(pod: Manifest, *, operation: str = "CREATE", old: Manifest | Non
     }
 
 
-def ask(pod: Manifest, *builders: Manifest, webhook: Webhook = Webhook.LABEL) -> Answer:
+def ask(pod: Manifest, *builders: Manifest, webhook: WebhookName = WebhookName.LABEL) -> Answer:
     """Ask for the answer on a pod that is created."""
     return answer(webhook, make_review(pod), Builders(*builders))
 

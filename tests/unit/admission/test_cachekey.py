@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildkit_operator.admission.cachekey import cache_key, is_wanted
-from buildkit_operator.admission.facts import Facts
+from buildkit_operator.admission.variables import Variables
 from tests.unit.admission.make import make_builder, make_pod
 
 ALPHANUMERICS = "bcdfghjklmnpqrstvwxz2456789"
@@ -17,12 +17,12 @@ names = st.from_regex(r"\A[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?\Z")
 suffixes = st.text(ALPHANUMERICS, min_size=5, max_size=5)
 
 
-def facts(**metadata: Any) -> Facts:
+def variables(**metadata: Any) -> Variables:
     pod = make_pod()
     pod["metadata"] |= metadata
     builder = make_builder(mode="Shared")
     builder["status"]["injection"]["cacheKey"] = True
-    return Facts(pod, builder, "ci")
+    return Variables(pod, builder, "ci")
 
 
 def owner(name: str, **more: Any) -> dict[str, Any]:
@@ -46,18 +46,18 @@ def owner(name: str, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_the_key_is_whoever_made_the_pod(metadata: dict[str, Any], key: str) -> None:
-    assert cache_key(facts(**metadata)) == key
+    assert cache_key(variables(**metadata)) == key
 
 
 @given(names, suffixes, suffixes)
 def test_the_next_pod_of_the_same_thing_has_the_same_key(name: str, first: str, second: str) -> None:
-    assert cache_key(facts(name=f"{name}-{first}")) == cache_key(facts(name=f"{name}-{second}")) == f"ci/{name}"
-    assert cache_key(facts(name=f"{name}-{first}", generateName=f"{name}-")) == cache_key(
-        facts(ownerReferences=[owner(f"{name}-{second}", controller=True)])
+    assert cache_key(variables(name=f"{name}-{first}")) == cache_key(variables(name=f"{name}-{second}")) == f"ci/{name}"
+    assert cache_key(variables(name=f"{name}-{first}", generateName=f"{name}-")) == cache_key(
+        variables(ownerReferences=[owner(f"{name}-{second}", controller=True)])
     )
 
 
 def test_a_key_that_the_pod_brings_is_kept() -> None:
-    assert not is_wanted(facts(annotations={"buildkit-operator.dev/cache-key": "repo"}))
-    assert is_wanted(facts(annotations={"note": "1"}))
-    assert not is_wanted(Facts(make_pod(), make_builder(), "ci"))
+    assert not is_wanted(variables(annotations={"buildkit-operator.dev/cache-key": "repo"}))
+    assert is_wanted(variables(annotations={"note": "1"}))
+    assert not is_wanted(Variables(make_pod(), make_builder(), "ci"))

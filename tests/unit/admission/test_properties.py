@@ -8,7 +8,7 @@ from typing import Any, Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildkit_operator.admission.review import Result
+from buildkit_operator.admission.review import AdmissionResult
 from tests.unit.admission.make import SOCKET, Manifest, ask, make_builder, patched
 
 OURS: Final = ("buildkit-operator.dev/",)
@@ -94,7 +94,7 @@ def test_everything_that_the_user_wrote_is_still_there_in_the_same_order(pod: Ma
 
     answer = ask(pod, builder)
 
-    assert answer.result is Result.INJECTED
+    assert answer.result is AdmissionResult.INJECTED
     assert is_within(pod, patched(pod, answer))
     assert (pod, builder) == before
 
@@ -106,7 +106,7 @@ def test_adding_twice_is_adding_once(pod: Manifest, builder: Manifest) -> None:
 
     again = ask(once, builder)
 
-    assert again.result is Result.UNCHANGED
+    assert again.result is AdmissionResult.UNCHANGED
     assert patched(once, again) == once
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.admission.review import BadReview, Result, Webhook, answer
+from buildkit_operator.admission.review import AdmissionResult, BadReview, WebhookName, answer
 from tests.unit.admission.make import Builders, Manifest, ask, make_builder, make_pod, make_review, patched
 
 
@@ -34,7 +34,7 @@ def test_a_pod_gets_a_patch() -> None:
 def test_a_refusal_is_final() -> None:
     given = ask(make_pod(hostNetwork=True), make_builder())
 
-    assert given.result is Result.REFUSED
+    assert given.result is AdmissionResult.REFUSED
     assert given.review["response"]["allowed"] is False
     assert given.review["response"]["status"] == {"code": 422, "reason": "Invalid", "message": given.message}
     assert "patch" not in given.review["response"]
@@ -43,7 +43,7 @@ def test_a_refusal_is_final() -> None:
 def test_a_builder_that_nobody_has_looked_at_is_asked_for_again_in_a_second() -> None:
     given = ask(make_pod(), make_builder(rendered=False))
 
-    assert given.result is Result.RETRY
+    assert given.result is AdmissionResult.RETRY
     assert given.review["response"]["status"]["code"] == 429
     assert given.review["response"]["status"]["details"] == {"retryAfterSeconds": 1}
 
@@ -51,14 +51,14 @@ def test_a_builder_that_nobody_has_looked_at_is_asked_for_again_in_a_second() ->
 def test_what_the_status_says_is_said_on() -> None:
     given = ask(make_pod(), make_builder(rendered=False, ready="Secret x is missing."))
 
-    assert given.result is Result.REFUSED
+    assert given.result is AdmissionResult.REFUSED
     assert "it is not ready: Secret x is missing. See: kubectl describe bkb demo -n ci" in given.message
 
 
 def test_the_answer_tells_what_a_log_wants_to_know() -> None:
     given = ask(make_pod("absent"), make_builder())
 
-    assert (given.result, given.namespace, given.builder) == (Result.REFUSED, "ci", "absent")
+    assert (given.result, given.namespace, given.builder) == (AdmissionResult.REFUSED, "ci", "absent")
     assert given.message.startswith('there is no BuildKitBuilder "absent" in namespace "ci"')
 
 
@@ -66,36 +66,36 @@ def test_the_answer_tells_what_a_log_wants_to_know() -> None:
 
 
 def test_a_pod_without_the_label_gets_nothing() -> None:
-    assert ask(make_pod(None), make_builder()).result is Result.UNCHANGED
+    assert ask(make_pod(None), make_builder()).result is AdmissionResult.UNCHANGED
 
 
 @pytest.mark.parametrize("operation", ["UPDATE", "DELETE", "CONNECT", None])
-@pytest.mark.parametrize("webhook", [Webhook.LABEL, Webhook.SELECTOR])
-def test_an_operation_that_is_not_served_changes_nothing(webhook: Webhook, operation: str) -> None:
+@pytest.mark.parametrize("webhook", [WebhookName.LABEL, WebhookName.SELECTOR])
+def test_an_operation_that_is_not_served_changes_nothing(webhook: WebhookName, operation: str) -> None:
     review = make_review(make_pod(), operation=operation)
 
-    assert answer(webhook, review, Builders(make_builder())).result is Result.UNCHANGED
+    assert answer(webhook, review, Builders(make_builder())).result is AdmissionResult.UNCHANGED
 
 
 def test_a_deleted_pod_that_is_no_longer_sent_is_allowed() -> None:
     review = make_review(make_pod(), operation="DELETE")
     review["request"]["object"] = None
 
-    assert answer(Webhook.LABEL, review, Builders()).result is Result.UNCHANGED
+    assert answer(WebhookName.LABEL, review, Builders()).result is AdmissionResult.UNCHANGED
 
 
 def test_the_first_builder_by_name_that_picks_a_pod_serves_it() -> None:
     others = [picking(name) for name in ("zeta", "beta", "gamma")]
 
-    given = ask(picked(), *others, make_builder("alpha"), webhook=Webhook.SELECTOR)
+    given = ask(picked(), *others, make_builder("alpha"), webhook=WebhookName.SELECTOR)
 
-    assert (given.result, given.builder) == (Result.INJECTED, "beta")
+    assert (given.result, given.builder) == (AdmissionResult.INJECTED, "beta")
 
 
 def test_a_builder_that_is_not_rendered_picks_nothing() -> None:
     unrendered = picking("a", rendered=False)
 
-    given = ask(picked(), unrendered, picking("b"), webhook=Webhook.SELECTOR)
+    given = ask(picked(), unrendered, picking("b"), webhook=WebhookName.SELECTOR)
 
     assert given.builder == "b"
 
@@ -103,9 +103,9 @@ def test_a_builder_that_is_not_rendered_picks_nothing() -> None:
 def test_a_picked_pod_that_cannot_be_served_is_admitted_with_a_note() -> None:
     pod = picked(hostPID=True)
 
-    given = ask(pod, picking(), webhook=Webhook.SELECTOR)
+    given = ask(pod, picking(), webhook=WebhookName.SELECTOR)
 
-    assert given.result is Result.PASSED_OVER
+    assert given.result is AdmissionResult.PASSED_OVER
     assert given.review["response"]["allowed"] is True
     noted = patched(pod, given)
     assert noted["metadata"]["annotations"] == {"buildkit-operator.dev/not-injected": given.message}
@@ -116,7 +116,7 @@ def test_a_pod_that_names_its_builder_is_not_picked() -> None:
     pod = make_pod()
     pod["metadata"]["labels"]["pool"] = "linux"
 
-    assert ask(pod, picking(), webhook=Webhook.SELECTOR).result is Result.UNCHANGED
+    assert ask(pod, picking(), webhook=WebhookName.SELECTOR).result is AdmissionResult.UNCHANGED
 
 
 # What is no review
@@ -144,10 +144,10 @@ def test_a_pod_that_names_its_builder_is_not_picked() -> None:
 )
 def test_what_is_no_review_of_a_pod_is_told_so(change: Manifest) -> None:
     with pytest.raises(BadReview):
-        answer(Webhook.LABEL, {**make_review(make_pod()), **change}, Builders())
+        answer(WebhookName.LABEL, {**make_review(make_pod()), **change}, Builders())
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 1, {}])
 def test_what_is_no_object_is_told_so(body: Any) -> None:
     with pytest.raises(BadReview):
-        answer(Webhook.LABEL, body, Builders())
+        answer(WebhookName.LABEL, body, Builders())

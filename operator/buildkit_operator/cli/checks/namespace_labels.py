@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from buildkit_operator.admission.matching import ENABLED
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.reasons import Reason
@@ -12,8 +13,6 @@ from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, or_ok, unknown, warning
 from buildkit_operator.desired.isolation import PodSecurity
 from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
-
-_OPTED_IN = "enabled"
 
 
 def pod_security(cluster: ClusterState) -> Iterator[CheckFinding]:
@@ -65,16 +64,16 @@ def _opt_in(cluster: ClusterState, picking: set[str]) -> Iterator[CheckFinding]:
             if namespace in picking:
                 yield unknown(f"Whether namespace {namespace} lets its builders pick pods", labels)
             continue
-        opted_in = labels.get(names.INJECTION_LABEL) == _OPTED_IN
+        opted_in = labels.get(names.INJECTION_LABEL) == ENABLED
         if namespace in picking and not opted_in:
             yield warning(
                 f"A builder of namespace {namespace} has spec.injection.podSelector, but the namespace has not opted "
                 "in: it picks no pod.",
-                f"kubectl label --overwrite namespace {namespace} {names.INJECTION_LABEL}={_OPTED_IN}",
+                f"kubectl label --overwrite namespace {namespace} {names.INJECTION_LABEL}={ENABLED}",
             )
         elif namespace not in picking and opted_in:
             yield warning(
-                f"Namespace {namespace} is labelled {names.INJECTION_LABEL}={_OPTED_IN}, but none of its builders has "
+                f"Namespace {namespace} is labelled {names.INJECTION_LABEL}={ENABLED}, but none of its builders has "
                 "spec.injection.podSelector: no pod is picked.",
                 f"Give one a podSelector, or: kubectl label namespace {namespace} {names.INJECTION_LABEL}-",
             )

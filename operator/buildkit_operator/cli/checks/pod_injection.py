@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from buildkit_operator.admission import rules
-from buildkit_operator.admission.facts import Facts
-from buildkit_operator.admission.policies import EXCLUDED_NAMESPACES
+from buildkit_operator.admission import refusals
+from buildkit_operator.admission.matching import NotAsked, why_not_asked
+from buildkit_operator.admission.variables import Variables
 from buildkit_operator.api import names
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, or_ok, unknown, warning
 
 Manifest = dict[str, Any]
 
-_MIRROR: Final = "kubernetes.io/config.mirror"
 _AGAIN: Final = "Have the pod made anew: a pod that exists cannot be given anything."
 
 
@@ -46,17 +45,18 @@ def _without(cluster: ClusterState, asking: Any) -> Iterator[CheckFinding]:
 def why_not(pod: Manifest, builder: Manifest) -> tuple[str, str]:
     """Return why a pod did not get a builder that is there, and what to do."""
     metadata = pod["metadata"]
-    if metadata["namespace"] in EXCLUDED_NAMESPACES:
+    not_asked = why_not_asked(pod, metadata["namespace"])
+    if not_asked is NotAsked.NAMESPACE:
         why = f"pods of namespace {metadata['namespace']} are never looked at."
         return why, "Run the job in another namespace, with a builder of its own."
-    if _MIRROR in (metadata.get("annotations") or {}):
+    if not_asked is NotAsked.MIRROR:
         why = "a kubelet runs it from a file, and only shows it to the API server."
         return why, "Make it a pod of the API server's."
     if metadata["creationTimestamp"] < builder["metadata"]["creationTimestamp"]:
         return "it is older than the builder.", _AGAIN
     try:
-        rules.check(Facts(pod, builder, metadata["namespace"]))
-    except rules.Refused as refused:
+        refusals.check(Variables(pod, builder, metadata["namespace"]))
+    except refusals.PodRefused as refused:
         return f"as it is, it is refused: {refused.message}", ""
     return "when it was made, no engine served it.", f"{_AGAIN} Which engine serves now is said by the check Engine."
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from buildkit_operator.admission import cel
-from buildkit_operator.admission.facts import CONTAINER_LISTS, Facts
+from buildkit_operator.admission.variables import CONTAINER_LISTS, Variables
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import Isolation, Mode
 from buildkit_operator.api.conditions import ConditionType
@@ -25,7 +25,7 @@ _COMMON: Final = {"builder": "params.metadata.name", "namespace": "request.names
 Values = dict[str, str]
 
 
-class Refused(Exception):  # noqa: N818  an answer, not a failure
+class PodRefused(Exception):  # noqa: N818  an answer, not a failure
     """A pod cannot have the builder."""
 
     def __init__(self, message: str, *, is_permanent: bool = True) -> None:
@@ -41,7 +41,7 @@ class Rule:
 
     sentence: str
     """What is wrong and what to do, after the words that name the builder. In it stand {placeholders}."""
-    find: Callable[[Facts], Values | None]
+    find: Callable[[Variables], Values | None]
     """Python: return the values of the placeholders where the rule applies, else None."""
     condition: str
     """CEL: whether it applies."""
@@ -51,14 +51,14 @@ class Rule:
     """Whether the pod will be refused for as long as nobody changes anything."""
 
 
-def check(facts: Facts) -> None:
-    """Raise Refused for the first rule that applies."""
+def check(variables: Variables) -> None:
+    """Raise PodRefused for the first rule that applies."""
     for rule in RULES:
-        values = rule.find(facts)
+        values = rule.find(variables)
         if values is not None:
             template = BEGINNING + rule.sentence
-            message = template.format(builder=facts.name, namespace=facts.namespace, **values)
-            raise Refused(message, is_permanent=rule.is_permanent)
+            message = template.format(builder=variables.name, namespace=variables.namespace, **values)
+            raise PodRefused(message, is_permanent=rule.is_permanent)
 
 
 _FOUND: Final = {
@@ -83,51 +83,53 @@ _FOUND: Final = {
 """CEL: what the rules look for; of what one finds, its sentence tells the first."""
 
 
-def _has_daemon(facts: Facts) -> bool:
+def _has_daemon(variables: Variables) -> bool:
     """Tell whether build steps run in the pod."""
-    return bool(facts.builder["spec"]["mode"] == Mode.SIDECAR)
+    return bool(variables.builder["spec"]["mode"] == Mode.SIDECAR)
 
 
 _HAS_DAEMON: Final = f"params.spec.mode == '{Mode.SIDECAR}'"
 
 
-def _unready(facts: Facts) -> Values | None:
-    conditions = facts.status.get("conditions") or ()
+def _unready(variables: Variables) -> Values | None:
+    conditions = variables.status.get("conditions") or ()
     message = next((c["message"] for c in conditions if c["type"] == ConditionType.READY), None)
-    return None if facts.is_rendered or message is None else {"message": message}
+    return None if variables.is_rendered or message is None else {"message": message}
 
 
-def _unseen(facts: Facts) -> Values | None:
-    return None if facts.is_rendered else {}
+def _unseen(variables: Variables) -> Values | None:
+    return None if variables.is_rendered else {}
 
 
-def _sharing(host_field: str) -> Callable[[Facts], Values | None]:
-    return lambda facts: {} if _has_daemon(facts) and facts.spec.get(host_field) else None
+def _sharing(host_field: str) -> Callable[[Variables], Values | None]:
+    return lambda variables: {} if _has_daemon(variables) and variables.spec.get(host_field) else None
 
 
-def _on_windows(facts: Facts) -> Values | None:
-    system = (facts.spec.get("os") or {}).get("name")
-    selected = (facts.spec.get("nodeSelector") or {}).get("kubernetes.io/os")
+def _on_windows(variables: Variables) -> Values | None:
+    system = (variables.spec.get("os") or {}).get("name")
+    selected = (variables.spec.get("nodeSelector") or {}).get("kubernetes.io/os")
     return {} if "windows" in (system, selected) else None
 
 
-def _against_user_namespace(facts: Facts) -> Values | None:
-    return {} if facts.injection.get("hostUsers") is False and facts.spec.get("hostUsers") is True else None
+def _against_user_namespace(variables: Variables) -> Values | None:
+    return {} if variables.injection.get("hostUsers") is False and variables.spec.get("hostUsers") is True else None
 
 
-def _for_user_namespace(facts: Facts) -> Values | None:
-    is_ruled_out = _has_daemon(facts) and "hostUsers" not in facts.injection
-    return {} if is_ruled_out and facts.spec.get("hostUsers") is False else None
+def _for_user_namespace(variables: Variables) -> Values | None:
+    is_ruled_out = _has_daemon(variables) and "hostUsers" not in variables.injection
+    return {} if is_ruled_out and variables.spec.get("hostUsers") is False else None
 
 
-def _with_our_container(facts: Facts) -> Values | None:
-    found = (c["name"] for listed in CONTAINER_LISTS for c in facts.listed(listed) if c["name"] in facts.our_names)
+def _with_our_container(variables: Variables) -> Values | None:
+    found = (
+        c["name"] for listed in CONTAINER_LISTS for c in variables.listed(listed) if c["name"] in variables.our_names
+    )
     return _first(found)
 
 
-def _with_our_volume(facts: Facts) -> Values | None:
-    ours = {volume["name"] for volume in facts.ours("volumes")}
-    return _first(v["name"] for v in facts.listed("volumes") if v["name"] in ours)
+def _with_our_volume(variables: Variables) -> Values | None:
+    ours = {volume["name"] for volume in variables.ours("volumes")}
+    return _first(v["name"] for v in variables.listed("volumes") if v["name"] in ours)
 
 
 def _first(found: Iterator[str]) -> Values | None:
@@ -135,9 +137,9 @@ def _first(found: Iterator[str]) -> Values | None:
     return None if name is None else {"name": name}
 
 
-def _with_covered_mount(facts: Facts) -> Values | None:
-    ours = {mount["mountPath"]: mount["name"] for mount in facts.ours("volumeMounts")}
-    for _, container in facts.served:
+def _with_covered_mount(variables: Variables) -> Values | None:
+    ours = {mount["mountPath"]: mount["name"] for mount in variables.ours("volumeMounts")}
+    for _, container in variables.served:
         for mount in container.get("volumeMounts") or ():
             if ours.get(mount["mountPath"], mount["name"]) != mount["name"]:
                 return {"container": container["name"], "path": mount["mountPath"]}

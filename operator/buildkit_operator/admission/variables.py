@@ -36,10 +36,10 @@ VARIABLES: Final = {
     """),
     "servedNames": "variables.served.map(c, c.name)",
 }
-"""The same facts for the policies. The API server evaluates a variable when it is first asked for, and once."""
+"""The same variables for the policies. The API server evaluates a variable when it is first asked for, and once."""
 
 
-class Facts:
+class Variables:
     """A pod as it is created and a builder of its namespace, both as the API server has them; neither is changed."""
 
     def __init__(self, pod: Manifest, builder: Manifest, namespace: str) -> None:
