@@ -113,7 +113,7 @@ REASONS: Final[Mapping[str, Row]] = {
         "its issuer lacks."
     ),
     Reason.PROVIDER_NOT_READY: _TRANSIENT(
-        "Wait for the builder that spec.shared.from names, or see what ails it. This one follows by itself."
+        "Wait for the builder that spec.shared.from names, or see what is wrong with it. This one follows by itself."
     ),
     Reason.INVALID_SPEC: _TERMINAL(
         "Correct the field of the spec that the message names, and apply the builder again."
@@ -131,7 +131,7 @@ REASONS: Final[Mapping[str, Row]] = {
     ),
     Reason.CERT_MANAGER_NOT_FOUND: _TERMINAL("Install cert-manager, or set spec.shared.tls.mode to SelfSigned."),
     Reason.ISSUER_UNSUITABLE: _TERMINAL(
-        "Name an issuer in spec.shared.tls.issuerRef that puts its authority into ca.crt, such as one of kind CA. "
+        "Name an issuer in spec.shared.tls.issuerRef that puts its CA into ca.crt, such as one of kind CA. "
         "ACME's do not."
     ),
     Reason.PROVIDER_NOT_WATCHED: _TERMINAL(
@@ -170,7 +170,7 @@ REASONS: Final[Mapping[str, Row]] = {
         "volumes of this size and access mode in spec.cache.persistentVolumeClaim."
     ),
     Reason.CLAIM_LOST: _TERMINAL(
-        "Delete the claim and its pod, which the message names: both are made anew, with an empty cache."
+        "Delete the PVC and its pod, which the message names: both are recreated, with an empty cache."
     ),
     Reason.VOLUME_NOT_WRITABLE: _RETRIED(
         "Make the top directory of the volume writable for uid 1000, or use a storage class whose volumes are."

@@ -93,7 +93,7 @@ def _authorities(secret: Manifest) -> list[bytes]:
     except ValueError:
         raise TerminalError(
             Reason.ISSUER_UNSUITABLE,
-            f"Secret {secret['metadata']['name']}, which cert-manager issued, names no authority in ca.crt, so "
+            f"Secret {secret['metadata']['name']}, which cert-manager issued, names no CA in ca.crt, so "
             "neither side of a connection could check the other. Use an issuer that gives one, such as one of kind CA.",
         ) from None
     return [pem if pem.endswith(b"\n") else pem + b"\n"]

@@ -285,7 +285,7 @@ def test_a_claim_never_shrinks(builders: Builders, make_class: Callable[..., str
 
     builders.edit(cache={"size": "20Gi"})
 
-    builders.wait("the sentence", lambda: "A claim never shrinks" in builders.condition()["message"])
+    builders.wait("the sentence", lambda: "A PVC never shrinks" in builders.condition()["message"])
     assert requested(builders, name) == "50Gi"
     assert collected_above(builders) == 30
 

@@ -1,1 +1,1 @@
-"""What live objects tell of what is wrong: daemons, PVCs, runner pods, drains. Each a finding with its remedy."""
+"""Diagnosis: what live objects tell of what is wrong with daemons, PVCs, runner pods and drains. No I/O."""

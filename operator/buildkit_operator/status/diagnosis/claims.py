@@ -1,4 +1,4 @@
-"""What keeps claims from holding a builder's cache, in a sentence with the remedy, as live objects tell it. No I/O."""
+"""Diagnosis of PersistentVolumeClaims: what keeps them from holding a builder's cache, with the remedy. No I/O."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from buildkit_operator.kube import quantity
 from buildkit_operator.status.diagnosis.daemons import Finding, sentence, unschedulable
 
 NAMED: Final = 3
-"""How many claims of one kind a sentence names: there may be a hundred."""
+"""How many PVCs of one kind a sentence names: there may be a hundred."""
 
 
 def diagnose(builder: BuildKitBuilder, claims: Claims, pods: Iterable[Manifest]) -> Finding | None:
-    """Return the first thing about claims that keeps daemons from running.
+    """Return the first thing about PVCs that keeps daemons from running.
 
-    That a claim has no volume yet is no finding before the scheduler gives up on a pod: most classes make one only when
+    That a PVC has no volume yet is no finding before the scheduler gives up on a pod: most classes make one only when
     a pod has its node (WaitForFirstConsumer).
     """
     lost = next((claim for claim in claims.used if claim.phase == "Lost"), None)
@@ -36,13 +36,13 @@ def diagnose(builder: BuildKitBuilder, claims: Claims, pods: Iterable[Manifest])
 
 
 def waiting(claims: Claims) -> str | None:
-    """Return which claims wait for their volumes, in a sentence, or None."""
+    """Return which PVCs wait for their volumes, in a sentence, or None."""
     pending = [claim for claim in claims.used if claim.phase == "Pending"]
     return f"Waiting for the volume of {_listed(pending)}." if pending else None
 
 
 def remarks(builder: BuildKitBuilder, claims: Claims) -> list[str]:
-    """Return what is to be said of claims that have another size than their builder asks for; daemons go on."""
+    """Return what is to be said of PVCs that have another size than their builder asks for; daemons go on."""
     size = builder.spec.cache.size
     smaller = [claim for claim in claims.used if claim.is_smaller(size)]
     refused = [claim for claim in smaller if claim.refusal is not None]
@@ -64,14 +64,14 @@ def remarks(builder: BuildKitBuilder, claims: Claims) -> list[str]:
         said.append(f"Growing to spec.cache.size {size}: {_listed(growing)}.")
     if larger:
         said.append(
-            f"Larger than spec.cache.size {size}: {_listed(larger)}. A claim never shrinks: set spec.cache.size back, "
-            "or remove spec.cache.persistentVolumeClaim and then the claims, and ask for them anew."
+            f"Larger than spec.cache.size {size}: {_listed(larger)}. A PVC never shrinks: set spec.cache.size back, "
+            "or remove spec.cache.persistentVolumeClaim and then the PVCs, and ask for them again."
         )
     return said
 
 
 def _is_about_volumes(said: str) -> bool:
-    """Tell whether the scheduler names volumes; of other reasons, a claim that waits for its pod is the consequence."""
+    """Tell whether the scheduler names volumes; of other reasons, a PVC that waits for its pod is the consequence."""
     return re.search("volume|storageclass", said, re.IGNORECASE) is not None
 
 
@@ -79,8 +79,8 @@ def _lost(builder: BuildKitBuilder, claim: Claim) -> Finding:
     namespace = builder.metadata.namespace
     return Finding(
         Reason.CLAIM_LOST,
-        f"Claim {claim.name} has lost its volume, and the cache with it. Delete the claim and its pod, and both are "
-        f"made anew: kubectl delete -n {namespace} pvc/{claim.name} pod/{claim.pod}",
+        f"PVC {claim.name} has lost its volume, and the cache with it. Delete the PVC and its pod, and both are "
+        f"recreated: kubectl delete -n {namespace} pvc/{claim.name} pod/{claim.pod}",
     )
 
 
@@ -88,24 +88,24 @@ def _pending(builder: BuildKitBuilder, claim: Claim, refused: str) -> Finding:
     if claim.storage_class is None:
         remedy = (
             "It names no StorageClass and the cluster has no default one: mark one as default, or remove "
-            "spec.cache.persistentVolumeClaim and the claim, and ask for it anew with a storageClassName."
+            "spec.cache.persistentVolumeClaim and the PVC, and ask for it again with a storageClassName."
         )
     else:
         why = f"kubectl describe -n {builder.metadata.namespace} pvc {claim.name}"
         remedy = f"Why StorageClass {claim.storage_class} gives it none: {why}"
-    return Finding(Reason.CLAIM_PENDING, f"Claim {claim.name} has no volume: {sentence(refused)} {remedy}")
+    return Finding(Reason.CLAIM_PENDING, f"PVC {claim.name} has no volume: {sentence(refused)} {remedy}")
 
 
 def _out_of_reach(refused: str) -> Finding:
     return Finding(
         Reason.UNSCHEDULABLE,
-        f"No node that can reach a claim's volume takes its pod: {sentence(refused)} Make room there, or delete claim "
-        "and pod, with the cache, to have both made anew elsewhere.",
+        f"No node that can reach a PVC's volume takes its pod: {sentence(refused)} Make room there, or delete PVC "
+        "and pod, with the cache, to have both recreated elsewhere.",
     )
 
 
 def _listed(claims: list[Claim]) -> str:
-    """Return the names of claims with their sizes."""
+    """Return the names of PVCs with their sizes."""
     named = [f"{claim.name} ({claim.capacity or claim.requested})" for claim in claims[:NAMED]]
     more = [f"{len(claims) - NAMED} more"] if len(claims) > NAMED else []
     return ", ".join([*named, *more])

@@ -1,4 +1,4 @@
-"""What keeps a builder's daemons from running, in a sentence with the remedy, as live objects tell it. No I/O."""
+"""Diagnosis of daemons: what keeps a builder's pods from being made or from running, with the remedy. No I/O."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _pod_security_remedy(builder: BuildKitBuilder, refusing: Level) -> str:
 
 
 def _suspects(pods: Iterable[Manifest]) -> Iterator[Manifest]:
-    """Yield the pods that may be in the way, the newest first: what ails the others is over, or will be with them."""
+    """Yield the pods that may be in the way, the newest first: the others' troubles are over, or will be with them."""
     replaced = False
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True):
         if _is_ready(pod):
@@ -129,7 +129,7 @@ def unschedulable(pod: Manifest) -> str | None:
     if condition.get("status") != "False" or condition.get("reason") != "Unschedulable":
         return None
     message = str(condition.get("message", ""))
-    # A StatefulSet makes a claim just before its pod, and the scheduler may hear of the pod first.
+    # A StatefulSet makes a PVC just before its pod, and the scheduler may hear of the pod first.
     return None if _CLAIM_UNHEARD_OF.search(message) else sentence(message)
 
 
@@ -179,7 +179,7 @@ def container_config(pod: Manifest) -> Finding | None:
 
 
 def _volume(pod: Manifest) -> Finding | None:
-    """Find that the volume of a pod's claim cannot be given to the daemon."""
+    """Find that the volume of a pod's PVC cannot be given to the daemon."""
     owner = container_status(pod, names.VOLUME_OWNER)
     ended = [(owner.get(which) or {}).get("terminated") or {} for which in ("state", "lastState")]
     # What the time before ended with is of no interest once it has succeeded.

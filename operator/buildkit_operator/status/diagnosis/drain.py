@@ -1,4 +1,4 @@
-"""What is seen of shared daemons that were told to stop: which are ended while they are busy. No I/O."""
+"""Diagnosis of graceful termination: which daemons are killed at the end of their drain while they are busy. No I/O."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is seen of runner pods with an injected sidecar: how many there are, what is wrong with their sidecars.
+"""Diagnosis of runner pods with an injected sidecar: how many there are, what is wrong with their sidecars. No I/O.
 
-No I/O. What else may be wrong with those pods is not the builder's affair.
+What else may be wrong with those pods is not the builder's affair.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def failed(runners: Iterable[Manifest]) -> Iterator[tuple[Manifest, Finding]]:
 def diagnose(runners: Sequence[Manifest]) -> Finding | None:
     """Return what is wrong with the newest sidecar that something is wrong with.
 
-    What ails a pod that has ended is of no interest once a newer one is up.
+    What is wrong with a pod that has ended is of no interest once a newer one is up.
     """
     replaced = False
     for pod in sorted(runners, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True):

@@ -60,7 +60,7 @@ def test_a_claim_that_gets_no_volume_quotes_the_scheduler_and_says_where_to_look
 
     assert finding == Finding(
         Reason.CLAIM_PENDING,
-        "Claim buildkit-state-demo-buildkitd-0 has no volume: 0/3 nodes are available: pod has unbound immediate "
+        "PVC buildkit-state-demo-buildkitd-0 has no volume: 0/3 nodes are available: pod has unbound immediate "
         "PersistentVolumeClaims. Why StorageClass fast gives it none: "
         "kubectl describe -n ci pvc buildkit-state-demo-buildkitd-0",
     )
