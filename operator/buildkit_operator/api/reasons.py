@@ -12,6 +12,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Final, Literal, TypeAlias
 
+from buildkit_operator.api.versions import POLICIES
+
 
 class Reason(StrEnum):
     """Why a builder is in the state it is in."""
@@ -87,6 +89,12 @@ class Row:
     """Whether it ends by itself as a rule."""
 
 
+INSTALL_ENGINE: Final = (
+    "Install an engine: with Helm, helm upgrade --reuse-values --set injection.engine=Auto; with kustomize, apply "
+    f"deploy/kustomize/overlays/policies (before Kubernetes {POLICIES}: overlays/webhook) with your image."
+)
+"""What to do where nothing injects. The condition, its page and doctor all say it with these words."""
+
 _FINE: Final = partial(Row, event_type="Normal", user_must_act=False, is_intentional=False, waiting_helps=False)
 _INTENTIONAL: Final = partial(Row, event_type="Normal", user_must_act=False, is_intentional=True, waiting_helps=False)
 _TRANSIENT: Final = partial(Row, event_type="Normal", user_must_act=False, is_intentional=False, waiting_helps=True)
@@ -149,10 +157,7 @@ REASONS: Final[Mapping[str, Row]] = {
         "Have the API server take what the message names: a quota, an admission policy or a webhook of the cluster "
         "refuses it, or the operator lacks a right. Look at those, or at the field of the spec that it quotes."
     ),
-    Reason.INJECTION_NOT_SERVED: _RETRIED(
-        "Install one of the engines that inject: the admission policies from Kubernetes 1.36 on, the webhook before "
-        "that. Where it is installed, see whether it answers: the command doctor tells."
-    ),
+    Reason.INJECTION_NOT_SERVED: _RETRIED(f"{INSTALL_ENGINE} If there is one, doctor says what it lacks."),
     Reason.POD_SECURITY_DENIED: _TERMINAL(
         "Set spec.isolation to UserNamespace, which Pod Security level baseline admits, or label the namespace with "
         "the level that the message names."

@@ -12,9 +12,9 @@ from buildkit_operator.api.builder import BuildKitBuilder, unreadable
 from buildkit_operator.api.conditions import explained
 from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.cli import schema
-from buildkit_operator.cli.files import BadInput, Document, Manifest
+from buildkit_operator.cli.files import BadInput, Document
 from buildkit_operator.cli.messages import Messages
-from buildkit_operator.kube.resources import Key
+from buildkit_operator.kube.resources import Key, Manifest
 
 
 @dataclass(frozen=True)

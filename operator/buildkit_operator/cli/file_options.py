@@ -6,6 +6,8 @@ import argparse
 import re
 from typing import Final
 
+from buildkit_operator.api import versions
+
 LEVELS: Final = ("privileged", "baseline", "restricted")
 
 
@@ -45,7 +47,8 @@ def _cluster_and_settings(parser: argparse.ArgumentParser) -> None:
         dest="minor",
         type=_minor,
         metavar="1.MINOR",
-        help="its version, by whose Pod Security rules UserNamespace goes (default: 1.35, and newer ones are the same)",
+        help="its version, by whose Pod Security rules UserNamespace goes "
+        f"(default: {versions.UNMASKED_PROC}, and newer ones are the same)",
     )
     cluster.add_argument(
         "--pod-security",
@@ -71,7 +74,7 @@ def _cluster_and_settings(parser: argparse.ArgumentParser) -> None:
 def _minor(text: str) -> int:
     version = re.fullmatch(r"v?1\.(\d{1,3})(\.\d+)?([-+].*)?", text)
     if version is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no version such as 1.36")
+        raise argparse.ArgumentTypeError(f"{text!r} is no version such as {versions.POLICIES}")
     return int(version[1])
 
 

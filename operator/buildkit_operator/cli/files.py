@@ -12,8 +12,7 @@ from typing import Any, Final
 import yaml
 
 from buildkit_operator.cli import go_yaml
-
-Manifest = dict[str, Any]
+from buildkit_operator.kube.resources import Manifest
 
 MAX_LEVELS: Final = 100
 """Of objects and lists within each other."""

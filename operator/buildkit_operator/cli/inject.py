@@ -20,13 +20,13 @@ from buildkit_operator.api import names
 from buildkit_operator.cli import builder_files, files, pod_templates
 from buildkit_operator.cli.assumed_cluster import AssumedCluster
 from buildkit_operator.cli.builder_files import GivenBuilder
-from buildkit_operator.cli.files import Document, Manifest
+from buildkit_operator.cli.files import Document
 from buildkit_operator.cli.messages import Exit, Messages
 from buildkit_operator.cli.offline import render_builder
 from buildkit_operator.cli.output import Shown
 from buildkit_operator.cli.pod_templates import PodTemplate
 from buildkit_operator.cli.render import tell, write
-from buildkit_operator.kube.resources import Key
+from buildkit_operator.kube.resources import Key, Manifest
 
 _NOT_THERE: Final = "nothing is injected: "
 _UNKNOWN: Final = "a-controller-that-is-made-in-the-cluster"

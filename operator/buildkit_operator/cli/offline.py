@@ -16,7 +16,6 @@ from buildkit_operator.api.conditions import explained
 from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.cli.assumed_cluster import AssumedCluster
 from buildkit_operator.cli.builder_files import GivenBuilder
-from buildkit_operator.cli.files import Manifest
 from buildkit_operator.cli.output import Shown
 from buildkit_operator.desired import (
     cert_manager,
@@ -29,7 +28,7 @@ from buildkit_operator.desired import (
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.isolation import confine
-from buildkit_operator.kube.resources import Key
+from buildkit_operator.kube.resources import Key, Manifest
 from buildkit_operator.pki.keypairs import KeyPair
 from buildkit_operator.pki.rotation import Authorities
 from buildkit_operator.status.diagnosis.daemons import Finding, diagnose_namespace

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field, ValidationError
 
-from buildkit_operator.cli.files import BadInput, Document, Manifest
+from buildkit_operator.cli.files import BadInput, Document
+from buildkit_operator.kube.resources import Manifest
 
 _TEMPLATES: Final = (
     ("spec", "jobTemplate", "spec", "template"),

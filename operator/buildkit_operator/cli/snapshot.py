@@ -14,7 +14,6 @@ from buildkit_operator.cli.checks.cluster_state import (
     Answer,
     ClusterState,
     Labels,
-    Manifest,
     Unasked,
     WebhookState,
     readable,
@@ -23,7 +22,7 @@ from buildkit_operator.cli.checks.installation import setting
 from buildkit_operator.cli.session import CannotAsk, Scope
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
-from buildkit_operator.kube.resources import DEPLOYMENT, LEASE, NAMESPACE, POD, SECRET, Resource
+from buildkit_operator.kube.resources import DEPLOYMENT, LEASE, NAMESPACE, POD, SECRET, Manifest, Resource
 
 DEFINITION: Final = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
 ENDPOINT_SLICE: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")

@@ -11,8 +11,7 @@ from buildkit_operator.api.builder import Role, role_of
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import row
 from buildkit_operator.api.shared import Shared
-
-Manifest = dict[str, Any]
+from buildkit_operator.kube.resources import Manifest
 
 NOT_LOOKED_AT: Final = "The operator has not looked at it yet."
 OUTDATED: Final = "The operator has not looked at the last change yet. Before it: "

@@ -12,7 +12,7 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.reasons import Reason
+from buildkit_operator.api.reasons import INSTALL_ENGINE, Reason
 from buildkit_operator.desired.metadata import Manifest, digest
 from buildkit_operator.desired.probe_pod import is_injected, trial_pod
 from buildkit_operator.engine.jitter import jittered
@@ -101,11 +101,7 @@ def admitted(builder: BuildKitBuilder, pod: Manifest) -> Trial:
     """Tell what an admitted pod means: whether it got the sidecar."""
     if is_injected(pod, builder):
         return Trial(served=True)
-    return _not_served(
-        "A pod with the label of this builder gets no daemon: neither the admission policies (Kubernetes 1.36 and "
-        "later: kubectl apply --server-side -k deploy/kustomize/components/policies) nor the webhook (before: "
-        "kubectl apply --server-side -k deploy/kustomize/components/webhook) are installed."
-    )
+    return _not_served(f"A pod with the label of this builder gets no daemon: nothing injects it. {INSTALL_ENGINE}")
 
 
 def refused(builder: BuildKitBuilder, error: errors.ApiError) -> Trial:

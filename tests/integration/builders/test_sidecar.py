@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from buildkit_operator.api.reasons import INSTALL_ENGINE
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import condition
 from tests.integration.builders.conftest import StartOperator, apply_policies
@@ -138,7 +139,7 @@ def test_without_an_engine_a_builder_says_so_until_there_is_one(
 
     ready = builders.wait_reason("InjectionNotServed")
     assert ready["status"] == "False"
-    assert "kubectl apply --server-side -k deploy/kustomize/components/policies" in ready["message"]
+    assert INSTALL_ENGINE in ready["message"]
     # It may be installed any moment: those who wait for the builder should not give up.
     assert builders.condition("Reconciling")["status"] == "True"
 

@@ -1,12 +1,16 @@
 """Which engine injects, and whether it can."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from buildkit_operator.api.reasons import INSTALL_ENGINE, Reason, row
 from buildkit_operator.cli.checks.cluster_state import WebhookState
 from buildkit_operator.cli.checks.findings import CheckResult
+from buildkit_operator.controller.injection_probe import admitted
 from tests.unit.cli.cluster_states import (
     FORBIDDEN,
     cluster,
@@ -18,7 +22,9 @@ from tests.unit.cli.cluster_states import (
     ready,
     result,
 )
-from tests.unit.make import Manifest, changed
+from tests.unit.make import Manifest, changed, make_builder
+
+TOP = Path(__file__).parents[3]
 
 POLICIES = installed_policies()
 WEBHOOK = WebhookState(installed_webhook(), endpoints("ready", "ready"))
@@ -59,7 +65,7 @@ def released(release: str) -> list[Manifest]:
             "No engine is installed",
         ),
         ({"webhook": WEBHOOK}, CheckResult.OK, "2 endpoints"),
-        ({}, CheckResult.FAILED, "buildkit_operator policies | kubectl apply"),
+        ({}, CheckResult.FAILED, INSTALL_ENGINE),
         ({"policies": POLICIES, "webhook": WEBHOOK}, CheckResult.WARNING, "Both engines"),
         (
             {"policies": without("MutatingAdmissionPolicyBinding", "buildkit-operator-label")},
@@ -104,6 +110,26 @@ def test_one_engine_should_inject(facts: dict[str, Any], expected: CheckResult, 
     assert said in messages("Engine", cluster(**facts))
 
 
-def test_before_1_36_the_webhook_is_what_to_install() -> None:
-    assert "overlays/webhook" in messages("Engine", cluster(35))
-    assert "overlays/webhook" not in messages("Engine", cluster(36))
+def test_condition_page_and_doctor_say_the_same_of_how_to_install_an_engine() -> None:
+    builder = make_builder(mode="Sidecar")
+    trial = admitted(builder, {"metadata": {"name": "probe"}, "spec": {"containers": []}})
+    text = " ".join((TOP / "docs/reasons/InjectionNotServed.md").read_text().split())
+    shown, _, remedy = text.partition("## Likely causes")
+
+    assert trial.finding is not None
+    assert INSTALL_ENGINE in trial.finding.message
+    assert INSTALL_ENGINE in shown
+    assert INSTALL_ENGINE in remedy
+    assert INSTALL_ENGINE in row(Reason.INJECTION_NOT_SERVED).remedy
+    assert all(INSTALL_ENGINE in messages("Engine", cluster(minor)) for minor in (35, 36))
+
+
+def test_what_installs_an_engine_is_there_for_users_of_helm_and_of_kustomize() -> None:
+    schema = json.loads((TOP / "deploy/helm/buildkit-operator/values.schema.json").read_text())
+
+    assert "injection.engine=Auto" in INSTALL_ENGINE
+    assert "Auto" in schema["properties"]["injection"]["properties"]["engine"]["enum"]
+    for overlay, component in (("deploy/kustomize/overlays/policies", "policies"), ("overlays/webhook", "webhook")):
+        assert overlay in INSTALL_ENGINE
+        file = TOP / "deploy/kustomize/overlays" / component / "kustomization.yaml"
+        assert f"../../components/{component}" in yaml.safe_load(file.read_text())["components"]

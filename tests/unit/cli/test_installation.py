@@ -22,8 +22,8 @@ from tests.unit.make import Manifest
 @pytest.mark.parametrize(
     ("minor", "expected", "said"),
     [
-        (29, CheckResult.FAILED, "not supported"),
-        (30, CheckResult.OK, "webhook"),
+        (30, CheckResult.FAILED, "not supported"),
+        (31, CheckResult.OK, "webhook"),
         (35, CheckResult.OK, "webhook"),
         (36, CheckResult.OK, "policies"),
         (41, CheckResult.OK, "policies"),

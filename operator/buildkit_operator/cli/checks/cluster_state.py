@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.cli.summary import BuilderSummary, summarize
+from buildkit_operator.kube.resources import Manifest
 
-Manifest = dict[str, Any]
 _T = TypeVar("_T")
 
 
@@ -58,7 +58,7 @@ class ClusterState:
     deployments: Answer[Sequence[Manifest]] = ()
     """Of the operator's namespace, those that are labelled as ours."""
     lease: Answer[Manifest | None] = None
-    """The Lease by which one replica writes."""
+    """The Lease of leader election, by which one replica writes."""
     builders: Answer[Sequence[Manifest]] = ()
     labels: Labels = field(default_factory=dict)
     """Of all namespaces that are looked at, or where these cannot be listed, of those with builders."""

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
+from buildkit_operator import __version__
 from buildkit_operator.admission import policies
 from buildkit_operator.api.builder import Mode
-from buildkit_operator.api.reasons import Reason, row
+from buildkit_operator.api.reasons import INSTALL_ENGINE, Reason, row
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked, WebhookState
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, unknown, warning
-from buildkit_operator.cli.checks.installation import INSTALL_PAGE, POLICIES_MINOR, deployment_of
+from buildkit_operator.cli.checks.installation import INSTALL_PAGE, deployment_of
 from buildkit_operator.kube.diff import is_within
+from buildkit_operator.kube.resources import Manifest
 
-Manifest = dict[str, Any]
-
-APPLY_POLICIES: Final = "python -m buildkit_operator policies | kubectl apply --server-side -f -"
-APPLY_WEBHOOK: Final = "kubectl apply --server-side -k deploy/kustomize/overlays/webhook"
+_AS_INSTALLED: Final = f"Apply those of this version ({__version__}), as you installed them. {INSTALL_ENGINE}"
 _REMOVE_WEBHOOK: Final = "kubectl delete mutatingwebhookconfiguration {name}"
 
 
@@ -25,7 +24,7 @@ def engine(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look which engine is installed: one should be."""
     webhook = cluster.webhook
     if isinstance(cluster.policies, Unasked) and isinstance(webhook.configuration, Unasked):
-        yield _by_the_operators_trials(cluster, cluster.policies)
+        yield _by_what_the_operator_found(cluster, cluster.policies)
         return
     if isinstance(cluster.policies, Unasked):
         yield unknown("Whether the admission policies are installed", cluster.policies)
@@ -42,13 +41,10 @@ def engine(cluster: ClusterState) -> Iterator[CheckFinding]:
             f"Keep the policies: {_REMOVE_WEBHOOK.format(name=name)}",
         )
     elif not releases and webhook.configuration is None:
-        apply = APPLY_POLICIES if cluster.server_minor >= POLICIES_MINOR else APPLY_WEBHOOK
-        yield failed(
-            "No engine is installed: pods that ask for a builder get nothing.", f"Install one: {apply}", INSTALL_PAGE
-        )
+        yield failed("No engine is installed: pods that ask for a builder get nothing.", INSTALL_ENGINE, INSTALL_PAGE)
 
 
-def _by_the_operators_trials(cluster: ClusterState, why: Unasked) -> CheckFinding:
+def _by_what_the_operator_found(cluster: ClusterState, why: Unasked) -> CheckFinding:
     """Judge by what the operator found when it tried a pod: its own rights are those of no engine, either."""
     sidecars = [builder for builder in cluster.summaries() if builder.mode == Mode.SIDECAR]
     refused = [builder.title for builder in sidecars if builder.reason == Reason.INJECTION_NOT_SERVED]
@@ -87,13 +83,11 @@ def _policies(release: str, parts: _Parts) -> Iterator[CheckFinding]:
         f"{kind} {release}-{part}" for (kind, part), live in parts.items() if not _is(wanted[kind, part], live)
     ]
     if missing:
-        yield failed(
-            f"The admission policies are not all there: {', '.join(missing)}.", f"Apply them: {APPLY_POLICIES}"
-        )
+        yield failed(f"The admission policies are not all there: {', '.join(missing)}.", _AS_INSTALLED)
     if different:
         yield warning(
             f"The admission policies are of another version, or were changed: {', '.join(different)}.",
-            f"Apply those of this version: {APPLY_POLICIES}",
+            _AS_INSTALLED,
         )
     if not missing and not different:
         yield ok(f"The admission policies {release}-* are installed with their bindings, and are of this version.")

@@ -7,18 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from buildkit_operator import __version__
-from buildkit_operator.api import crd, names
+from buildkit_operator.api import crd, names, versions
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, unknown, warning
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis.daemons import sentence
 
-Manifest = dict[str, Any]
-
-OLDEST_MINOR: Final = 30
-POLICIES_MINOR: Final = 36
-"""From this minor version of Kubernetes on, the API server injects by itself."""
-
-SIGN_OF_LIFE: Final = timedelta(seconds=60)
+LEASE_EXPIRED: Final = timedelta(seconds=60)
 """Age of a Lease from which on its holder counts as gone. It renews it every five seconds; clocks may differ."""
 
 NAMED: Final = 5
@@ -36,9 +31,9 @@ _INSTALL: Final = "Install it, or if it runs elsewhere, name the place with --op
 def server_version(cluster: ClusterState) -> Iterator[CheckFinding]:
     """Look whether the API server is one that we support."""
     minor = cluster.server_minor
-    if minor < OLDEST_MINOR:
-        yield failed(f"Kubernetes 1.{minor} is not supported.", f"Upgrade to 1.{OLDEST_MINOR} or newer.")
-    elif minor < POLICIES_MINOR:
+    if minor < versions.OLDEST_KUBERNETES.minor:
+        yield failed(f"Kubernetes 1.{minor} is not supported.", f"Upgrade to {versions.OLDEST_KUBERNETES} or newer.")
+    elif minor < versions.POLICIES.minor:
         yield ok(f"Kubernetes 1.{minor} is supported, with the webhook as its engine.")
     else:
         yield ok(f"Kubernetes 1.{minor} is supported, with admission policies as its engine.")
@@ -56,7 +51,7 @@ def definition(cluster: ClusterState) -> Iterator[CheckFinding]:
     elif isinstance(live, Unasked) and isinstance(cluster.is_served, Unasked):
         yield unknown("Whether BuildKitBuilder is served", cluster.is_served)
     elif isinstance(live, Unasked):
-        yield unknown("BuildKitBuilder is served; whether its definition is of this version", live)
+        yield unknown("BuildKitBuilder is served; whether its CRD is of this version", live)
     else:
         yield from _definition(live)
 
@@ -102,7 +97,7 @@ def _definition(live: Manifest) -> Iterator[CheckFinding]:
 
 
 def _refused(live: Manifest) -> Manifest | None:
-    """Return the condition by which the API server has not taken a definition into use, or None if it has."""
+    """Return the condition by which the API server has not taken a CRD into use, or None if it has."""
     conditions: Sequence[Manifest] = (live.get("status") or {}).get("conditions") or ()
     needed = (c for c in conditions if c["type"] in {"NamesAccepted", "Established"})
     return next((condition for condition in needed if condition["status"] != "True"), None)
@@ -142,7 +137,7 @@ def _operator(deployment: Manifest) -> CheckFinding:
     look = f"See why: kubectl describe -n {where} deployment {name}; kubectl logs -n {where} deployment/{name}"
     if wanted == 0:
         return failed(
-            f"Deployment {name} in namespace {where} is scaled to zero: nobody looks after builders.",
+            f"Deployment {name} in namespace {where} is scaled to zero: nobody reconciles builders.",
             (f"kubectl scale -n {where} deployment {name} --replicas=2"),
         )
     if ready == 0:
@@ -151,23 +146,23 @@ def _operator(deployment: Manifest) -> CheckFinding:
 
 
 def leader(cluster: ClusterState) -> Iterator[CheckFinding]:
-    """Look whether one of the operator's replicas holds the Lease, and has given a sign of life."""
+    """Look whether one of the operator's replicas is the leader: holds the Lease, and has renewed it lately."""
     lease = cluster.lease
     if isinstance(lease, Unasked):
-        yield unknown("Whether a replica of the operator writes", lease)
+        yield unknown("Whether a replica of the operator is the leader", lease)
         return
     if _goes_without(cluster):
-        yield ok("The operator's settings let it write without a Lease: it has one replica, or should have.")
+        yield ok("The operator's settings switch leader election off: it has one replica, or should have.")
         return
     spec = (lease or {}).get("spec") or {}
     holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
     where = f"-n {cluster.operator_namespace} {deployment_of(cluster, 'operator')}"
     look = f"See what its replicas say: kubectl logs {where}"
     if not holder or not renewed:
-        yield failed("No replica of the operator holds the Lease, so none of them writes.", look)
+        yield failed("No replica of the operator holds the Lease, so none of them is the leader.", look)
         return
     silent = cluster.now - datetime.fromisoformat(renewed)
-    if silent > SIGN_OF_LIFE:
+    if silent > LEASE_EXPIRED:
         yield failed(
             f"The Lease is {holder}'s, who last renewed it at {renewed}, {int(silent.total_seconds())} seconds ago by "
             "the clock of this machine.",

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final
 
+from buildkit_operator.api import versions
 from buildkit_operator.api.builder import Isolation, Role
+from buildkit_operator.api.versions import Version
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, unknown, warning
+from buildkit_operator.kube.resources import Manifest
 
-Manifest = dict[str, Any]
-Version: TypeAlias = tuple[int, int]
-
-KUBELET: Final = (1, 33)
-"""From this version on, user namespaces of pods are on by default (KEP-127)."""
-KERNEL: Final = (6, 3)
-"""Linux maps the owners of tmpfs, which a pod's Secrets and tokens are on, from this version on (KEP-127)."""
-RUNTIMES: Final = {"containerd": (2, 0), "cri-o": (1, 25)}
+RUNTIMES: Final = {"containerd": versions.CONTAINERD, "cri-o": versions.CRI_O}
 """Container runtimes that can, from which version on."""
 
 _REMEDY: Final = (
@@ -60,16 +56,16 @@ def lacks(node: Manifest) -> str | None:
     """Return what keeps a node from running pods in a user namespace, or None. What says no version passes."""
     info = _info(node)
     kubelet, kernel = _version(info.get("kubeletVersion")), _version(info.get("kernelVersion"))
-    if kubelet is not None and kubelet < KUBELET:
-        return f"kubelet {info['kubeletVersion']} is older than {_dotted(KUBELET)}"
+    if kubelet is not None and kubelet < versions.USER_NAMESPACES:
+        return f"kubelet {info['kubeletVersion']} is older than {versions.USER_NAMESPACES}"
     name, _, number = str(info.get("containerRuntimeVersion", "")).partition("://")
     runtime = _version(number)
     if name and name not in RUNTIMES:
         return f"{name} runs no pods in a user namespace"
     if runtime is not None and runtime < RUNTIMES[name]:
-        return f"{name} {number} is older than {_dotted(RUNTIMES[name])}"
-    if kernel is not None and kernel < KERNEL:
-        return f"Linux {info['kernelVersion']} is older than {_dotted(KERNEL)}"
+        return f"{name} {number} is older than {RUNTIMES[name]}"
+    if kernel is not None and kernel < versions.LINUX:
+        return f"Linux {info['kernelVersion']} is older than {versions.LINUX}"
     return None
 
 
@@ -80,11 +76,7 @@ def _info(node: Manifest) -> Manifest:
 
 def _version(text: object) -> Version | None:
     found = re.match(r"v?(\d+)\.(\d+)", str(text or ""))
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def _dotted(version: Version) -> str:
-    return f"{version[0]}.{version[1]}"
+    return Version(int(found[1]), int(found[2])) if found else None
 
 
 def _listed(lacking: dict[str, str]) -> str:

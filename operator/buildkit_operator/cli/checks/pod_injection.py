@@ -11,10 +11,9 @@ from buildkit_operator.admission.variables import Variables
 from buildkit_operator.api import names
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, or_ok, unknown, warning
+from buildkit_operator.kube.resources import Manifest
 
-Manifest = dict[str, Any]
-
-_AGAIN: Final = "Have the pod made anew: a pod that exists cannot be given anything."
+_AGAIN: Final = "Have the pod recreated: a pod that exists cannot be given anything."
 
 
 def uninjected(cluster: ClusterState) -> Iterator[CheckFinding]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import copy
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from buildkit_operator.api import crd, names
 from buildkit_operator.cli.schema import cel_rules, lists, openapi, scale, structural
 from buildkit_operator.cli.schema.field_errors import FieldError
-
-Manifest = dict[str, Any]
+from buildkit_operator.kube.resources import Manifest
 
 _NOT_ALL: Final = FieldError(
     "<nil>",

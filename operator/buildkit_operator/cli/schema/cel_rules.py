@@ -19,9 +19,8 @@ from celpy import celtypes
 from celpy.adapter import json_to_cel
 
 from buildkit_operator.cli.schema.field_errors import OMITTED, FieldError
+from buildkit_operator.cli.schema.structural import Schema
 from buildkit_operator.kube import quantity
-
-Schema = dict[str, Any]
 
 
 def check(value: Any, schema: Schema, path: str = "") -> Iterator[FieldError]:

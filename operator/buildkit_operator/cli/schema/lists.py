@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from buildkit_operator.cli.schema.field_errors import FieldError
-
-Schema = dict[str, Any]
+from buildkit_operator.cli.schema.structural import Schema
 
 
 def check(value: Any, schema: Schema, path: str = "") -> Iterator[FieldError]:

@@ -8,8 +8,7 @@ from typing import Any, Final
 import re2
 
 from buildkit_operator.cli.schema.field_errors import OMITTED, FieldError, quoted
-
-Schema = dict[str, Any]
+from buildkit_operator.cli.schema.structural import Schema
 
 _INT32: Final = range(-(2**31), 2**31)
 _SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"

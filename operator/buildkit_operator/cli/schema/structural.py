@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-Schema = dict[str, Any]
+Schema: TypeAlias = dict[str, Any]
+"""A structural schema, as a CRD has it (OpenAPI v3 with extensions)."""
 
 _TYPE: Final = frozenset({"apiVersion", "kind", "metadata"})
 
