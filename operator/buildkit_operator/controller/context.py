@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.events import Recorder
+from buildkit_operator.engine.events import EventRecorder
 from buildkit_operator.engine.kinds import Reconcile
 from buildkit_operator.engine.metrics import ControllerMetrics
 from buildkit_operator.kube.client import Client
@@ -21,7 +21,7 @@ class Context:
     client: Client
     """Writes only while this replica leads, and puts what the server answers into the cache."""
     cache: Cache
-    recorder: Recorder
+    recorder: EventRecorder
     settings: Settings
     metrics: ControllerMetrics
 

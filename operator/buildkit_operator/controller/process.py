@@ -13,11 +13,11 @@ from buildkit_operator.api.conditions import fitted
 from buildkit_operator.controller.context import Context, MakeReconcile
 from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.events import Recorder
-from buildkit_operator.engine.health import Server
+from buildkit_operator.engine.events import EventRecorder
+from buildkit_operator.engine.health import HealthServer
 from buildkit_operator.engine.kinds import Kinds
-from buildkit_operator.engine.leader_client import FencedClient
-from buildkit_operator.engine.leader_election import Alone, Leadership, LeaseElection
+from buildkit_operator.engine.leader_client import LeaderOnlyClient
+from buildkit_operator.engine.leader_election import LeaderElection, LeaseLeaderElection, NoLeaderElection
 from buildkit_operator.engine.lifecycle import Lifecycle
 from buildkit_operator.engine.metrics import ControllerMetrics
 from buildkit_operator.engine.queue import WorkQueue
@@ -58,16 +58,16 @@ class Operator:
         self._cache = Cache(kinds)
         self._queue: WorkQueue[Key] = WorkQueue()
         self._reader = Client(connection, field_manager=names.FIELD_MANAGER, resources=(kinds.primary,))
-        self._leadership = self._make_leadership(settings)
-        self._writer = FencedClient(
+        self._election = self._make_election(settings)
+        self._writer = LeaderOnlyClient(
             connection,
             field_manager=names.FIELD_MANAGER,
             kinds=kinds,
             cache=self._cache,
-            leadership=self._leadership,
+            election=self._election,
             enqueue=self._queue.add,
         )
-        self._recorder = Recorder(self._writer, names.CONTROLLER, settings.identity, fitted)
+        self._recorder = EventRecorder(self._writer, names.CONTROLLER, settings.identity, fitted)
         self._resync = Resync(
             client=self._reader,
             kinds=kinds,
@@ -80,16 +80,16 @@ class Operator:
         self._watches = Watches(connection, kinds, namespaces, self._cache, self._queue.add, self._resync.relisted)
         context = Context(self._writer, self._cache, self._recorder, settings, self._metrics)
         self._workers = Workers(
-            self._queue, make_reconcile(context), self._leadership, self._metrics, settings.workers, "builder"
+            self._queue, make_reconcile(context), self._election, self._metrics, settings.workers, "builder"
         )
-        self._server = Server(settings.http_port, self._metrics, self._ailment, self._unready)
+        self._server = HealthServer(settings.http_port, self._metrics, self._check_liveness, self._check_readiness)
 
     async def run(self) -> int:
         """Run until a signal, or the unexpected end of a part; give the process's exit status."""
         self._lifecycle.handle_signals()
         port = await self._server.start()
         logger.info("Version %s started; health and metrics on port %d.", __version__, port)
-        elector = self._lifecycle.spawn(self._leadership.run(), "leadership")
+        elector = self._lifecycle.spawn(self._election.run(), "leadership")
         self._lifecycle.spawn(self._recorder.run(), "events")
         self._lifecycle.spawn(self._work(), "watches")
         await self._lifecycle.stop.wait()
@@ -115,25 +115,25 @@ class Operator:
         elector.cancel()
         await asyncio.wait({elector})
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._leadership.release(), RELEASE_SECONDS)
+            await asyncio.wait_for(self._election.release(), RELEASE_SECONDS)
         await self._server.stop()
         await self._lifecycle.end()
         await self._reader.close()
         await self._writer.close()
         await self._connection.close()
 
-    def _ailment(self) -> str | None:
+    def _check_liveness(self) -> str | None:
         if self._lifecycle.watches_ended:
             return "The watches have ended."
-        return self._workers.ailment()
+        return self._workers.check_liveness()
 
-    def _unready(self) -> str | None:
+    def _check_readiness(self) -> str | None:
         return None if self._resync.synced else "The cache is not filled yet."
 
-    def _make_leadership(self, settings: Settings) -> Leadership:
+    def _make_election(self, settings: Settings) -> LeaderElection:
         if not settings.lease:
             self._metrics.leading.set(1)
-            return Alone()
-        return LeaseElection(
+            return NoLeaderElection()
+        return LeaseLeaderElection(
             self._reader, settings.lease_namespace, settings.lease_name, settings.identity, self._metrics.leading.set
         )

@@ -30,7 +30,7 @@ from buildkit_operator.controller.requeue import next_look
 from buildkit_operator.controller.volume_expansion import Growth
 from buildkit_operator.desired.platform import CONNECTOR_IMAGE, DEFAULT_IMAGE, Platform
 from buildkit_operator.engine.kinds import Reconcile
-from buildkit_operator.engine.rate_limiter import Pacer
+from buildkit_operator.engine.rate_limiter import RateLimiter
 from buildkit_operator.engine.secrets import Secrets
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.resources import Key, Manifest
@@ -87,7 +87,7 @@ class BuilderReconcile:
         self._consumer = Consumer(
             self._parts, Consumers(cache, secrets, surroundings, settings.watch_namespaces, lifetimes)
         )
-        self._counted = Pacer(COUNT_SECONDS, time.monotonic)
+        self._counted = RateLimiter(COUNT_SECONDS, time.monotonic)
 
     async def __call__(self, key: Key) -> float | None:
         """Reconcile one builder and return the seconds until it wants to be looked at again, if it does.

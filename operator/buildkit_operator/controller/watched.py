@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.engine.kinds import Kinds, keep_all
+from buildkit_operator.engine.kinds import Kinds, drop_bookkeeping
 from buildkit_operator.kube.resources import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -56,15 +56,15 @@ def provider_of(builder: Manifest) -> Key | None:
 BUILDERS: Final = Kinds(
     primary=names.BUILDER,
     children={
-        DEPLOYMENT: keep_all,
-        STATEFUL_SET: keep_all,
+        DEPLOYMENT: drop_bookkeeping,
+        STATEFUL_SET: drop_bookkeeping,
         # Never deleted, whatever label they have: they belong to the StatefulSet or to nobody.
-        PERSISTENT_VOLUME_CLAIM: keep_all,
-        SERVICE: keep_all,
-        CONFIG_MAP: keep_all,
-        SERVICE_ACCOUNT: keep_all,
-        POD_DISRUPTION_BUDGET: keep_all,
-        NETWORK_POLICY: keep_all,
+        PERSISTENT_VOLUME_CLAIM: drop_bookkeeping,
+        SERVICE: drop_bookkeeping,
+        CONFIG_MAP: drop_bookkeeping,
+        SERVICE_ACCOUNT: drop_bookkeeping,
+        POD_DISRUPTION_BUDGET: drop_bookkeeping,
+        NETWORK_POLICY: drop_bookkeeping,
         POD: keep_pod_state,
     },
     owner_label=names.OWNER_LABEL,

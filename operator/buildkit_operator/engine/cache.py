@@ -1,4 +1,4 @@
-"""What the API server told us last about every watched object: by watches, lists, and answers to our own writes."""
+"""Informer cache: every watched object as the API server told of it last, by watches, lists and answers to writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from buildkit_operator.kube.resources import Key, Manifest, Resource
 REMEMBERED_REMOVALS: Final = 4096
 """How many removed objects' versions are kept, against news of them that arrives late."""
 
-NOBODY: Final[frozenset[Key]] = frozenset()
+NO_KEYS: Final[frozenset[Key]] = frozenset()
 
 
 def owned_by(manifest: Manifest, uid: str) -> bool:
@@ -42,7 +42,7 @@ class Cache:
     """Live objects by kind, namespace and name, and by the primary object they belong to.
 
     What it hands out is the caller's own. Nothing here awaits, so every method is atomic in the event loop.
-    News that is older than what is known is dropped: an answer to our own write often overtakes the watch.
+    What is older than what is cached is ignored: an answer to our own write often overtakes the watch.
     """
 
     def __init__(self, kinds: Kinds) -> None:
@@ -55,21 +55,21 @@ class Cache:
         self._removed: OrderedDict[str, int] = OrderedDict()
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
-        """Give an object as it was last seen; None where there is none, or it lacks the owner label."""
+        """Return an object as it was last seen; None where there is none, or it lacks the owner label."""
         entry = self._objects[resource].get((namespace, name))
         return None if entry is None else entry.unpacked()
 
     def primary_keys(self) -> list[Key]:
-        """Give the keys of all primary objects."""
+        """Return the keys of all primary objects."""
         return list(self._objects[self._kinds.primary])
 
     def children(self, key: Key, resource: Resource | None = None) -> list[Manifest]:
-        """Give the objects whose owner label names `key`, of one kind or of all, by kind and name."""
+        """Return the objects whose owner label names `key`, of one kind or of all, by kind and name."""
         children = sorted(self._children.get(key, ()), key=lambda child: (child[0].kind, child[1]))
         return [self._objects[kind][key[0], name].unpacked() for kind, name in children if resource in (None, kind)]
 
     def dependents(self, key: Key) -> frozenset[Key]:
-        """Give the primary objects that refer to this one, whether it exists or not."""
+        """Return the primary objects that refer to this one, whether it exists or not."""
         return frozenset(self._dependents.get(key, ()))
 
     def count(self, resource: Resource) -> int:
@@ -77,16 +77,16 @@ class Cache:
         return len(self._objects[resource])
 
     def put(self, resource: Resource, manifest: Manifest) -> frozenset[Key]:
-        """Take in an object; give the keys of those it is news to, none where the cache knew it already."""
+        """Upsert; return the keys to enqueue; a stale resourceVersion is ignored."""
         key, uid, version = _identity(manifest)
         known = self._objects[resource].get(key)
         if version <= self._removed.get(uid, -1) or (known is not None and version <= known.version):
-            return NOBODY
+            return NO_KEYS
         concerned = self._drop(resource, key)
         owner = self._owner(resource, manifest)
         if owner is None:  # the answer to a write shows a child that has just lost its label
             return concerned
-        packed = json.dumps(self._kinds.trim(resource, manifest), separators=(",", ":"))
+        packed = json.dumps(self._kinds.transform(resource, manifest), separators=(",", ":"))
         self._objects[resource][key] = _Entry(uid, version, owner, packed)
         if resource != self._kinds.primary:
             self._children[owner].add((resource, key[1]))
@@ -95,20 +95,20 @@ class Cache:
         return concerned | {owner} | self.dependents(key)
 
     def remove(self, resource: Resource, manifest: Manifest) -> frozenset[Key]:
-        """Forget an object that was deleted or lost its label; give the keys of those it is news to."""
+        """Delete an object that is gone or lost its label; return the keys to enqueue."""
         key, uid, version = _identity(manifest)
         self._remember_removal(uid, version)
         known = self._objects[resource].get(key)
         if known is None or known.uid != uid or version < known.version:
-            return NOBODY
+            return NO_KEYS
         return self._drop(resource, key)
 
     def prune(
         self, resource: Resource, namespace: str | None, uids: Iterable[str], resource_version: int
     ) -> frozenset[Key]:
-        """Forget what a list of this version, of one namespace or of all, does not hold; newer objects stay.
+        """Delete what a list of this version, of one namespace or of all, does not hold; newer objects stay.
 
-        This finds the deletions that a watch missed while it was disconnected. Gives the keys of those it is news to.
+        This finds the deletions that a watch missed while it was disconnected. Returns the keys to enqueue.
         """
         listed = frozenset(uids)
         gone = [
@@ -118,7 +118,7 @@ class Cache:
         ]
         for _key, uid in gone:
             self._remember_removal(uid, resource_version)
-        return NOBODY.union(*(self._drop(resource, key) for key, _uid in gone))
+        return NO_KEYS.union(*(self._drop(resource, key) for key, _uid in gone))
 
     def _owner(self, resource: Resource, manifest: Manifest) -> Key | None:
         metadata = manifest["metadata"]
@@ -130,7 +130,7 @@ class Cache:
     def _drop(self, resource: Resource, key: Key) -> frozenset[Key]:
         entry = self._objects[resource].pop(key, None)
         if entry is None:
-            return NOBODY
+            return NO_KEYS
         if resource != self._kinds.primary:
             siblings = self._children[entry.owner]
             siblings.discard((resource, key[1]))

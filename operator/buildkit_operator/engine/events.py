@@ -1,4 +1,4 @@
-"""Event recorder: Kubernetes Events about objects, what changed, for those who run `kubectl describe`.
+"""Event recorder: Kubernetes Events that say what changed, for those who run `kubectl describe`.
 
 They are written as `events.k8s.io/v1`: the API that replaced core/v1 Events (KEP-383), stored in the same place, so
 that kubectl shows them alike; it insists on an action and a reporting controller, and creating is all it needs.
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from buildkit_operator.engine.leader_election import NotLeading
+from buildkit_operator.engine.leader_election import NotLeader
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import ApiError
 from buildkit_operator.kube.resources import EVENT, Manifest
@@ -30,7 +30,7 @@ WAITING_EVENTS: Final = 512
 logger = logging.getLogger(__name__)
 
 
-class Recorder:
+class EventRecorder:
     """Writes events in the background. They are a courtesy: one that cannot be written is logged and forgotten."""
 
     def __init__(self, client: Client, controller: str, instance: str, shorten: Callable[[str, int], str]) -> None:
@@ -71,7 +71,7 @@ class Recorder:
             event = await self._waiting.get()
             try:
                 await self._client.create(event)
-            except (ApiError, NotLeading) as error:
+            except (ApiError, NotLeader) as error:
                 logger.warning("An event was not written (%s): %s", error, event["note"])
             finally:
                 self._waiting.task_done()

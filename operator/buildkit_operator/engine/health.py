@@ -1,33 +1,35 @@
-"""/livez, /readyz and /metrics, for the kubelet and Prometheus."""
+"""Health endpoints: /livez and /readyz for the kubelet's probes, and /metrics for Prometheus."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from buildkit_operator.engine.metrics import CommonMetrics
 
+Check: TypeAlias = Callable[[], str | None]
+"""Returns in a sentence what is wrong, None where all is well."""
 
-class Server:
+
+class HealthServer:
     """The HTTP server of one process. That it answers at all proves that the event loop turns."""
 
-    def __init__(
-        self, port: int, metrics: CommonMetrics, ailment: Callable[[], str | None], unready: Callable[[], str | None]
-    ) -> None:
-        """Serve on `port`, 0 for any; the two functions say in a sentence what is wrong, or None."""
+    def __init__(self, port: int, metrics: CommonMetrics, check_liveness: Check, check_readiness: Check) -> None:
+        """Serve on `port`, 0 for any; the two checks return in a sentence what is wrong, or None."""
         app = web.Application()
-        app.router.add_get("/livez", _probe(ailment))
-        app.router.add_get("/readyz", _probe(unready))
+        app.router.add_get("/livez", _probe(check_liveness))
+        app.router.add_get("/readyz", _probe(check_readiness))
         app.router.add_get("/metrics", _metrics(metrics))
         # A scraper's idle connection must not hold up the end of the process.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         self._port = port
 
     async def start(self) -> int:
-        """Listen on all addresses; give the port. Raises OSError."""
+        """Listen on all addresses; return the port. Raises OSError."""
         await self._runner.setup()
         listening = listener(self._port)
         await web.SockSite(self._runner, listening).start()
@@ -46,9 +48,9 @@ def listener(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-def _probe(complaint: Callable[[], str | None]) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _probe(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def answer(_request: web.Request) -> web.Response:
-        what = complaint()
+        what = check()
         return web.Response(text=f"{what or 'ok'}\n", status=503 if what else 200)
 
     return answer

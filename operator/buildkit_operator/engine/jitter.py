@@ -1,4 +1,4 @@
-"""Waiting times that differ a little, so that what happened together does not happen together again."""
+"""Jitter: waiting times that differ a little, so that what happened together does not happen together again."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import random
 
 
 def jittered(seconds: float, share: float = 0.1) -> float:
-    """Give the time, longer or shorter by up to a share of it."""
+    """Return the time, longer or shorter by up to a share of it."""
     return random.uniform(1 - share, 1 + share) * seconds  # noqa: S311  a waiting time is no secret

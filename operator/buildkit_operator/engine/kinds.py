@@ -14,8 +14,8 @@ Reconcile: TypeAlias = Callable[[Key], Awaitable[float | None]]
 Returns the seconds after which it wants to be called again, or None. What it raises is tried again with a backoff.
 """
 
-Trim: TypeAlias = Callable[[Manifest], Manifest]
-"""Copies of an object what is worth keeping; never changes the original, which others hold too."""
+Transform: TypeAlias = Callable[[Manifest], Manifest]
+"""Cache transform: returns a copy with what is worth keeping; the original, which others hold too, stays as it is."""
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """kubectl's own copy of the whole object, which it leaves in an annotation."""
@@ -26,13 +26,13 @@ class Kinds:
     """A primary kind, whose objects are reconciled, and the kinds of its children."""
 
     primary: Resource
-    children: Mapping[Resource, Trim]
+    children: Mapping[Resource, Transform]
     owner_label: str
     """Label on every child: the name of the primary object, in the same namespace, that it belongs to."""
     refers_to: Callable[[Manifest], Key | None] = field(default=lambda _manifest: None)
-    """Gives another primary object that a primary object depends on, if it does."""
-    narrowing: str = ""
-    """Label selector of the children that are watched, where not all with that label are."""
+    """Returns another primary object that a primary object depends on, if it does."""
+    extra_selector: str = ""
+    """Extra label selector of the children that are watched, where not all with that label are."""
 
     @property
     def all(self) -> tuple[Resource, ...]:
@@ -46,15 +46,15 @@ class Kinds:
     @property
     def child_selector(self) -> str:
         """Label selector of all children."""
-        return f"{self.owner_label},{self.narrowing}" if self.narrowing else self.owner_label
+        return f"{self.owner_label},{self.extra_selector}" if self.extra_selector else self.owner_label
 
-    def trim(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """Copy what is worth keeping of an object."""
-        return self.children.get(resource, keep_all)(manifest)
+    def transform(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Return a copy of an object with what its kind's transform keeps."""
+        return self.children.get(resource, drop_bookkeeping)(manifest)
 
 
-def keep_all(manifest: Manifest) -> Manifest:
-    """Keep an object without the two records of who wrote what, which are often longer than the object."""
+def drop_bookkeeping(manifest: Manifest) -> Manifest:
+    """Return an object without the two records of who wrote what, which are often longer than the object."""
     metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
     if LAST_APPLIED in (metadata.get("annotations") or ()):
         metadata["annotations"] = _without(metadata["annotations"], LAST_APPLIED)

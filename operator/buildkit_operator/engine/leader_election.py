@@ -1,4 +1,4 @@
-"""Which of several replicas writes: the one that holds a Lease, and only as long as it surely does."""
+"""Leader election by a Lease: of several replicas only the leader writes, and only as long as it surely leads."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ RETRY_SECONDS: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
-class NotLeading(Exception):  # noqa: N818  a state of affairs, no error
-    """This replica may not write now; another one may."""
+class NotLeader(Exception):  # noqa: N818  a state of affairs, no error
+    """This replica is not the leader, and may not write; another one may."""
 
 
-class Leadership(Protocol):
-    """Whether this replica may write."""
+class LeaderElection(Protocol):
+    """Whether this replica is the leader, which alone may write."""
 
-    def holds(self) -> bool:
-        """Tell whether it may write at this moment."""
+    def is_leader(self) -> bool:
+        """Tell whether it leads at this moment."""
 
-    async def wait(self) -> None:
-        """Wait until it may write."""
+    async def wait_until_leader(self) -> None:
+        """Wait until it leads."""
 
     async def run(self) -> None:
-        """Get and keep the right to write, for ever."""
+        """Acquire and renew the leadership, for ever."""
 
     async def release(self) -> None:
-        """Let another replica write at once. Never raises."""
+        """Let another replica lead at once. Never raises."""
 
 
-class Alone:
-    """The leadership of the only replica."""
+class NoLeaderElection:
+    """Leader election switched off: the only replica always leads."""
 
-    def holds(self) -> bool:
-        """Tell that it may always write."""
+    def is_leader(self) -> bool:
+        """Return True."""
         return True
 
-    async def wait(self) -> None:
+    async def wait_until_leader(self) -> None:
         """Return at once."""
 
     async def run(self) -> None:
@@ -63,8 +63,8 @@ class Alone:
         """Do nothing."""
 
 
-class LeaseElection:
-    """Leadership through a `coordination.k8s.io` Lease, compatible with client-go's leader election.
+class LeaseLeaderElection:
+    """Leader election by a `coordination.k8s.io` Lease, compatible with client-go's leader election.
 
     Clocks of other machines are never compared with ours: a holder counts as dead when its record has not changed
     for the lease's duration by our own monotonic clock.
@@ -85,13 +85,13 @@ class LeaseElection:
         self._lease_seen_at = float("-inf")
         self._waiting_for = ""
 
-    def holds(self) -> bool:
+    def is_leader(self) -> bool:
         """Tell whether the Lease is ours for certain, also when renewals have been failing."""
         return time.monotonic() < self._valid_until
 
-    async def wait(self) -> None:
+    async def wait_until_leader(self) -> None:
         """Wait until the Lease is ours."""
-        while not self.holds():
+        while not self.is_leader():
             self._won.clear()
             await self._won.wait()
 
@@ -104,15 +104,15 @@ class LeaseElection:
             except ApiError as error:
                 held = False
                 logger.warning("The Lease could not be read or renewed: %s", error)
-            if self.holds() != led:
+            if self.is_leader() != led:
                 led = not led
-                logger.info("This replica writes from now on." if led else "Another replica may write from now on.")
+                logger.info("This replica is the leader." if led else "This replica is not the leader any more.")
                 self._changed(led)
             await asyncio.sleep(jittered(RENEW_SECONDS if held else RETRY_SECONDS))
 
     async def release(self) -> None:
         """Clear the holder, so that the next replica need not wait for the Lease to run out."""
-        if not self.holds():
+        if not self.is_leader():
             return
         self._valid_until = float("-inf")
         try:
@@ -125,11 +125,11 @@ class LeaseElection:
 
     async def _try_to_hold(self) -> bool:
         asked_at = time.monotonic()
-        if not self.holds():
+        if not self.is_leader():
             await self._observe()
         held_before = self._holder() == self._identity
         if not held_before and self._holder() and asked_at < self._lease_seen_at + self._duration():
-            self._log_who_leads()
+            self._log_the_leader()
             return False
         record = self._record(self._identity, held_before=held_before)
         try:
@@ -142,10 +142,10 @@ class LeaseElection:
         self._won.set()
         return True
 
-    def _log_who_leads(self) -> None:
+    def _log_the_leader(self) -> None:
         if self._holder() != self._waiting_for:
             self._waiting_for = self._holder()
-            logger.info("Standing by: %s writes.", self._waiting_for)
+            logger.info("Standing by: %s is the leader.", self._waiting_for)
 
     async def _observe(self) -> None:
         lease = await self._client.get(LEASE, self._namespace, self._name)

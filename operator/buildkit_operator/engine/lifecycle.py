@@ -1,4 +1,4 @@
-"""How our processes live and end: signals, parts that must not end by themselves, watches that end last."""
+"""Process lifecycle with graceful shutdown: signals, parts that must not end by themselves, watches that end last."""
 
 from __future__ import annotations
 

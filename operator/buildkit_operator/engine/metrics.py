@@ -78,9 +78,7 @@ class ControllerMetrics(CommonMetrics):
         self.queue_depth: Final = Gauge(
             f"{prefix}_queue_depth", "Objects that wait to be reconciled.", labels, registry=self.registry
         )
-        self.leading: Final = Gauge(
-            f"{prefix}_leading", "1 where this replica is the one that writes.", registry=self.registry
-        )
+        self.leading: Final = Gauge(f"{prefix}_leading", "1 where this replica is the leader.", registry=self.registry)
         for result in ("success", "requeue_after", "error"):
             self.reconcile_total.labels(controller, result)
         for metric in (self.reconcile_errors_total, self.reconcile_time_seconds, self.active_workers, self.queue_depth):

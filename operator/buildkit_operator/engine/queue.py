@@ -55,8 +55,8 @@ class WorkQueue(Generic[K]):
             timer.cancel()
         self._timers[key] = asyncio.get_running_loop().call_at(due, self._time_is_up, key)
 
-    def add_failed(self, key: K, at_least: float = 0.0) -> float:
-        """Ask for a retry after the key's next backoff, but not before `at_least` seconds; give the seconds."""
+    def add_rate_limited(self, key: K, at_least: float = 0.0) -> float:
+        """Ask for a retry after the key's next backoff, but not before `at_least` seconds; return the seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         # The exponent is bounded before the power is taken: a key may fail for weeks.
@@ -65,7 +65,7 @@ class WorkQueue(Generic[K]):
         self.add_after(key, delay)
         return delay
 
-    def forget_failures(self, key: K) -> None:
+    def forget(self, key: K) -> None:
         """Start the key's next backoff from the beginning, after it succeeded."""
         self._failures.pop(key, None)
 

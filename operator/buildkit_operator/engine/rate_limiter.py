@@ -1,4 +1,4 @@
-"""Keeps something that may happen often from happening too often."""
+"""Rate limiter per key: keeps what may happen often from happening too often."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from buildkit_operator.kube.resources import Key
 
 
-class Pacer:
-    """Lets something pass once in an interval, for each builder."""
+class RateLimiter:
+    """Lets something pass once in an interval, for each key."""
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         """Take the interval; `clock` gives seconds and never goes back."""
@@ -26,5 +26,5 @@ class Pacer:
         return 0.0
 
     def forget(self, key: Key) -> None:
-        """Drop what is remembered of a builder that is gone."""
+        """Drop what is remembered of an object that is gone."""
         self._next.pop(key, None)

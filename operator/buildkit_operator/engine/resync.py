@@ -1,4 +1,4 @@
-"""Comparing the cache with the API server's lists: before work starts, after kopf listed anew, every few minutes.
+"""Resync of the informer cache with the API server's lists: before work starts, after a relist, every few minutes.
 
 kopf does not report what was deleted while it was disconnected, and a list without objects makes no event at all.
 """

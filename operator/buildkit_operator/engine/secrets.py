@@ -1,4 +1,4 @@
-"""Secrets, which are read by name and never watched: what was read is remembered for a while, a minute at most."""
+"""TTL cache of Secrets, which are read by name and never watched: what was read is kept for a minute at most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_MEMORY: Final = 60.0
 
 
 class Secrets:
-    """Reads Secrets of builders' own namespaces."""
+    """Reads Secrets by namespace and name."""
 
     def __init__(self, client: Client, clock: Callable[[], float], resync_seconds: float) -> None:
         """Read through `client`; `clock` gives seconds and never goes back.

@@ -1,4 +1,4 @@
-"""The watches, which kopf keeps alive: every event goes into the cache, and what is news into the queue.
+"""Watches of all kinds, which kopf keeps alive: every event goes into the cache, and what is news into the queue.
 
 Of kopf nothing else is used: its handlers for creation, update and deletion, its timers and its indices would write to
 the objects, or take minutes to start with thousands of them.

@@ -1,4 +1,4 @@
-"""The workers: take a key from the queue, reconcile it, and see to it that failures come back."""
+"""Workers: each takes a key from the work queue, reconciles it, and sees to it that failures are requeued."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 from buildkit_operator.engine.kinds import Reconcile
-from buildkit_operator.engine.leader_election import Leadership, NotLeading
+from buildkit_operator.engine.leader_election import LeaderElection, NotLeader
 from buildkit_operator.engine.metrics import ControllerMetrics
 from buildkit_operator.engine.queue import WorkQueue
 from buildkit_operator.kube.errors import ApiError, Unavailable
@@ -29,7 +29,7 @@ class Workers:
         self,
         queue: WorkQueue[Key],
         reconcile: Reconcile,
-        leadership: Leadership,
+        election: LeaderElection,
         metrics: ControllerMetrics,
         count: int,
         noun: str,
@@ -37,7 +37,7 @@ class Workers:
         """Prepare `count` workers; `noun` says in log messages what a key is of."""
         self._queue = queue
         self._reconcile = reconcile
-        self._leadership = leadership
+        self._election = election
         self._metrics = metrics
         self._count = count
         self._noun = noun
@@ -46,7 +46,7 @@ class Workers:
         self._stopping = False
 
     def start(self) -> list[asyncio.Task[None]]:
-        """Start working; give the tasks, none of which ends by itself."""
+        """Start working; return the tasks, none of which ends by itself."""
         self._metrics.queue_depth.labels(self._metrics.controller).set_function(lambda: len(self._queue))
         self._metrics.active_workers.labels(self._metrics.controller).set_function(lambda: len(self._busy))
         self._tasks = [
@@ -67,8 +67,8 @@ class Workers:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    def ailment(self) -> str | None:
-        """Say what is wrong with the workers, in a sentence; None where they are well."""
+    def check_liveness(self) -> str | None:
+        """Return what is wrong with the workers, in a sentence; None where they are well."""
         oldest = min(self._busy.values(), default=None)
         if oldest is not None and time.monotonic() > oldest + STUCK_SECONDS:
             return f"A reconcile has been running for {time.monotonic() - oldest:.0f} seconds."
@@ -78,9 +78,9 @@ class Workers:
 
     async def _work(self) -> None:
         while not self._stopping:
-            await self._leadership.wait()
+            await self._election.wait_until_leader()
             key = await self._queue.get()
-            if not self._leadership.holds():  # it was lost while the queue was empty
+            if not self._election.is_leader():  # the leadership was lost while the queue was empty
                 self._queue.add(key)
                 self._queue.done(key)
                 continue
@@ -95,17 +95,17 @@ class Workers:
             self._metrics.reconcile_total.labels(self._metrics.controller, result).inc()
 
     async def _attempt(self, key: Key) -> str:
-        """Reconcile once and plan what follows; give the result's name in the metrics."""
+        """Reconcile once and plan what follows; return the result's name in the metrics."""
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
                 again_after = await self._reconcile(key)
-        except NotLeading:
-            self._queue.add(key)  # for this replica's next turn; the one that leads now has its own queue
+        except NotLeader:
+            self._queue.add(key)  # for when this replica leads again; the leader of now has its own queue
             return "requeue_after"
         except Exception as error:  # noqa: BLE001  whatever went wrong, the others go on
             self._plan_retry(key, error)
             return "error"
-        self._queue.forget_failures(key)
+        self._queue.forget(key)
         if again_after is None:
             return "success"
         self._queue.add_after(key, again_after)
@@ -114,7 +114,7 @@ class Workers:
     def _plan_retry(self, key: Key, error: Exception) -> None:
         self._metrics.reconcile_errors_total.labels(self._metrics.controller).inc()
         wish = error.retry_after if isinstance(error, Unavailable) else None
-        delay = self._queue.add_failed(key, at_least=wish or 0.0)
+        delay = self._queue.add_rate_limited(key, at_least=wish or 0.0)
         expected = isinstance(error, ApiError | TimeoutError)
         logger.log(
             logging.WARNING if expected else logging.ERROR,

@@ -9,7 +9,7 @@ from typing import Final
 from buildkit_operator import __version__
 from buildkit_operator.api import names
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.health import Server
+from buildkit_operator.engine.health import HealthServer
 from buildkit_operator.engine.lifecycle import Lifecycle
 from buildkit_operator.engine.metrics import CommonMetrics
 from buildkit_operator.engine.resync import Resync
@@ -65,7 +65,7 @@ class ExporterProcess:
         self._watches = Watches(
             connection, KINDS, settings.watch_namespaces, cache, self._scrapers.changed, self._resync.relisted
         )
-        self._server = Server(settings.http_port, self._metrics, self._ailment, self._unready)
+        self._server = HealthServer(settings.http_port, self._metrics, self._check_liveness, self._check_readiness)
 
     async def run(self) -> int:
         """Run until a signal, or the unexpected end of a part; return the process's exit status."""
@@ -93,10 +93,10 @@ class ExporterProcess:
         await self._client.close()
         await self._connection.close()
 
-    def _ailment(self) -> str | None:
+    def _check_liveness(self) -> str | None:
         return "The watches have ended." if self._lifecycle.watches_ended else None
 
-    def _unready(self) -> str | None:
+    def _check_readiness(self) -> str | None:
         if self._lifecycle.stop.is_set():
             return "Stopping."
         return None if self._resync.synced else "The cache is not filled yet."

@@ -28,7 +28,7 @@ KINDS: Final = Kinds(
     primary=names.BUILDER,
     children={POD: keep_address},
     owner_label=names.OWNER_LABEL,
-    narrowing=f"app.kubernetes.io/name={names.DAEMON}",
+    extra_selector=f"app.kubernetes.io/name={names.DAEMON}",
 )
 """Builders and the pods of shared daemons. Runner pods, of which there are many more, stand counted in the status."""
 

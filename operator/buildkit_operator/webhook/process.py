@@ -10,7 +10,7 @@ from buildkit_operator import __version__
 from buildkit_operator.admission.review import WebhookName
 from buildkit_operator.api import names
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.health import Server
+from buildkit_operator.engine.health import HealthServer
 from buildkit_operator.engine.lifecycle import Lifecycle
 from buildkit_operator.engine.resync import Resync
 from buildkit_operator.engine.watch import Watches
@@ -40,7 +40,7 @@ class WebhookProcess:
     def __init__(self, settings: WebhookSettings, connection: Connection) -> None:
         """Wire the parts together; nothing runs yet."""
         self._lifecycle = Lifecycle()
-        self._metrics = WebhookMetrics(WebhookName, RESULTS, lambda: self._unready() is None)
+        self._metrics = WebhookMetrics(WebhookName, RESULTS, lambda: self._check_readiness() is None)
         self._connection = connection
         connection.observe = self._metrics.api_request
         connection.user_agent = f"{FIELD_MANAGER}/{__version__}"
@@ -61,7 +61,7 @@ class WebhookProcess:
         self._watches = Watches(
             connection, KINDS, settings.watch_namespaces, self._cache, self._builders.changed, self._resync.relisted
         )
-        self._server = Server(settings.http_port, self._metrics, self._ailment, self._unready)
+        self._server = HealthServer(settings.http_port, self._metrics, self._check_liveness, self._check_readiness)
         self._certified = asyncio.Event()
 
     async def run(self) -> int:
@@ -99,10 +99,10 @@ class WebhookProcess:
         await self._client.close()
         await self._connection.close()
 
-    def _ailment(self) -> str | None:
+    def _check_liveness(self) -> str | None:
         return "The watches have ended." if self._lifecycle.watches_ended else None
 
-    def _unready(self) -> str | None:
+    def _check_readiness(self) -> str | None:
         if self._lifecycle.stop.is_set():
             return "Stopping."
         if not self._certified.is_set():

@@ -8,9 +8,9 @@ import pytest
 
 from buildkit_operator.api.conditions import fitted
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.events import MAX_NOTE_LENGTH, Recorder
-from buildkit_operator.engine.leader_client import FencedClient
-from buildkit_operator.engine.leader_election import Alone, NotLeading
+from buildkit_operator.engine.events import MAX_NOTE_LENGTH, EventRecorder
+from buildkit_operator.engine.leader_client import LeaderOnlyClient
+from buildkit_operator.engine.leader_election import NoLeaderElection, NotLeader
 from buildkit_operator.kube import client as module
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
@@ -237,8 +237,8 @@ async def test_rbac_forbids(world: World) -> None:
         await connection.close()
 
 
-class Standby(Alone):
-    def holds(self) -> bool:
+class Standby(NoLeaderElection):
+    def is_leader(self) -> bool:
         return False
 
 
@@ -247,19 +247,21 @@ def cache() -> Cache:
     return Cache(WIDGETS)
 
 
-async def fenced(connection: Connection, cache: Cache, leadership: Alone, enqueued: list[Key]) -> FencedClient:
-    return FencedClient(
+async def leader_only(
+    connection: Connection, cache: Cache, election: NoLeaderElection, enqueued: list[Key]
+) -> LeaderOnlyClient:
+    return LeaderOnlyClient(
         connection,
         field_manager="test",
         kinds=WIDGETS,
         cache=cache,
-        leadership=leadership,
+        election=election,
         enqueue=enqueued.append,
     )
 
 
 async def test_a_standby_writes_nothing(world: World, connection: Connection, cache: Cache) -> None:
-    client = await fenced(connection, cache, Standby(), [])
+    client = await leader_only(connection, cache, Standby(), [])
     body = config_map(world)
     writes = (
         client.apply(body),
@@ -271,14 +273,14 @@ async def test_a_standby_writes_nothing(world: World, connection: Connection, ca
     )
 
     for write in writes:
-        with pytest.raises(NotLeading):
+        with pytest.raises(NotLeader):
             await write
     assert await client.get(CONFIG_MAP, world.namespace, "one") is None
     await client.close()
 
 
 async def test_the_cache_learns_from_the_answer(world: World, connection: Connection, cache: Cache) -> None:
-    client = await fenced(connection, cache, Alone(), [])
+    client = await leader_only(connection, cache, NoLeaderElection(), [])
     owner = await client.create(named_widget(world))
     await client.apply(desired_config_map(owner))
 
@@ -292,8 +294,8 @@ async def test_the_cache_learns_from_the_answer(world: World, connection: Connec
 async def test_an_event_that_is_too_long_is_cut_and_one_that_fails_stops_nothing(
     world: World, connection: Connection, cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = await fenced(connection, cache, Alone(), [])
-    recorder = Recorder(client, "engine.test/controller", "test", fitted)
+    client = await leader_only(connection, cache, NoLeaderElection(), [])
+    recorder = EventRecorder(client, "engine.test/controller", "test", fitted)
     writing = asyncio.create_task(recorder.run())
     owner = await client.create(named_widget(world))
     homeless = {**owner, "metadata": {**owner["metadata"], "namespace": "no-such-namespace"}}
@@ -314,7 +316,7 @@ async def test_a_spec_that_changed_just_before_our_status_is_not_missed(
     world: World, connection: Connection, cache: Cache
 ) -> None:
     enqueued: list[Key] = []
-    client = await fenced(connection, cache, Alone(), enqueued)
+    client = await leader_only(connection, cache, NoLeaderElection(), enqueued)
     cache.put(WIDGETS.primary, await client.create(named_widget(world)))
     enqueued.clear()
     status = {**named_widget(world), "status": {"seen": "first"}}

@@ -12,14 +12,14 @@ from typing import Any, Final
 from buildkit_operator import logs
 from buildkit_operator.controller.context import Context
 from buildkit_operator.controller.process import run
-from buildkit_operator.engine.kinds import Kinds, Reconcile, keep_all
+from buildkit_operator.engine.kinds import Kinds, Reconcile, drop_bookkeeping
 from buildkit_operator.kube.resources import CONFIG_MAP, SERVICE_ACCOUNT, Key, Manifest, Resource
 from buildkit_operator.settings import Settings
 
 OWNER_LABEL: Final = "engine.test/owner"
 WIDGETS: Final = Kinds(
     primary=Resource("engine.test", "v1", "widgets", "Widget"),
-    children={CONFIG_MAP: keep_all, SERVICE_ACCOUNT: keep_all},
+    children={CONFIG_MAP: drop_bookkeeping, SERVICE_ACCOUNT: drop_bookkeeping},
     owner_label=OWNER_LABEL,
 )
 CRD: Final[Manifest] = {

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from buildkit_operator.engine.health import Server
+from buildkit_operator.engine.health import HealthServer
 from buildkit_operator.engine.metrics import CommonMetrics
 
 
 class Patient:
     def __init__(self) -> None:
-        self.ailment: str | None = None
-        self.unready: str | None = None
+        self.liveness: str | None = None
+        self.readiness: str | None = None
         self.port = 0
 
     async def ask(self, path: str) -> tuple[int, str]:
@@ -23,7 +23,7 @@ class Patient:
 @pytest.fixture
 async def patient() -> AsyncIterator[Patient]:
     patient = Patient()
-    server = Server(0, CommonMetrics("engine", "1"), lambda: patient.ailment, lambda: patient.unready)
+    server = HealthServer(0, CommonMetrics("engine", "1"), lambda: patient.liveness, lambda: patient.readiness)
     patient.port = await server.start()
     yield patient
     await server.stop()
@@ -35,12 +35,12 @@ async def test_all_is_well(patient: Patient) -> None:
 
 
 async def test_what_is_wrong_is_said(patient: Patient) -> None:
-    patient.unready = "The cache is not filled yet."
+    patient.readiness = "The cache is not filled yet."
 
     assert await patient.ask("/livez") == (200, "ok\n")
     assert await patient.ask("/readyz") == (503, "The cache is not filled yet.\n")
 
-    patient.ailment = "A worker ended."
+    patient.liveness = "A worker ended."
 
     assert await patient.ask("/livez") == (503, "A worker ended.\n")
 

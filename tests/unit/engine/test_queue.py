@@ -109,9 +109,9 @@ async def test_after_closing_nothing_comes_up(work: WorkQueue[str]) -> None:
 
 
 async def test_backoffs_double_up_to_a_minute_and_start_anew_after_success(work: WorkQueue[str]) -> None:
-    delays = [work.add_failed("a") for _ in range(12)]
-    work.forget_failures("a")
-    again = work.add_failed("a")
+    delays = [work.add_rate_limited("a") for _ in range(12)]
+    work.forget("a")
+    again = work.add_rate_limited("a")
     work.close()
 
     nominal = [min(0.5 * 2**failures, 60) for failures in range(12)]
@@ -120,21 +120,21 @@ async def test_backoffs_double_up_to_a_minute_and_start_anew_after_success(work:
 
 
 async def test_backoffs_of_keys_that_failed_together_differ(work: WorkQueue[str]) -> None:
-    delays = {work.add_failed(str(number)) for number in range(20)}
+    delays = {work.add_rate_limited(str(number)) for number in range(20)}
     work.close()
 
     assert len(delays) > 10
 
 
 async def test_a_key_that_failed_for_weeks_still_has_a_backoff(work: WorkQueue[str]) -> None:
-    delay = max(work.add_failed("a") for _ in range(5000))
+    delay = max(work.add_rate_limited("a") for _ in range(5000))
     work.close()
 
     assert delay <= queue.LONGEST_BACKOFF * (1 + queue.JITTER)
 
 
 async def test_a_server_that_asks_for_more_time_gets_it(work: WorkQueue[str]) -> None:
-    assert work.add_failed("a", at_least=7) == 7
+    assert work.add_rate_limited("a", at_least=7) == 7
     work.close()
 
 

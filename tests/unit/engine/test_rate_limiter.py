@@ -1,26 +1,26 @@
 """Something that may happen often passes once in an interval."""
 
-from buildkit_operator.engine.rate_limiter import Pacer
+from buildkit_operator.engine.rate_limiter import RateLimiter
 
 KEY, OTHER = ("ci", "demo"), ("ci", "other")
 
 
 def test_the_first_passes_and_the_next_waits_for_the_rest_of_the_interval() -> None:
     now = 100.0
-    pacer = Pacer(5, lambda: now)
+    limiter = RateLimiter(5, lambda: now)
 
-    assert pacer.pause(KEY) == 0
+    assert limiter.pause(KEY) == 0
     now += 2
-    assert pacer.pause(KEY) == 3
-    assert pacer.pause(OTHER) == 0
+    assert limiter.pause(KEY) == 3
+    assert limiter.pause(OTHER) == 0
     now += 3
-    assert pacer.pause(KEY) == 0
+    assert limiter.pause(KEY) == 0
 
 
 def test_one_that_is_forgotten_begins_anew() -> None:
-    pacer = Pacer(5, lambda: 100.0)
-    pacer.pause(KEY)
+    limiter = RateLimiter(5, lambda: 100.0)
+    limiter.pause(KEY)
 
-    pacer.forget(KEY)
+    limiter.forget(KEY)
 
-    assert pacer.pause(KEY) == 0
+    assert limiter.pause(KEY) == 0

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from buildkit_operator.engine import workers as module
-from buildkit_operator.engine.leader_election import Alone, NotLeading
+from buildkit_operator.engine.leader_election import NoLeaderElection, NotLeader
 from buildkit_operator.engine.metrics import ControllerMetrics
 from buildkit_operator.engine.queue import WorkQueue
 from buildkit_operator.engine.workers import Workers
@@ -16,16 +16,16 @@ from buildkit_operator.kube.resources import Key
 KEY: Key = ("ci", "main")
 
 
-class Turn(Alone):
+class Turn(NoLeaderElection):
     """A leadership that the test gives and takes."""
 
     def __init__(self) -> None:
         self.mine = asyncio.Event()
 
-    def holds(self) -> bool:
+    def is_leader(self) -> bool:
         return self.mine.is_set()
 
-    async def wait(self) -> None:
+    async def wait_until_leader(self) -> None:
         await self.mine.wait()
 
 
@@ -189,7 +189,7 @@ async def test_what_the_fence_stopped_is_done_at_the_next_turn(bench: Bench) -> 
     async def reconcile() -> None:
         if bench.calls == 1:
             bench.turn.mine.clear()
-            raise NotLeading
+            raise NotLeader
 
     bench.reconcile = reconcile
     bench.workers.start()
@@ -253,11 +253,11 @@ async def test_health_tells_of_a_worker_that_is_stuck(bench: Bench, monkeypatch:
     bench.workers.start()
     bench.queue.add(KEY)
     await bench.called_again()
-    assert bench.workers.ailment() is None
+    assert bench.workers.check_liveness() is None
 
     monkeypatch.setattr(module, "STUCK_SECONDS", -1)
 
-    assert "running for" in (bench.workers.ailment() or "")
+    assert "running for" in (bench.workers.check_liveness() or "")
 
 
 async def test_health_tells_of_a_worker_that_ended(bench: Bench) -> None:
@@ -266,4 +266,4 @@ async def test_health_tells_of_a_worker_that_ended(bench: Bench) -> None:
     tasks[0].cancel()
     await settled()
 
-    assert bench.workers.ailment() == "A worker ended."
+    assert bench.workers.check_liveness() == "A worker ended."
