@@ -15,7 +15,7 @@ from hack.bench.webhook import CONCURRENCY, installed
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from hack.cluster.progress import step
-from tests.integration.admission.world import Engine, Refusal
+from tests.integration.admission.engines import Engine, Refusal
 
 POLICIES: Final = Path(__file__).parents[2] / "deploy/kustomize/components/policies"
 INJECTED: Final = "buildkit-operator.dev/injected"

@@ -8,7 +8,7 @@ from hack.bench.api_server import CRDS, running
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from hack.cluster.progress import step
-from tests.integration.webhook.world import prepare
+from tests.integration.webhook.installation import prepare
 
 Manifest = dict[str, Any]
 

@@ -13,8 +13,8 @@ from hack.bench.load import SECONDS, Request, Server
 from hack.bench.rendered import LABEL, namespace, pods_path, rendered_builders, runner_pod
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.progress import step
-from tests.integration.webhook.process import WebhookProcess
-from tests.integration.webhook.world import NAME, NAMESPACE, Installation
+from tests.integration.webhook.installation import NAME, NAMESPACE, Installation
+from tests.integration.webhook.webhook_process import WebhookProcess
 
 Manifest = dict[str, Any]
 

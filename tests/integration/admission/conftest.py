@@ -13,7 +13,7 @@ import yaml
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Usage
 from hack.cluster.controlplane import ControlPlane
-from tests.integration.admission.world import Engine, WebhookServer, create_builders, stored_builders
+from tests.integration.admission.engines import Engine, WebhookServer, create_builders, stored_builders
 from tests.integration.conftest import CRDS
 
 Manifest = dict[str, Any]

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import yaml
 
-from tests.integration.admission.world import Manifest, Refusal
+from tests.integration.admission.engines import Manifest, Refusal
 
 
 def described(outcome: Manifest | Refusal) -> str:

@@ -8,7 +8,7 @@ import yaml
 
 from buildkit_operator.admission.refusals import RULES, Rule
 from tests.integration.admission.described import described
-from tests.integration.admission.world import HERE, Engine, Refusal, comparable
+from tests.integration.admission.engines import HERE, Engine, Refusal, comparable
 
 PODS: Final = sorted(file.stem for file in (HERE / "pods").glob("*.yaml"))
 GOLDEN: Final = HERE / "golden"

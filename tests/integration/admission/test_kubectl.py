@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from hack.cluster.controlplane import program
-from tests.integration.admission.world import HERE, Engine
+from tests.integration.admission.engines import HERE, Engine
 
 IN_FRONT: Final = {
     "policies": (

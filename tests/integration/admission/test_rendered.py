@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from buildkit_operator.kube import quantity
-from tests.integration.admission.world import RENDERED, Engine, Refusal, comparable, render
+from tests.integration.admission.engines import RENDERED, Engine, Refusal, comparable, render
 
 
 def pod(builder: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.integration.admission.world import HERE, Engine, Manifest, Refusal
+from tests.integration.admission.engines import HERE, Engine, Manifest, Refusal
 
 POD: Final = yaml.safe_load((HERE / "pods" / "evryfs-runner.yaml").read_text())
 

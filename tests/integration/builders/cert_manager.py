@@ -8,7 +8,8 @@ from typing import Final
 
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Usage
-from tests.integration.builders.world import Builders, Manifest
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.namespace_client import Manifest
 
 CERTIFICATES: Final = "certificates.cert-manager.io"
 USAGES: Final = {"server auth": Usage.SERVER, "client auth": Usage.CLIENT}

@@ -8,8 +8,8 @@ from typing import Final
 import pytest
 
 from hack.cluster.controlplane import ControlPlane
-from tests.integration.builders.process import BuilderOperator
-from tests.integration.builders.world import Builders
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_operator import BuilderOperator
 
 POLICIES: Final = Path(__file__).parents[3] / "deploy/kustomize/components/policies"
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from hack.cluster import artifacts
 from hack.cluster.processes import Process
-from tests.integration.builders.world import Builders
+from tests.integration.builders.builder_namespace import Builders
 
 HOST: Final = "127.0.0.1"
 START_SECONDS: Final = 60

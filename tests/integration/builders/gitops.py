@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hack.cluster import artifacts
-from tests.integration.builders.world import Manifest
+from tests.integration.namespace_client import Manifest
 
 ARGO_CD: Final = Path(__file__).parents[3] / "deploy" / "argocd"
 SCRIPT: Final = ARGO_CD / "health.lua"

@@ -14,8 +14,8 @@ import yaml
 
 from hack.cluster import artifacts
 from hack.cluster.processes import Process, free_port
+from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.daemon import HOST, RealDaemon, real_daemon
-from tests.integration.builders.world import Builders
 
 DOCUMENT: Final = (Path(__file__).parents[3] / "docs" / "architectures.md").read_text()
 ARCHITECTURES: Final = ("amd64", "arm64")

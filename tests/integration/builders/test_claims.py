@@ -11,8 +11,9 @@ from http import HTTPStatus
 import pytest
 
 from hack.cluster.controlplane import ControlPlane
+from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator
-from tests.integration.builders.world import Builders, Manifest
+from tests.integration.namespace_client import Manifest
 
 GIB = 1024**3
 

@@ -10,8 +10,9 @@ import pytest
 from cryptography import x509
 
 from hack.cluster.controlplane import ControlPlane
+from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator
-from tests.integration.builders.world import Builders, Manifest
+from tests.integration.namespace_client import Manifest
 
 CONNECTION: Final = "team-connection"
 USER: Final = "developer"

@@ -1,7 +1,6 @@
 """The exporter asks a real daemon by mutual TLS, with the rights of its component alone, and tells Prometheus."""
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +12,10 @@ import yaml
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
 from hack.cluster.controlplane import ControlPlane
-from hack.cluster.processes import Process, free_port
+from hack.cluster.processes import free_port
+from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.daemon import RealDaemon, SlowServer, daemon_pod, real_daemon, tell
-from tests.integration.builders.world import Builders
-from tests.integration.engine.process import OperatorProcess
+from tests.integration.service_process import ServiceProcess
 
 KUSTOMIZE: Final = Path(__file__).parents[3] / "deploy" / "kustomize"
 COMPONENT: Final = KUSTOMIZE / "components" / "exporter"
@@ -27,22 +26,13 @@ COMMAND: Final = ("-m", "buildkit_operator", "exporter")
 Sample = tuple[str, ...]
 
 
-class ExporterProcess(OperatorProcess):
+class ExporterProcess(ServiceProcess):
     """The exporter as it runs in production, but in a hurry."""
 
     def __init__(self, kubeconfig: Path, log: Path, **settings: object) -> None:
-        self.port = free_port()
-        chosen: dict[str, object] = {
-            "http_port": self.port,
-            "log_format": "text",
-            "interval_seconds": 0.2,
-            "disk_usage_interval_seconds": 0.2,
-            "timeout_seconds": 2,
-            **settings,
-        }
-        environment = [f"BUILDKIT_OPERATOR_{name.upper()}={value}" for name, value in chosen.items()]
-        arguments = [f"KUBECONFIG={kubeconfig}", "GRPC_VERBOSITY=NONE", *environment, sys.executable, *COMMAND]
-        Process.__init__(self, Path("/usr/bin/env"), arguments, log)
+        intervals = {"interval_seconds": 0.2, "disk_usage_interval_seconds": 0.2, "timeout_seconds": 2}
+        chosen = {"log_format": "text", **intervals, **settings}
+        super().__init__(COMMAND, kubeconfig, log, chosen, ["GRPC_VERBOSITY=NONE"])
 
     def series(self, namespace: str) -> dict[Sample, float]:
         """Return the values of a namespace by metric, builder and, where there is one, pod."""

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from hack.cluster.controlplane import ControlPlane
+from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.flux import Artifacts, KustomizeController, Repository, apply_definitions
-from tests.integration.builders.world import Builders, Manifest
+from tests.integration.namespace_client import Manifest
 
 DOCUMENTATION: Final = Path(__file__).parents[3] / "docs" / "gitops.md"
 PROMPT_SECONDS: Final = 30

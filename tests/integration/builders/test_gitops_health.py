@@ -19,8 +19,9 @@ from buildkit_operator.status import Observed, Trial, status_for
 from buildkit_operator.status.diagnosis.daemons import Finding
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import condition
+from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.gitops import ARGO_CD, SCRIPT, health_of
-from tests.integration.builders.world import Builders, Manifest
+from tests.integration.namespace_client import Manifest
 from tests.unit.make import NOW, make_builder, make_resource
 
 GOOD: Final = ("Current", "Healthy")

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.builders.process import BuilderOperator
-from tests.integration.builders.world import Builders, Manifest
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_operator import BuilderOperator
+from tests.integration.namespace_client import Manifest
 
 
 def registry_with_ca(secret: str) -> Manifest:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from hack.cluster.controlplane import ControlPlane
+from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator
-from tests.integration.builders.world import Builders
 from tests.integration.conftest import CRDS
 
 StartControlPlane = Callable[..., ControlPlane]

@@ -14,9 +14,10 @@ import pytest
 from buildkit_operator.pki.issuer import issue_authority
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.processes import free_port
+from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator
 from tests.integration.builders.daemon import RealDaemon, real_daemon
-from tests.integration.builders.world import Builders, Manifest
+from tests.integration.namespace_client import Manifest
 
 AUTHORITY: Final = "demo-buildkitd-ca"
 RESYNC_SECONDS: Final = 2

@@ -12,7 +12,8 @@ import yaml
 from buildkit_operator.api import names
 from buildkit_operator.controller.objects import stamped
 from buildkit_operator.kube.diff import is_within
-from tests.integration.builders.world import Builders, Manifest
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.namespace_client import Manifest
 
 PLURALS: Final = {
     "ConfigMap": "configmaps",

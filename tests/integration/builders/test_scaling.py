@@ -12,8 +12,8 @@ import yaml
 from hack.cluster import artifacts
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import condition
+from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator
-from tests.integration.builders.world import Builders
 from tests.integration.conftest import CRDS
 
 SAMPLES: Final = Path(__file__).parents[3] / "deploy" / "samples" / "scaling"

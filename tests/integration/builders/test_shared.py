@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from hack.cluster.kubectl import condition
-from tests.integration.builders.world import Builders, Manifest
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.namespace_client import Manifest
 
 OBJECTS = {
     "configmaps/demo-buildkitd",

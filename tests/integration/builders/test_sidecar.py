@@ -10,8 +10,9 @@ import pytest
 from buildkit_operator.api.reasons import INSTALL_ENGINE
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import condition
+from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator, apply_policies
-from tests.integration.builders.world import Builders, Manifest
+from tests.integration.namespace_client import Manifest
 
 StartControlPlane = Callable[..., ControlPlane]
 

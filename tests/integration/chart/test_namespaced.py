@@ -12,11 +12,11 @@ import yaml
 from buildkit_operator.settings import PREFIX
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import Manifest, wait_for
-from tests.integration.builders.process import BuilderOperator
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.builders.test_exporter import ExporterProcess
-from tests.integration.builders.world import Builders
 from tests.integration.conftest import CRDS
-from tests.integration.webhook.process import WebhookProcess
+from tests.integration.webhook.webhook_process import WebhookProcess
 from tests.support.helm import Helm, named, workloads
 
 RELEASE: Final = {"release": "ci", "namespace": "tools"}

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from hack.cluster.controlplane import ControlPlane
-from tests.integration.builders.process import BuilderOperator
-from tests.integration.builders.world import Builders
-from tests.integration.cli.world import (
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_operator import BuilderOperator
+from tests.integration.cli.command import (
     OPERATOR,
     apply,
     create_namespace,

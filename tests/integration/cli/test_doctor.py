@@ -11,8 +11,8 @@ from buildkit_operator.cli.checks import CHECKS
 from buildkit_operator.pki.keypairs import Lifetimes
 from buildkit_operator.webhook import certificate
 from hack.cluster.controlplane import ControlPlane
-from tests.integration.builders.world import Builders
-from tests.integration.cli.world import (
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.cli.command import (
     OPERATOR,
     VIEW,
     Answer,

@@ -11,8 +11,8 @@ import yaml
 from buildkit_operator.cli.status_command import HEADER
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.processes import free_port
-from tests.integration.builders.world import Builders
-from tests.integration.cli.world import Answer, create_namespace, run, user
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.cli.command import Answer, create_namespace, run, user
 
 
 def status(team: Builders, *arguments: str) -> Answer:

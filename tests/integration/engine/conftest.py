@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from hack.cluster.controlplane import ControlPlane
-from tests.integration.engine.process import OperatorProcess
+from tests.integration.engine.widget_namespace import Widgets
+from tests.integration.engine.widget_operator import WidgetOperator
 from tests.integration.engine.widgets import CRD
-from tests.integration.engine.world import World
 
-StartOperator = Callable[..., OperatorProcess]
+StartOperator = Callable[..., WidgetOperator]
 
 
 @pytest.fixture(scope="session")
@@ -22,24 +22,24 @@ def with_widgets(control_plane: ControlPlane) -> ControlPlane:
 
 
 @pytest.fixture
-def world(with_widgets: ControlPlane, namespace: str) -> World:
-    return World(with_widgets, namespace)
+def widgets(with_widgets: ControlPlane, namespace: str) -> Widgets:
+    return Widgets(with_widgets, namespace)
 
 
 @pytest.fixture
 def start_operator(tmp_path: Path) -> Iterator[StartOperator]:
-    """Return a function that starts an operator for a world's namespace and waits until it is ready."""
+    """Return a function that starts an operator for a namespace of Widgets and waits until it is ready."""
     with ExitStack() as started:
         count = 0
 
         def start(
-            world: World, *, kubeconfig: Path | None = None, ready: bool = True, **settings: object
-        ) -> OperatorProcess:
+            widgets: Widgets, *, kubeconfig: Path | None = None, ready: bool = True, **settings: object
+        ) -> WidgetOperator:
             nonlocal count
             count += 1
-            chosen: dict[str, object] = {"watch_namespaces": world.namespace, "lease_namespace": world.namespace}
+            chosen: dict[str, object] = {"watch_namespaces": widgets.namespace, "lease_namespace": widgets.namespace}
             log = tmp_path / f"operator-{count}.log"
-            operator = OperatorProcess(kubeconfig or world.control_plane.kubeconfig, log, {**chosen, **settings})
+            operator = WidgetOperator(kubeconfig or widgets.control_plane.kubeconfig, log, **{**chosen, **settings})
             started.callback(operator.kill)
             if ready:
                 operator.wait_ready()

@@ -9,11 +9,11 @@ import pytest
 
 from hack.cluster.controlplane import ControlPlane
 from tests.integration.engine.conftest import install
-from tests.integration.engine.process import OperatorProcess
 from tests.integration.engine.proxy import FaultProxy
-from tests.integration.engine.world import World, until
+from tests.integration.engine.widget_namespace import Widgets, until
+from tests.integration.engine.widget_operator import WidgetOperator
 
-StartOperator = Callable[..., OperatorProcess]
+StartOperator = Callable[..., WidgetOperator]
 
 
 @pytest.fixture
@@ -23,19 +23,19 @@ def proxy(control_plane: ControlPlane) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def operator(world: World, proxy: FaultProxy, start_operator: StartOperator, tmp_path: Path) -> OperatorProcess:
-    started = start_operator(world, kubeconfig=proxy.write_kubeconfig(tmp_path / "kubeconfig"))
-    world.create("one", "first")
-    until(lambda: world.seen("one") == "first")
+def operator(widgets: Widgets, proxy: FaultProxy, start_operator: StartOperator, tmp_path: Path) -> WidgetOperator:
+    started = start_operator(widgets, kubeconfig=proxy.write_kubeconfig(tmp_path / "kubeconfig"))
+    widgets.create("one", "first")
+    until(lambda: widgets.seen("one") == "first")
     return started
 
 
-def test_one_401_is_nothing(world: World, proxy: FaultProxy, operator: OperatorProcess) -> None:
+def test_one_401_is_nothing(widgets: Widgets, proxy: FaultProxy, operator: WidgetOperator) -> None:
     proxy.answer_next(HTTPStatus.UNAUTHORIZED, times=1)
 
-    world.edit("one", "second")
+    widgets.edit("one", "second")
 
-    until(lambda: world.seen("one") == "second")
+    until(lambda: widgets.seen("one") == "second")
     assert proxy.refused == 1
     assert operator.running
 
@@ -51,40 +51,42 @@ def test_one_401_is_nothing(world: World, proxy: FaultProxy, operator: OperatorP
     ],
 )
 def test_refusals_for_a_while_are_survived(
-    world: World, proxy: FaultProxy, operator: OperatorProcess, status: HTTPStatus
+    widgets: Widgets, proxy: FaultProxy, operator: WidgetOperator, status: HTTPStatus
 ) -> None:
     with proxy.answering(status):
-        world.edit("one", "second")
-        world.create("two", "first")
-        world.delete("configmaps", "one")
+        widgets.edit("one", "second")
+        widgets.create("two", "first")
+        widgets.delete("configmaps", "one")
         # Three watches, each refused again after its first backoffs.
         until(lambda: proxy.refused >= 9, seconds=30)
         assert operator.running
 
-    until(lambda: world.seen("one") == "second" and world.value("one") == "second" and world.seen("two") == "first")
+    until(
+        lambda: widgets.seen("one") == "second" and widgets.value("one") == "second" and widgets.seen("two") == "first"
+    )
 
 
-def test_an_absent_api_server_is_waited_for(world: World, proxy: FaultProxy, operator: OperatorProcess) -> None:
+def test_an_absent_api_server_is_waited_for(widgets: Widgets, proxy: FaultProxy, operator: WidgetOperator) -> None:
     with proxy.away():
-        world.edit("one", "second")
-        world.create("two", "first")
+        widgets.edit("one", "second")
+        widgets.create("two", "first")
         # That it is away for long is the point, and nothing tells when it has been long enough.
         time.sleep(20)
         assert operator.running
         assert operator.get("/livez")[0] == 200
 
-    until(lambda: world.seen("one") == "second" and world.seen("two") == "first")
+    until(lambda: widgets.seen("one") == "second" and widgets.seen("two") == "first")
 
 
 def test_the_start_waits_for_the_api_server(
-    world: World, proxy: FaultProxy, start_operator: StartOperator, tmp_path: Path
+    widgets: Widgets, proxy: FaultProxy, start_operator: StartOperator, tmp_path: Path
 ) -> None:
-    world.create("one", "first")
+    widgets.create("one", "first")
     proxy.answer_next(HTTPStatus.SERVICE_UNAVAILABLE, times=2)
 
-    start_operator(world, kubeconfig=proxy.write_kubeconfig(tmp_path / "kubeconfig"))
+    start_operator(widgets, kubeconfig=proxy.write_kubeconfig(tmp_path / "kubeconfig"))
 
-    until(lambda: world.seen("one") == "first")
+    until(lambda: widgets.seen("one") == "first")
     assert proxy.refused == 2
 
 
@@ -101,19 +103,19 @@ def test_a_deletion_missed_during_a_restart_is_found(
 ) -> None:
     control_plane = start_control_plane()
     install(control_plane)
-    world = World(control_plane, "default")
+    widgets = Widgets(control_plane, "default")
     with FaultProxy(control_plane) as proxy:
         kubeconfig = proxy.write_kubeconfig(tmp_path / "kubeconfig")
-        operator = start_operator(world, kubeconfig=kubeconfig, resync_seconds=resync_seconds)
+        operator = start_operator(widgets, kubeconfig=kubeconfig, resync_seconds=resync_seconds)
         names = ["one", *(f"other-{number}" for number in range(others))]
         for name in names:
-            world.create(name, "first")
-        until(lambda: world.all_seen("first", len(names)))
+            widgets.create(name, "first")
+        until(lambda: widgets.all_seen("first", len(names)))
 
         with proxy.away():
             control_plane.kill_api_server()
             control_plane.start_api_server()
-            world.delete("configmaps", "one")
+            widgets.delete("configmaps", "one")
 
-        until(lambda: world.value("one") == "first", seconds=30)
+        until(lambda: widgets.value("one") == "first", seconds=30)
         assert operator.metric("buildkit_operator_missed_deletions_total") == 1

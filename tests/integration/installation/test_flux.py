@@ -11,6 +11,8 @@ import pytest
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from hack.generate import kustomize
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.builders.flux import (
     KUSTOMIZATIONS,
     Artifacts,
@@ -19,10 +21,9 @@ from tests.integration.builders.flux import (
     apply_definitions,
     decision,
 )
-from tests.integration.builders.process import BuilderOperator
-from tests.integration.builders.world import Builders, Manifest
-from tests.integration.webhook.process import WebhookProcess
-from tests.integration.webhook.world import CONFIGURATION
+from tests.integration.namespace_client import Manifest
+from tests.integration.webhook.installation import CONFIGURATION
+from tests.integration.webhook.webhook_process import WebhookProcess
 
 NAMESPACE: Final = "buildkit-operator"
 DEPLOYMENTS: Final = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/"

@@ -14,15 +14,15 @@ from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from hack.generate import kustomize
 from tests.integration.builders import test_claims as claims
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.builders.cert_manager import CertManager
-from tests.integration.builders.process import BuilderOperator
 from tests.integration.builders.test_cert_manager import BY_ISSUER, CLIENT, SERVER
 from tests.integration.builders.test_exporter import ExporterProcess
-from tests.integration.builders.world import Builders
 from tests.integration.conftest import CRDS
-from tests.integration.engine.process import OperatorProcess
 from tests.integration.installation.conftest import NAMESPACE, WATCHED, Compose, create_namespaces, install
-from tests.integration.webhook.process import WebhookProcess
+from tests.integration.service_process import ServiceProcess
+from tests.integration.webhook.webhook_process import WebhookProcess
 
 OVERLAY: Final = kustomize.KUSTOMIZE / "overlays" / "namespaced"
 ACCOUNT: Final = "buildkit-operator"
@@ -78,7 +78,7 @@ def refused(control_plane: ControlPlane, account: str) -> list[Request]:
     return [request for request in requests(control_plane, account) if request.code in {401, 403}]
 
 
-def assert_content(control_plane: ControlPlane, account: str, process: OperatorProcess) -> None:
+def assert_content(control_plane: ControlPlane, account: str, process: ServiceProcess) -> None:
     """Check that a process has asked for something, that nothing was refused, and that its log knows of no refusal."""
     assert requests(control_plane, account)
     assert refused(control_plane, account) == []

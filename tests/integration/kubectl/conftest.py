@@ -12,9 +12,9 @@ from typing import Final
 import pytest
 
 from hack.cluster.controlplane import ControlPlane, program
+from tests.integration.builders.builder_namespace import Builders, is_settled
+from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.builders.conftest import apply_policies
-from tests.integration.builders.process import BuilderOperator
-from tests.integration.builders.world import Builders, is_settled
 from tests.integration.conftest import CRDS
 from tests.integration.kubectl.transcript import Terminal
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from buildkit_operator.api import crd
-from tests.integration.builders.world import Builders
+from tests.integration.builders.builder_namespace import Builders
 
 Schema = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.integration.builders.world import Builders
+from tests.integration.builders.builder_namespace import Builders
 
 Manifest = dict[str, Any]
 

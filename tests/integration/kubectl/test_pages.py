@@ -10,7 +10,7 @@ import pytest
 
 from buildkit_operator.api.reasons import Reason
 from hack.cluster.controlplane import program
-from tests.integration.builders.world import Builders
+from tests.integration.builders.builder_namespace import Builders
 from tests.support.reason_pages import page
 
 WRITES: Final = ("patch bkb", "scale bkb", "create secret")

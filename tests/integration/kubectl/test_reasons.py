@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from buildkit_operator.api.reasons import Reason
-from tests.integration.builders.world import Builders
+from tests.integration.builders.builder_namespace import Builders
 from tests.support.reason_pages import FROM_CLUSTER, compare, shown
 
 SPECS: Final[dict[Reason, dict[str, Any]]] = {

@@ -14,7 +14,7 @@ from buildkit_operator.desired.platform import Platform
 from hack.cluster import artifacts
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
-from tests.integration.admission.world import Engine, Refusal
+from tests.integration.admission.engines import Engine, Refusal
 from tests.integration.conftest import CRDS
 from tests.unit.make import make_builder
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from tests.integration.admission.world import Engine, Refusal
+from tests.integration.admission.engines import Engine, Refusal
 
 Manifest = dict[str, Any]
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from hack.cluster import artifacts
-from tests.integration.admission.world import Engine
+from tests.integration.admission.engines import Engine
 from tests.integration.recipes.injected import Manifest, assert_builds, create
 from tests.support import runner_pods
 from tests.support.runner_pods import CI

@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 
 from hack.cluster.processes import free_port
 from tests.integration.background import BackgroundServer
-from tests.integration.webhook.process import WebhookProcess
+from tests.integration.webhook.webhook_process import WebhookProcess
 
 
 class Balancer(BackgroundServer):

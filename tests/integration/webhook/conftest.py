@@ -8,7 +8,7 @@ import pytest
 
 from hack.cluster.controlplane import ControlPlane
 from tests.integration.conftest import CRDS
-from tests.integration.webhook.world import Installation, prepare
+from tests.integration.webhook.installation import Installation, prepare
 
 StartInstallation = Callable[[], Installation]
 

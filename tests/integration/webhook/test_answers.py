@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from hack.cluster.kubectl import wait_for
-from tests.integration.admission.world import Refusal
-from tests.integration.webhook.process import WebhookProcess
-from tests.integration.webhook.world import Installation, pod
+from tests.integration.admission.engines import Refusal
+from tests.integration.webhook.installation import Installation, pod
+from tests.integration.webhook.webhook_process import WebhookProcess
 
 
 def refusal(outcome: Any) -> Refusal:

@@ -7,9 +7,9 @@ from typing import Final
 import pytest
 
 from hack.cluster.kubectl import wait_for
-from tests.integration.admission.world import Refusal
+from tests.integration.admission.engines import Refusal
 from tests.integration.webhook.conftest import StartInstallation
-from tests.integration.webhook.world import CONFIGURATION, NAME, NAMESPACE, SECRET, Installation
+from tests.integration.webhook.installation import CONFIGURATION, NAME, NAMESPACE, SECRET, Installation
 
 SECONDS: Final = 1 / 86400
 SHORT_LIVES: Final = {"certificate_days": 165 * SECONDS, "authority_days": 180 * SECONDS}

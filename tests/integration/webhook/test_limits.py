@@ -13,10 +13,10 @@ import yaml
 
 from buildkit_operator.webhook.server import MAX_BODY, MAX_CONNECTIONS, MAX_HANDSHAKES, MAX_LARGE_BODIES
 from hack.cluster.kubectl import wait_for
-from tests.integration.admission.world import Refusal
-from tests.integration.webhook.process import WebhookProcess
+from tests.integration.admission.engines import Refusal
+from tests.integration.webhook.installation import COMPONENT, Installation
 from tests.integration.webhook.test_process import REVIEW
-from tests.integration.webhook.world import COMPONENT, Installation
+from tests.integration.webhook.webhook_process import WebhookProcess
 
 MIB: Final = 1024
 """In KiB."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from tests.integration.webhook.world import COMPONENT, NAME, NAMESPACE, Installation
+from tests.integration.webhook.installation import COMPONENT, NAME, NAMESPACE, Installation
 
 
 def read(file: str) -> list[dict[str, Any]]:

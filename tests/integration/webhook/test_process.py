@@ -6,10 +6,10 @@ import ssl
 import time
 
 from hack.cluster.kubectl import wait_for
-from tests.integration.admission.world import Refusal
+from tests.integration.admission.engines import Refusal
 from tests.integration.webhook.balancer import Balancer
 from tests.integration.webhook.conftest import StartInstallation
-from tests.integration.webhook.process import WebhookProcess
+from tests.integration.webhook.webhook_process import WebhookProcess
 
 
 def connect(process: WebhookProcess) -> ssl.SSLSocket:

@@ -4,29 +4,23 @@ import os
 import re
 import socket
 import ssl
-import sys
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 
-from hack.cluster.processes import Process, free_port
-from tests.integration.engine.process import OperatorProcess
+from hack.cluster.processes import free_port
+from tests.integration.service_process import ServiceProcess
 
 COMMAND: Final = ("-m", "buildkit_operator", "webhook")
 
 
-class WebhookProcess(OperatorProcess):
-    """A webhook, with settings by their names in `buildkit_operator.settings`."""
+class WebhookProcess(ServiceProcess):
+    """A webhook with its own port for the API server."""
 
     def __init__(self, kubeconfig: Path, log: Path, **settings: object) -> None:
-        self.port = free_port()
-        chosen = {"http_port": self.port, "https_port": free_port(), "log_format": "text", **settings}
-        self.https_port = int(str(chosen["https_port"]))
-        environment = [f"BUILDKIT_OPERATOR_{name.upper()}={value}" for name, value in chosen.items()]
-        Process.__init__(
-            self, Path("/usr/bin/env"), [f"KUBECONFIG={kubeconfig}", *environment, sys.executable, *COMMAND], log
-        )
+        self.https_port = int(str(settings.get("https_port", free_port())))
+        super().__init__(COMMAND, kubeconfig, log, {"log_format": "text", **settings, "https_port": self.https_port})
 
     def certificate(self) -> x509.Certificate:
         """Return the certificate that it presents to whoever connects now."""

@@ -15,8 +15,8 @@ from cryptography import x509
 
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
-from tests.integration.admission.world import Engine, Refusal, create_builders
-from tests.integration.webhook.process import WebhookProcess
+from tests.integration.admission.engines import Engine, Refusal, create_builders
+from tests.integration.webhook.webhook_process import WebhookProcess
 
 Manifest = dict[str, Any]
 

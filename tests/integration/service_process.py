@@ -1,4 +1,4 @@
-"""Runs the engine as the process that it is in production, and reads what it says of itself."""
+"""Runs a program of ours as the process that it is in production, and reads what it says of itself."""
 
 import http.client
 import re
@@ -6,28 +6,32 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
+from typing import Final
 
 from hack.cluster.processes import Process, free_port
 
-START_SECONDS = 60
-MODULE = "tests.integration.engine.widgets"
-ROOT = Path(__file__).parents[3]
+START_SECONDS: Final = 60
+ROOT: Final = Path(__file__).parents[2]
 
 
-class OperatorProcess(Process):
-    """An operator with settings by their names in `buildkit_operator.settings`."""
+class ServiceProcess(Process):
+    """A program that serves its health and metrics, with settings by their names in `buildkit_operator.settings`."""
 
     def __init__(
-        self, kubeconfig: Path, log: Path, settings: Mapping[str, object] = MappingProxyType({}), module: str = MODULE
+        self,
+        command: Sequence[str],
+        kubeconfig: Path,
+        log: Path,
+        settings: dict[str, object],
+        environment: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
-        chosen = {"lease": False, "log_format": "text", "http_port": self.port, **settings}
-        environment = [f"BUILDKIT_OPERATOR_{name.upper()}={value}" for name, value in chosen.items()]
-        python = [f"--chdir={ROOT}", f"KUBECONFIG={kubeconfig}", *environment, sys.executable, "-m", module]
-        super().__init__(Path("/usr/bin/env"), python, log)
+        chosen = {"http_port": self.port, **settings}
+        variables = [f"BUILDKIT_OPERATOR_{name.upper()}={value}" for name, value in chosen.items()]
+        arguments = [f"--chdir={ROOT}", f"KUBECONFIG={kubeconfig}", *environment, *variables, sys.executable, *command]
+        super().__init__(Path("/usr/bin/env"), arguments, log)
 
     def wait_ready(self) -> None:
         self.wait_until(lambda: self.get("/readyz")[0] == 200, START_SECONDS)

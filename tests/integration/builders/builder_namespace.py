@@ -1,19 +1,16 @@
 """A namespace of builders, seen and changed past the operator: as its users do, and as controllers and kubelet do."""
 
-import json
 import time
 import urllib.error
 from base64 import b64decode
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from hack.cluster.audit import Request
-from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import condition, wait_for
+from tests.integration.namespace_client import Manifest, NamespaceClient
 
-Manifest = dict[str, Any]
 T = TypeVar("T")
 
 GROUPS: Final = {
@@ -37,16 +34,10 @@ SECONDS: Final = 20
 """Until something that takes milliseconds is given up."""
 
 
-@dataclass(frozen=True)
-class Builders:
+class Builders(NamespaceClient):
     """One namespace."""
 
-    control_plane: ControlPlane
-    namespace: str
-
-    def path(self, plural: str, name: str = "") -> str:
-        prefix = GROUPS.get(plural, "/api/v1")
-        return f"{prefix}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+    groups: ClassVar[dict[str, str]] = GROUPS
 
     # What users do
 
@@ -64,33 +55,10 @@ class Builders:
         """Merge fields into a builder's spec; None removes one."""
         self.patch("buildkitbuilders", name, {"spec": spec})
 
-    def post(self, plural: str, manifest: Manifest) -> Manifest:
-        created: Manifest = self.control_plane.request("POST", self.path(plural), manifest)
-        return created
-
-    def patch(self, plural: str, name: str, change: Manifest, *flags: str) -> None:
-        """Merge a change into an object; ControlPlane.request knows no patches."""
-        self.kubectl("patch", plural, name, "--type=merge", f"--patch={json.dumps(change)}", *flags)
-
-    def kubectl(self, *arguments: str) -> str:
-        return self.control_plane.kubectl(f"--namespace={self.namespace}", *arguments)
-
-    def delete(self, plural: str, name: str) -> None:
-        self.control_plane.request("DELETE", self.path(plural, name))
-
     def create_secret(self, name: str) -> None:
         self.post("secrets", {"metadata": {"name": name}, "stringData": {"ca.crt": "certificates"}})
 
     # What can be seen
-
-    def get(self, plural: str, name: str) -> Manifest | None:
-        try:
-            found: Manifest = self.control_plane.request("GET", self.path(plural, name))
-        except urllib.error.HTTPError as refused:
-            if refused.code != HTTPStatus.NOT_FOUND:
-                raise
-            return None
-        return found
 
     def deployment(self, name: str = "demo") -> Manifest:
         """Return the daemon's Deployment, which must be there."""
@@ -134,14 +102,7 @@ class Builders:
 
     def writes(self, mark: int) -> list[Request]:
         """Return what the operator has written here since a mark; events tell, they change nothing."""
-        return [
-            request
-            for request in self.control_plane.audit(mark)
-            if request.writes
-            and request.user_agent.startswith("buildkit-operator")
-            and request.namespace == self.namespace
-            and request.resource not in {"leases", "events"}
-        ]
+        return [request for request in self.written_since(mark) if request.resource != "events"]
 
     # Waiting
 
