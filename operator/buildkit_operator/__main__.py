@@ -22,10 +22,9 @@ _Settings = TypeVar("_Settings", bound="CommonSettings")
 def run_operator(_arguments: argparse.Namespace) -> int:
     """Run the operator until it is told to stop."""
     from buildkit_operator.controller.process import run  # noqa: PLC0415  other subcommands start faster without
-    from buildkit_operator.controller.reconcile import make_reconcile  # noqa: PLC0415
     from buildkit_operator.settings import Settings  # noqa: PLC0415
 
-    return _run_process(Settings, lambda settings: run(settings, make_reconcile))
+    return _run_process(Settings, run)
 
 
 def run_webhook(_arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import yaml
 
 from buildkit_operator.admission.review import WebhookName
 from buildkit_operator.api import names
-from buildkit_operator.controller.metrics import Census
+from buildkit_operator.controller.metrics import BuilderStateCollector
 from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.metrics import ControllerMetrics
@@ -47,7 +47,7 @@ def exported() -> dict[str, set[str]]:
         raise AssertionError("there is no daemon")
 
     for families in (
-        Census(Cache(BUILDERS)).collect(),
+        BuilderStateCollector(Cache(BUILDERS)).collect(),
         BuilderCollector(Scrapers(Cache(KINDS), make_scraper)).collect(),
     ):
         found |= {family.name: set(getattr(family, "_labelnames", ())) for family in families}

@@ -1,4 +1,7 @@
-"""Gives a consumer what it needs to reach its provider, another namespace's builder, as long as that admits it."""
+"""Cross-namespace grants, as Gateway API's ReferenceGrant: a consumer refers to a provider, which grants it access.
+
+What is granted is a client certificate of the provider's CA, as long as the provider admits the consumer's namespace.
+"""
 
 from __future__ import annotations
 
@@ -10,40 +13,45 @@ from pydantic import ValidationError
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.controller.certificates import found
-from buildkit_operator.controller.namespaces import Surroundings
+from buildkit_operator.controller.certificate_issuance import found
+from buildkit_operator.controller.namespaces import NamespaceCache
 from buildkit_operator.desired.certificates import key_pair, value
 from buildkit_operator.desired.consumers import Grant, admits_by_labels, check
 from buildkit_operator.engine.cache import Cache, owned_by
-from buildkit_operator.engine.secrets import Secrets
+from buildkit_operator.engine.named_objects import NamedObjects
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, Usage, leaf_will_do, renewal_time
 from buildkit_operator.pki.rotation import Authorities, advanced, next_step
 
-LABELS_PAUSE: Final = timedelta(minutes=1)
-"""How often a namespace's labels are looked at where they decide: namespaces are not watched."""
+LABELS_REQUEUE: Final = timedelta(minutes=1)
+"""Requeue interval where a namespace's labels decide: namespaces are not watched."""
 
 
 class ProviderPending(Exception):  # noqa: N818  no error: it passes
-    """The provider has no certificate authority yet."""
+    """The provider has no CA yet."""
 
 
-class Consumers:
-    """Reads of the provider its resource, and by name its authority; nothing else crosses namespaces."""
+class Grants:
+    """Reads of the provider its resource, and by name its CA; nothing else crosses namespaces."""
 
     def __init__(
-        self, cache: Cache, secrets: Secrets, surroundings: Surroundings, watched: Sequence[str], lifetimes: Lifetimes
+        self,
+        cache: Cache,
+        secrets: NamedObjects,
+        namespaces: NamespaceCache,
+        watched: Sequence[str],
+        lifetimes: Lifetimes,
     ) -> None:
         """Serve the namespaces `watched`, or all where it is empty."""
         self._cache = cache
         self._secrets = secrets
-        self._surroundings = surroundings
+        self._namespaces = namespaces
         self._watched = watched
         self._lifetimes = lifetimes
 
-    async def borrow(self, builder: BuildKitBuilder, now: datetime) -> Grant:
-        """Return what a consumer gets, with a certificate that will do.
+    async def reconcile(self, builder: BuildKitBuilder, now: datetime) -> Grant:
+        """Return what a consumer is granted, with a certificate that will do.
 
         Raises TerminalError when its provider will not have it, ProviderPending and kube.errors.ApiError.
         """
@@ -55,11 +63,11 @@ class Consumers:
             pair = issue_leaf(authorities.active, subject, Usage.CLIENT, [], self._lifetimes.granted, now)
         dues = [renewal_time(pair.parsed()), next_step(authorities, self._lifetimes)]
         if _asks_labels(admitted):
-            dues.append(now + LABELS_PAUSE)
+            dues.append(now + LABELS_REQUEUE)
         return Grant(admitted, status, authorities.trust, pair, min(dues))
 
-    async def lent(self, builder: BuildKitBuilder, now: datetime) -> Grant | None:
-        """Return what a consumer has been given, as it is, or None where that is nothing.
+    async def observe(self, builder: BuildKitBuilder, now: datetime) -> Grant | None:
+        """Return what a consumer was granted, as it is, or None where that is nothing.
 
         Raises TerminalError when its provider will not have it, and kube.errors.ApiError.
         """
@@ -71,7 +79,7 @@ class Consumers:
     async def _admitting(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder, Manifest]:
         """Return the provider and its status. Raises TerminalError when it will not have the builder."""
         provider, status = self._provider(builder)
-        labels = await self._surroundings.labels(builder.metadata.namespace) if _asks_labels(provider) else {}
+        labels = await self._namespaces.labels(builder.metadata.namespace) if _asks_labels(provider) else {}
         return check(builder, provider, labels, self._watched), status
 
     def _provider(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder | None, Manifest]:

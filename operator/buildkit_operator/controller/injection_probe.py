@@ -1,4 +1,4 @@
-"""Asks the API server whether a runner pod would get its sidecar now, and remembers the answer for a while.
+"""Admission dry-run probe, with backoff: would a runner pod get its sidecar now? A success is cached until the resync.
 
 A pod is created as a dry run: that passes every admission policy, webhook, quota and Pod Security, whichever engine
 injects, and makes nothing. So the operator needs no right on admission objects, and its status is no guess.
@@ -21,53 +21,57 @@ from buildkit_operator.kube.client import Client
 from buildkit_operator.status import Trial
 from buildkit_operator.status.diagnosis.daemons import Finding, refused_by_pod_security
 
-PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds between the first trials: the engine hears of a new injection a moment later than it is written."""
+BACKOFF_SECONDS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between the first probes: the engine hears of a new injection a moment later than it is written."""
 
-LATER_PAUSE: Final = 10.0
+RETRY_SECONDS: Final = 10.0
+"""Seconds between later ones."""
 
 
 @dataclass(slots=True)
 class _Record:
     injection: str
-    """Digest of what was tried."""
+    """Digest of what was probed."""
     due: float
     failures: int = 0
-    trial: Trial | None = None
-    """The last outcome; None while the engine may not have heard of the injection."""
+    result: Trial | None = None
+    """The last one; None while the engine may not have heard of the injection."""
 
 
-class Trials:
-    """Tries runner pods, as seldom as the answer allows."""
+class InjectionProbe:
+    """Probes each builder's injection as seldom as the answer allows."""
 
     def __init__(
-        self, attempt: Callable[[BuildKitBuilder], Awaitable[Trial]], clock: Callable[[], float], resync_seconds: float
+        self,
+        dry_run: Callable[[BuildKitBuilder], Awaitable[Trial]],
+        clock: Callable[[], float],
+        resync_seconds: float,
     ) -> None:
-        """Try by `attempt`; `clock` gives seconds and never goes back. A success is believed until the resync."""
-        self._attempt = attempt
+        """Probe by `dry_run`; `clock` gives seconds and never goes back. A success is cached until the resync."""
+        self._dry_run = dry_run
         self._clock = clock
         self._resync_seconds = resync_seconds
         self._records: dict[tuple[str, str], _Record] = {}
 
-    async def of(self, builder: BuildKitBuilder, injection: Manifest, *, served_before: bool) -> Trial | None:
-        """Return how a runner pod fares with this injection; None when that is to be seen in a moment, see pause.
+    async def result(self, builder: BuildKitBuilder, injection: Manifest, *, served_before: bool) -> Trial | None:
+        """Return how a runner pod fares with this injection; None when that is to be seen soon, see requeue_after.
 
-        With `served_before` a builder that was never tried by this process counts as served until the next resync, so
-        that a restart asks nothing. Raises what an attempt raises.
+        With `served_before` a builder that was never probed by this process counts as served until the next resync,
+        so that a restart asks nothing. Raises what `dry_run` raises.
         """
         wanted, now = digest([builder.metadata.uid, injection]), self._clock()
         record = self._records.get(_key(builder))
         if record is None and served_before:
-            record = _Record(wanted, now + jittered(self._resync_seconds), trial=Trial(served=True))
+            record = _Record(wanted, now + jittered(self._resync_seconds), result=Trial(served=True))
         if record is None or record.injection != wanted:
             record = _Record(wanted, now)
         self._records[_key(builder)] = record
         if now >= record.due:
-            await self._try(builder, record)
-        return record.trial
+            await self._probe(builder, record)
+        return record.result
 
-    def pause(self, builder: BuildKitBuilder) -> float | None:
-        """Return the seconds until the next trial that should not wait for an event, or None."""
+    def requeue_after(self, builder: BuildKitBuilder) -> float | None:
+        """Return the seconds until the next probe that should not wait for an event, or None."""
         record = self._records.get(_key(builder))
         return None if record is None or not record.failures else max(0.0, record.due - self._clock())
 
@@ -75,21 +79,21 @@ class Trials:
         """Drop what is remembered of a builder that is gone."""
         self._records.pop((namespace, name), None)
 
-    async def _try(self, builder: BuildKitBuilder, record: _Record) -> None:
-        trial = await self._attempt(builder)
-        if trial.served:
-            record.failures, record.trial = 0, trial
+    async def _probe(self, builder: BuildKitBuilder, record: _Record) -> None:
+        result = await self._dry_run(builder)
+        if result.served:
+            record.failures, record.result = 0, result
             record.due = self._clock() + jittered(self._resync_seconds)
             return
-        patient = record.failures >= len(PAUSES)
-        record.due = self._clock() + (LATER_PAUSE if patient else PAUSES[record.failures])
+        is_settled = record.failures >= len(BACKOFF_SECONDS)
+        record.due = self._clock() + (RETRY_SECONDS if is_settled else BACKOFF_SECONDS[record.failures])
         record.failures += 1
-        if patient or (trial.finding is not None and trial.finding.user_must_act):
-            record.trial = trial
+        if is_settled or (result.finding is not None and result.finding.user_must_act):
+            record.result = result
 
 
-async def attempt(client: Client, default_image: str, builder: BuildKitBuilder) -> Trial:
-    """Have the API server try a runner pod of a builder. Raises kube.errors.Unavailable when it does not answer."""
+async def dry_run(client: Client, default_image: str, builder: BuildKitBuilder) -> Trial:
+    """Create a runner pod of a builder as a dry run. Raises kube.errors.Unavailable when there is no answer."""
     try:
         pod = await client.try_to_create(trial_pod(builder, default_image))
     except (errors.Forbidden, errors.Invalid, errors.Unavailable) as error:
@@ -98,14 +102,14 @@ async def attempt(client: Client, default_image: str, builder: BuildKitBuilder) 
 
 
 def admitted(builder: BuildKitBuilder, pod: Manifest) -> Trial:
-    """Tell what an admitted pod means: whether it got the sidecar."""
+    """Return what an admitted pod means: whether it got the sidecar."""
     if is_injected(pod, builder):
         return Trial(served=True)
     return _not_served(f"A pod with the label of this builder gets no daemon: nothing injects it. {INSTALL_ENGINE}")
 
 
 def refused(builder: BuildKitBuilder, error: errors.ApiError) -> Trial:
-    """Tell what a refused trial means. Raises the error when it tells nothing of the builder."""
+    """Return what a refusal means. Raises the error when it tells nothing of the builder."""
     said = str(error)
     if refused := refused_by_pod_security(builder, said):
         return Trial(served=False, finding=refused)

@@ -1,4 +1,4 @@
-"""Counts the builders when somebody asks for metrics: by mode and readiness, who is stalled, whose certificates end."""
+"""Prometheus collector over the informer cache: builders by mode and readiness, stalled ones, ends of certificates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from buildkit_operator.engine.cache import Cache
 from buildkit_operator.kube.resources import Manifest
 
 
-class Census(Collector):
+class BuilderStateCollector(Collector):
     """Metrics that are a view of the cache, so that none is left over of a builder that is gone."""
 
     def __init__(self, cache: Cache) -> None:

@@ -1,4 +1,4 @@
-"""What namespaces and the cluster say that builders go by: read by name, remembered for a short while."""
+"""TTL cache of namespaces' labels and the server's version, which builders go by: neither is watched."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.resources import NAMESPACE
 
-MEMORY: Final = 8.0
-"""In seconds, for a namespace's labels: shorter than the pause between two looks at a builder with a problem."""
+LABELS_TTL: Final = 8.0
+"""In seconds: shorter than the requeue interval of a builder with a problem."""
 
 logger = logging.getLogger(__name__)
 
 
-class Surroundings:
-    """Reads namespaces and the cluster's version."""
+class NamespaceCache:
+    """Reads namespaces and the server's version."""
 
     def __init__(self, client: Client, clock: Callable[[], float], resync_seconds: float) -> None:
         """Read through `client`; `clock` gives seconds and never goes back. The version is asked anew each resync."""
@@ -39,7 +39,7 @@ class Surroundings:
         now = self._clock()
         self._forget_old(now)
         if namespace not in self._read:
-            self._read[namespace] = (now + MEMORY, await self._read_labels(namespace))
+            self._read[namespace] = (now + LABELS_TTL, await self._read_labels(namespace))
         return self._read[namespace][1]
 
     async def _read_labels(self, namespace: str) -> dict[str, str]:

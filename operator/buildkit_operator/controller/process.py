@@ -1,32 +1,59 @@
-"""One operator process: puts the parts together, starts them in the one order that works, and ends them in time."""
+"""Composition root of the controller's process: every part is made, started in the one order that works, and ended.
+
+The parts of the engine come first, then what reconciles builders.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, TypeAlias
 
 from buildkit_operator import __version__
 from buildkit_operator.api import names
 from buildkit_operator.api.conditions import fitted
-from buildkit_operator.controller.context import Context, MakeReconcile
+from buildkit_operator.controller import references
+from buildkit_operator.controller.apply_set import ApplySet
+from buildkit_operator.controller.builder_pods import BuilderPods
+from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
+from buildkit_operator.controller.certificate_issuance import CertificateIssuance
+from buildkit_operator.controller.child_kinds import CHILD_KINDS, ByName
+from buildkit_operator.controller.grants import Grants
+from buildkit_operator.controller.injection_probe import InjectionProbe, dry_run
+from buildkit_operator.controller.live_daemons import LiveDaemons
+from buildkit_operator.controller.metrics import BuilderStateCollector
+from buildkit_operator.controller.modes import Modes
+from buildkit_operator.controller.modes.consumer import Consumer
+from buildkit_operator.controller.modes.shared import Shared
+from buildkit_operator.controller.modes.sidecar import Sidecar
+from buildkit_operator.controller.namespaces import NamespaceCache
+from buildkit_operator.controller.reconcile import BuilderReconciler
+from buildkit_operator.controller.status_writer import StatusWriter
+from buildkit_operator.controller.volume_expansion import VolumeExpansion
 from buildkit_operator.controller.watched import BUILDERS
+from buildkit_operator.desired.platform import CONNECTOR_IMAGE, DEFAULT_IMAGE, Platform
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.events import EventRecorder
 from buildkit_operator.engine.health import HealthServer
-from buildkit_operator.engine.kinds import Kinds
+from buildkit_operator.engine.kinds import Kinds, Reconcile
 from buildkit_operator.engine.leader_client import LeaderOnlyClient
 from buildkit_operator.engine.leader_election import LeaderElection, LeaseLeaderElection, NoLeaderElection
 from buildkit_operator.engine.lifecycle import Lifecycle
 from buildkit_operator.engine.metrics import ControllerMetrics
+from buildkit_operator.engine.named_objects import NamedObjects
 from buildkit_operator.engine.queue import WorkQueue
 from buildkit_operator.engine.resync import Resync
 from buildkit_operator.engine.watch import Watches
 from buildkit_operator.engine.workers import Workers
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
-from buildkit_operator.kube.resources import Key
+from buildkit_operator.kube.resources import CERTIFICATE, SECRET, Key
+from buildkit_operator.pki.keypairs import Lifetimes
 from buildkit_operator.settings import Settings
 
 # Together they stay under 5 seconds.
@@ -37,9 +64,18 @@ RELEASE_SECONDS: Final = 0.5
 logger = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, make_reconcile: MakeReconcile, kinds: Kinds = BUILDERS) -> int:
-    """Run until SIGTERM or SIGINT (0), or until a part ends that should not (1); give the process's exit status."""
-    return await Operator(settings, await connect(), kinds, make_reconcile).run()
+MakeReconcile: TypeAlias = Callable[[Client, Cache, EventRecorder, Settings], Reconcile]
+"""Returns what reconciles the primary objects in the cache.
+
+The client writes only while this replica leads, and puts what the server answers into the cache.
+"""
+
+
+async def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT (0), or until a part ends that should not (1); return the process's exit status."""
+    operator = Operator(settings, await connect(), BUILDERS, builder_reconciler)
+    operator.metrics.registry.register(BuilderStateCollector(operator.cache))
+    return await operator.run()
 
 
 class Operator:
@@ -49,13 +85,13 @@ class Operator:
         """Wire the parts together; nothing runs yet."""
         self._lifecycle = Lifecycle()
         namespaces = settings.watch_namespaces
-        self._metrics = ControllerMetrics(names.METRICS_PREFIX, __version__, names.SINGULAR)
+        self.metrics = ControllerMetrics(names.METRICS_PREFIX, __version__, names.SINGULAR)
         self._connection = connection
-        connection.observe = self._metrics.api_request
+        connection.observe = self.metrics.api_request
         connection.user_agent = f"{names.FIELD_MANAGER}/{__version__}"
         # One watch a kind and namespace, and room for the workers, lists, the Lease and events.
         connection.limit = len(kinds.all) * max(1, len(namespaces)) + settings.workers + 8
-        self._cache = Cache(kinds)
+        self.cache = Cache(kinds)
         self._queue: WorkQueue[Key] = WorkQueue()
         self._reader = Client(connection, field_manager=names.FIELD_MANAGER, resources=(kinds.primary,))
         self._election = self._make_election(settings)
@@ -63,7 +99,7 @@ class Operator:
             connection,
             field_manager=names.FIELD_MANAGER,
             kinds=kinds,
-            cache=self._cache,
+            cache=self.cache,
             election=self._election,
             enqueue=self._queue.add,
         )
@@ -72,20 +108,18 @@ class Operator:
             client=self._reader,
             kinds=kinds,
             namespaces=namespaces,
-            cache=self._cache,
+            cache=self.cache,
             enqueue=self._queue.add,
-            metrics=self._metrics,
+            metrics=self.metrics,
             interval=settings.resync_seconds,
         )
-        self._watches = Watches(connection, kinds, namespaces, self._cache, self._queue.add, self._resync.relisted)
-        context = Context(self._writer, self._cache, self._recorder, settings, self._metrics)
-        self._workers = Workers(
-            self._queue, make_reconcile(context), self._election, self._metrics, settings.workers, "builder"
-        )
-        self._server = HealthServer(settings.http_port, self._metrics, self._check_liveness, self._check_readiness)
+        self._watches = Watches(connection, kinds, namespaces, self.cache, self._queue.add, self._resync.relisted)
+        reconcile = make_reconcile(self._writer, self.cache, self._recorder, settings)
+        self._workers = Workers(self._queue, reconcile, self._election, self.metrics, settings.workers, "builder")
+        self._server = HealthServer(settings.http_port, self.metrics, self._check_liveness, self._check_readiness)
 
     async def run(self) -> int:
-        """Run until a signal, or the unexpected end of a part; give the process's exit status."""
+        """Run until a signal, or the unexpected end of a part; return the process's exit status."""
         self._lifecycle.handle_signals()
         port = await self._server.start()
         logger.info("Version %s started; health and metrics on port %d.", __version__, port)
@@ -100,7 +134,7 @@ class Operator:
     async def _work(self) -> None:
         """Fill the cache, start working, and watch until told to stop."""
         await self._resync.fill()
-        logger.info("The cache is filled: %d builders.", len(self._cache.primary_keys()))
+        logger.info("The cache is filled: %d builders.", len(self.cache.primary_keys()))
         for task in self._workers.start():
             self._lifecycle.guard(task)
         self._lifecycle.spawn(self._resync.run(), "resync")
@@ -132,8 +166,46 @@ class Operator:
 
     def _make_election(self, settings: Settings) -> LeaderElection:
         if not settings.lease:
-            self._metrics.leading.set(1)
+            self.metrics.leading.set(1)
             return NoLeaderElection()
         return LeaseLeaderElection(
-            self._reader, settings.lease_namespace, settings.lease_name, settings.identity, self._metrics.leading.set
+            self._reader, settings.lease_namespace, settings.lease_name, settings.identity, self.metrics.leading.set
         )
+
+
+def builder_reconciler(client: Client, cache: Cache, recorder: EventRecorder, settings: Settings) -> BuilderReconciler:
+    """Wire what reconciles builders."""
+    resync, lifetimes, platform = settings.resync_seconds, Lifetimes(), _platform(settings)
+    named = {
+        kind.resource: NamedObjects(
+            client, kind.resource, time.monotonic, kind.read.ttl(resync), optional=kind.read.optional
+        )
+        for kind in CHILD_KINDS
+        if isinstance(kind.read, ByName)
+    }
+    secrets, namespaces = named[SECRET], NamespaceCache(client, time.monotonic, resync)
+    apply_set = ApplySet(client, cache, named, partial(references.check, client))
+    requests = CertManagerRequests(client, apply_set, secrets, named[CERTIFICATE])
+    issuance = CertificateIssuance(secrets, requests, platform.cluster_domain, lifetimes, _utc_now)
+    daemons = LiveDaemons(cache, BuilderPods(cache), VolumeExpansion(client, time.monotonic, resync))
+    grants = Grants(cache, secrets, namespaces, settings.watch_namespaces, lifetimes)
+    probe = InjectionProbe(partial(dry_run, client, platform.default_image), time.monotonic, resync)
+    modes = Modes(
+        sidecar=Sidecar(apply_set, requests, namespaces, probe, platform),
+        shared=Shared(apply_set, issuance, namespaces, daemons, platform),
+        consumer=Consumer(apply_set, requests, grants, platform, _utc_now),
+    )
+    return BuilderReconciler(cache, recorder, StatusWriter(client, recorder), modes, _utc_now)
+
+
+def _platform(settings: Settings) -> Platform:
+    return Platform(
+        settings.buildkit_image or DEFAULT_IMAGE,
+        settings.cluster_domain,
+        settings.namespace,
+        settings.connector_image or CONNECTOR_IMAGE,
+    )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,19 +1,18 @@
-"""Whether there is what a builder's spec refers to, of objects that are its author's."""
+"""Object references of a spec: whether the Secrets and the PVC exist that it names and its author makes."""
 
 from __future__ import annotations
 
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.container import REGISTRY_AUTHORITY_KEY, registry_authority_secrets
-from buildkit_operator.engine.secrets import Secrets
 from buildkit_operator.kube.client import Client
-from buildkit_operator.kube.resources import PERSISTENT_VOLUME_CLAIM
+from buildkit_operator.kube.resources import PERSISTENT_VOLUME_CLAIM, SECRET
 
 
-async def check(builder: BuildKitBuilder, client: Client, secrets: Secrets) -> None:
+async def check(client: Client, builder: BuildKitBuilder) -> None:
     """Raise TerminalError when something is missing: the kubelet would wait for it and tell only in an event."""
     for name in registry_authority_secrets(builder):
-        keys = await secrets.keys(builder.metadata.namespace, name)
+        keys = await _keys(client, builder.metadata.namespace, name)
         if keys is not None and REGISTRY_AUTHORITY_KEY in keys:
             continue
         missing = f"is missing in namespace {builder.metadata.namespace}"
@@ -21,13 +20,19 @@ async def check(builder: BuildKitBuilder, client: Client, secrets: Secrets) -> N
         raise TerminalError(
             Reason.SECRET_NOT_FOUND,
             f"Secret {name}, which spec.daemon.registries names as caSecretName, {lack}. "
-            f"Create it with the registry's certificate authorities, PEM, under the key {REGISTRY_AUTHORITY_KEY}.",
+            f"Create it with the registry's CA certificates, PEM, under the key {REGISTRY_AUTHORITY_KEY}.",
         )
     if builder.injection.local_cache is not None:
-        await _check_claim(builder, client, builder.injection.local_cache.claim_name)
+        await _check_claim(client, builder, builder.injection.local_cache.claim_name)
 
 
-async def _check_claim(builder: BuildKitBuilder, client: Client, name: str) -> None:
+async def _keys(client: Client, namespace: str, name: str) -> frozenset[str] | None:
+    """Return the keys that a user's Secret has now, or None if there is no such Secret. Its values are not kept."""
+    secret = await client.get(SECRET, namespace, name)
+    return None if secret is None else frozenset(secret.get("data") or {})
+
+
+async def _check_claim(client: Client, builder: BuildKitBuilder, name: str) -> None:
     namespace = builder.metadata.namespace
     if await client.get(PERSISTENT_VOLUME_CLAIM, namespace, name, metadata_only=True) is None:
         raise TerminalError(

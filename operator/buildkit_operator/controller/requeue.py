@@ -1,4 +1,4 @@
-"""When a builder is looked at again although nothing has happened."""
+"""Requeue intervals: after how long a builder is reconciled again although no event asked for it."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from buildkit_operator.api.reasons import Reason
 from buildkit_operator.status import Observed, Trial
 from buildkit_operator.status.diagnosis import drain
 
-RECHECK_SECONDS: Final = 10.0
-"""How soon a builder with a problem is looked at again: what mends it may be an object that is not watched."""
+UNWATCHED_FIX_REQUEUE: Final = 10.0
+"""In seconds, for a builder with a problem: what fixes it may be an object that is not watched."""
 
-LEFTOVER_SECONDS: Final = 1.0
-"""How soon after an object of a deleted builder was in the way."""
+PREVIOUS_OWNER_REQUEUE: Final = 1.0
+"""In seconds, while an object of a deleted builder of the same name waits for its garbage collection."""
 
 
-def next_look(
-    builder: BuildKitBuilder, observed: Observed, now: datetime, until_trial: float | None = None
+def requeue_after(
+    builder: BuildKitBuilder, observed: Observed, now: datetime, until_probe: float | None = None
 ) -> float | None:
-    """Return the seconds after which a builder is to be looked at without an event, or None for never."""
+    """Return the seconds after which a builder is to be reconciled without an event, or None for never.
+
+    `until_probe` are those until the next admission dry run is due, None where none is.
+    """
     if builder.spec.suspend:
-        return until_trial  # nothing else would be done, not even about a certificate that is due
+        return until_probe  # nothing else would be done, not even about a certificate that is due
     if observed.waiting_for is not None:
-        return LEFTOVER_SECONDS if observed.waiting_reason is Reason.PROGRESSING else RECHECK_SECONDS
+        return PREVIOUS_OWNER_REQUEUE if observed.waiting_reason is Reason.PROGRESSING else UNWATCHED_FIX_REQUEUE
     if observed.problem is not None:
-        return RECHECK_SECONDS
+        return UNWATCHED_FIX_REQUEUE
     if builder.role is Role.SIDECAR:
-        return _until_sidecar_is_served(observed.trial, until_trial)
+        return _until_sidecar_is_served(observed.trial, until_probe)
     looks = (_until_renewal(observed, now), drain.next_verdict(observed.pods, now))
     return min((seconds for seconds in looks if seconds is not None), default=None)
 
@@ -41,10 +44,10 @@ def _until_renewal(observed: Observed, now: datetime) -> float | None:
     return max(0.0, (min(dues) - now).total_seconds()) if dues else None
 
 
-def _until_sidecar_is_served(trial: Trial | None, until_trial: float | None) -> float | None:
-    if trial is not None and trial.served:
+def _until_sidecar_is_served(probe: Trial | None, until_probe: float | None) -> float | None:
+    if probe is not None and probe.served:
         return None
-    if until_trial is not None:
-        return until_trial
+    if until_probe is not None:
+        return until_probe
     # What is rendered was written just now and is to be tried; or the namespace is in the way, which is not watched.
-    return 0.0 if trial is None else RECHECK_SECONDS
+    return 0.0 if probe is None else UNWATCHED_FIX_REQUEUE

@@ -1,4 +1,4 @@
-"""Has claims grow to the size that their builder asks for, and remembers which the API server refused."""
+"""Volume expansion: PVCs are resized to what their builder asks for, and refusals are remembered for a while."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from buildkit_operator.kube.client import Client
 
 @dataclass(frozen=True)
 class _Refusal:
-    """What the API server said of a claim, when it was asked for a size."""
+    """What the API server said when a PVC was to be resized."""
 
     size: str
     message: str
     until: float
-    """When it is asked again: an admin may have let the claim's StorageClass grow volumes."""
+    """When it is asked again: an admin may have let the PVC's StorageClass expand volumes."""
 
 
-class Growth:
+class VolumeExpansion:
     """Asks for each size once in a while: a request that is refused over and over would be a write without an end."""
 
-    def __init__(self, client: Client, clock: Callable[[], float], memory_seconds: float) -> None:
-        """Write through `client`; `clock` gives seconds and never goes back."""
+    def __init__(self, client: Client, clock: Callable[[], float], retry_seconds: float) -> None:
+        """Write through `client`; `clock` gives seconds and never goes back. A refused size is tried again later."""
         self._client = client
         self._clock = clock
-        self._memory_seconds = memory_seconds
+        self._retry_seconds = retry_seconds
         self._refused: dict[str, _Refusal] = {}
 
-    async def grow(self, builder: BuildKitBuilder, claims: Claims) -> None:
-        """Have each claim ask for what it lacks; those that are refused stay as they are. Raises kube.errors.ApiError.
+    async def reconcile(self, builder: BuildKitBuilder, claims: Claims) -> None:
+        """Have each PVC ask for what it lacks; those that are refused stay as they are. Raises kube.errors.ApiError.
 
-        The StatefulSet cannot: its template is fixed, and would not change claims that there are already.
+        The StatefulSet cannot: its template is immutable, and would not change PVCs that there are already.
         """
         self._forget_old()
         size = builder.spec.cache.size
@@ -45,7 +45,7 @@ class Growth:
             try:
                 await self._client.apply(request(builder, claim))
             except (errors.Forbidden, errors.Invalid) as error:
-                until = self._clock() + self._memory_seconds
+                until = self._clock() + self._retry_seconds
                 self._refused[claim.uid] = _Refusal(size, str(error), until)
             except errors.Conflict:
                 continue  # it has gone meanwhile, which the watch tells next
@@ -53,7 +53,7 @@ class Growth:
                 self._refused.pop(claim.uid, None)
 
     def refusals(self, builder: BuildKitBuilder) -> Mapping[str, str]:
-        """Return what the API server said of claims that it would not have grow to this builder's size, by uid."""
+        """Return what the API server said of PVCs that it would not have resized to this builder's size, by uid."""
         size = builder.spec.cache.size
         return {uid: refusal.message for uid, refusal in self._refused.items() if refusal.size == size}
 

@@ -12,8 +12,8 @@ from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.health import HealthServer
 from buildkit_operator.engine.lifecycle import Lifecycle
 from buildkit_operator.engine.metrics import CommonMetrics
+from buildkit_operator.engine.named_objects import NamedObjects, short_ttl
 from buildkit_operator.engine.resync import Resync
-from buildkit_operator.engine.secrets import Secrets
 from buildkit_operator.engine.watch import Watches
 from buildkit_operator.exporter.collector import BuilderCollector
 from buildkit_operator.exporter.scraper import ScrapeLimits, Scraper
@@ -21,6 +21,7 @@ from buildkit_operator.exporter.scrapers import Scrapers
 from buildkit_operator.exporter.targets import KINDS, DaemonPod
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
+from buildkit_operator.kube.resources import SECRET
 from buildkit_operator.settings import ExporterSettings
 
 NAME: Final = names.EXPORTER
@@ -44,7 +45,8 @@ class ExporterProcess:
         connection.observe = self._metrics.api_request
         connection.user_agent = f"{NAME}/{__version__}"
         self._client = Client(connection, field_manager=NAME, resources=(KINDS.primary,))
-        secrets = Secrets(self._client, asyncio.get_running_loop().time, settings.resync_seconds)
+        clock, ttl = asyncio.get_running_loop().time, short_ttl(settings.resync_seconds)
+        secrets = NamedObjects(self._client, SECRET, clock, ttl)
         limits = ScrapeLimits(settings.concurrency)
 
         def make_scraper(pod: DaemonPod) -> Scraper:

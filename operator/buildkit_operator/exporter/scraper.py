@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from buildkit_operator.api import names
 from buildkit_operator.desired.certificates import key_pair
 from buildkit_operator.engine.jitter import jittered
-from buildkit_operator.engine.secrets import Secrets
+from buildkit_operator.engine.named_objects import NamedObjects
 from buildkit_operator.exporter.buildkit_client import BuildKitClient, Credentials, DaemonError, DiskUsage
 from buildkit_operator.exporter.targets import DaemonPod
 from buildkit_operator.kube.errors import ApiError
@@ -50,7 +50,7 @@ class ScrapeLimits:
 class Scraper:
     """The scrape loop of one daemon, until cancelled."""
 
-    def __init__(self, pod: DaemonPod, secrets: Secrets, settings: ExporterSettings, limits: ScrapeLimits) -> None:
+    def __init__(self, pod: DaemonPod, secrets: NamedObjects, settings: ExporterSettings, limits: ScrapeLimits) -> None:
         """Connect with what the builder's connection Secret holds."""
         self.pod = pod
         self.reading = Reading()

@@ -60,20 +60,5 @@ SERVICE: Final = Resource("", "v1", "services", "Service")
 SERVICE_ACCOUNT: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 STATEFUL_SET: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
 
-KNOWN: Final = (
-    CERTIFICATE,
-    CONFIG_MAP,
-    DEPLOYMENT,
-    EVENT,
-    LEASE,
-    NAMESPACE,
-    NETWORK_POLICY,
-    PERSISTENT_VOLUME_CLAIM,
-    POD,
-    POD_DISRUPTION_BUDGET,
-    SECRET,
-    SERVICE,
-    SERVICE_ACCOUNT,
-    STATEFUL_SET,
-)
+KNOWN: Final = tuple(known for known in globals().copy().values() if isinstance(known, Resource))
 """Every kind above, for the client's table of what a manifest's apiVersion and kind stand for."""

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from buildkit_operator.api import names
-from buildkit_operator.controller.objects import stamped
+from buildkit_operator.controller.apply_set import stamped
 from buildkit_operator.kube.diff import is_within
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.namespace_client import Manifest

@@ -10,9 +10,12 @@ import sys
 from typing import Any, Final
 
 from buildkit_operator import logs
-from buildkit_operator.controller.context import Context
-from buildkit_operator.controller.process import run
+from buildkit_operator.controller.process import Operator
+from buildkit_operator.engine.cache import Cache
+from buildkit_operator.engine.events import EventRecorder
 from buildkit_operator.engine.kinds import Kinds, Reconcile, drop_bookkeeping
+from buildkit_operator.kube.auth import connect
+from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.resources import CONFIG_MAP, SERVICE_ACCOUNT, Key, Manifest, Resource
 from buildkit_operator.settings import Settings
 
@@ -86,28 +89,32 @@ def desired_config_map(owner: Manifest) -> Manifest:
     }
 
 
-def make_reconcile(context: Context) -> Reconcile:
+def make_reconcile(client: Client, cache: Cache, recorder: EventRecorder, _settings: Settings) -> Reconcile:
     async def reconcile(key: Key) -> float | None:
-        owner = context.cache.get(WIDGETS.primary, *key)
+        owner = cache.get(WIDGETS.primary, *key)
         if owner is None:
             return None
         await asyncio.sleep(owner["spec"].get("seconds", 0))
         wanted = desired_config_map(owner)
-        live = context.cache.get(CONFIG_MAP, *key)
+        live = cache.get(CONFIG_MAP, *key)
         if live is None or live.get("data") != wanted["data"]:
-            await context.client.apply(wanted)
+            await client.apply(wanted)
         status = {"seen": owner["spec"]["value"]}
         if owner.get("status") != status:
             identity = {name: owner["metadata"][name] for name in ("name", "namespace", "uid")}
             kind = {name: owner[name] for name in ("apiVersion", "kind")}
-            await context.client.apply_status({**kind, "metadata": identity, "status": status})
-            context.recorder.event(owner, "Normal", "Seen", f"The value is {status['seen']}.", "Reconcile")
+            await client.apply_status({**kind, "metadata": identity, "status": status})
+            recorder.event(owner, "Normal", "Seen", f"The value is {status['seen']}.", "Reconcile")
         return None
 
     return reconcile
 
 
+async def run(settings: Settings) -> int:
+    return await Operator(settings, await connect(), WIDGETS, make_reconcile).run()
+
+
 if __name__ == "__main__":
     settings = Settings.from_environment(os.environ)
     logs.configure(settings.log_level, settings.log_format)
-    sys.exit(asyncio.run(run(settings, make_reconcile, WIDGETS)))
+    sys.exit(asyncio.run(run(settings)))

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from buildkit_operator.controller.certificates import Found, completed
-from buildkit_operator.controller.certificates import found as found_in
+from buildkit_operator.controller.certificate_issuance import Found, completed
+from buildkit_operator.controller.certificate_issuance import found as found_in
 from buildkit_operator.desired.certificates import Certificates, key_pair, secrets
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, Usage

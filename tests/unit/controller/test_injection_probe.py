@@ -4,7 +4,13 @@ import pytest
 
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason
-from buildkit_operator.controller.injection_probe import LATER_PAUSE, PAUSES, Trials, admitted, refused
+from buildkit_operator.controller.injection_probe import (
+    BACKOFF_SECONDS,
+    RETRY_SECONDS,
+    InjectionProbe,
+    admitted,
+    refused,
+)
 from buildkit_operator.kube import errors
 from buildkit_operator.status import Trial
 from buildkit_operator.status.diagnosis.daemons import Finding
@@ -17,7 +23,7 @@ BARE = Trial(served=False, finding=Finding(Reason.INJECTION_NOT_SERVED, "Nothing
 
 
 class Attempts:
-    """Counts the trials, which end as told, and keeps the time."""
+    """Counts the probe, which end as told, and keeps the time."""
 
     def __init__(self) -> None:
         self.outcome = SERVED
@@ -36,86 +42,88 @@ def attempts() -> Attempts:
 
 
 @pytest.fixture
-def trials(attempts: Attempts) -> Trials:
-    return Trials(attempts, lambda: attempts.now, 300)
+def probe(attempts: Attempts) -> InjectionProbe:
+    return InjectionProbe(attempts, lambda: attempts.now, 300)
 
 
-async def outcome(trials: Trials, *, served_before: bool = False, injection: Manifest = INJECTION) -> Trial | None:
-    return await trials.of(BUILDER, injection, served_before=served_before)
+async def outcome(
+    probe: InjectionProbe, *, served_before: bool = False, injection: Manifest = INJECTION
+) -> Trial | None:
+    return await probe.result(BUILDER, injection, served_before=served_before)
 
 
-async def test_a_success_is_believed_until_the_resync(trials: Trials, attempts: Attempts) -> None:
+async def test_a_success_is_believed_until_the_resync(probe: InjectionProbe, attempts: Attempts) -> None:
     for _ in range(3):
-        assert await outcome(trials) == SERVED
+        assert await outcome(probe) == SERVED
     assert attempts.made == 1
-    assert trials.pause(BUILDER) is None
+    assert probe.requeue_after(BUILDER) is None
 
     attempts.now += 331
-    await outcome(trials)
+    await outcome(probe)
     assert attempts.made == 2
 
 
-async def test_a_change_of_what_pods_get_is_tried_at_once(trials: Trials, attempts: Attempts) -> None:
-    await outcome(trials)
-    await outcome(trials, injection={**INJECTION, "containers": ["job"]})
+async def test_a_change_of_what_pods_get_is_tried_at_once(probe: InjectionProbe, attempts: Attempts) -> None:
+    await outcome(probe)
+    await outcome(probe, injection={**INJECTION, "containers": ["job"]})
 
     assert attempts.made == 2
 
 
-async def test_after_a_restart_nothing_is_tried_that_served_before(trials: Trials, attempts: Attempts) -> None:
-    assert await outcome(trials, served_before=True) == SERVED
+async def test_after_a_restart_nothing_is_tried_that_served_before(probe: InjectionProbe, attempts: Attempts) -> None:
+    assert await outcome(probe, served_before=True) == SERVED
     assert attempts.made == 0
 
     attempts.now += 331
-    await outcome(trials, served_before=True)
+    await outcome(probe, served_before=True)
     assert attempts.made == 1
 
 
-async def test_an_engine_is_given_a_moment_to_hear_of_it(trials: Trials, attempts: Attempts) -> None:
+async def test_an_engine_is_given_a_moment_to_hear_of_it(probe: InjectionProbe, attempts: Attempts) -> None:
     attempts.outcome = BARE
-    for pause in PAUSES:
-        assert await outcome(trials) is None
-        assert trials.pause(BUILDER) == pytest.approx(pause)
+    for pause in BACKOFF_SECONDS:
+        assert await outcome(probe) is None
+        assert probe.requeue_after(BUILDER) == pytest.approx(pause)
         attempts.now += pause
     attempts.outcome = SERVED
 
-    assert await outcome(trials) == Trial(served=True)
-    assert trials.pause(BUILDER) is None
+    assert await outcome(probe) == Trial(served=True)
+    assert probe.requeue_after(BUILDER) is None
 
 
-async def test_between_two_trials_nothing_is_asked(trials: Trials, attempts: Attempts) -> None:
+async def test_between_two_trials_nothing_is_asked(probe: InjectionProbe, attempts: Attempts) -> None:
     attempts.outcome = BARE
-    await outcome(trials)
-    await outcome(trials)
+    await outcome(probe)
+    await outcome(probe)
 
     assert attempts.made == 1
 
 
-async def test_an_engine_that_stays_away_is_told_after_a_while(trials: Trials, attempts: Attempts) -> None:
+async def test_an_engine_that_stays_away_is_told_after_a_while(probe: InjectionProbe, attempts: Attempts) -> None:
     attempts.outcome = BARE
-    for pause in PAUSES:
-        await outcome(trials)
+    for pause in BACKOFF_SECONDS:
+        await outcome(probe)
         attempts.now += pause
 
-    assert await outcome(trials) == BARE
-    assert trials.pause(BUILDER) == LATER_PAUSE
+    assert await outcome(probe) == BARE
+    assert probe.requeue_after(BUILDER) == RETRY_SECONDS
 
 
-async def test_what_somebody_must_change_is_told_at_once(trials: Trials, attempts: Attempts) -> None:
+async def test_what_somebody_must_change_is_told_at_once(probe: InjectionProbe, attempts: Attempts) -> None:
     attempts.outcome = Trial(served=False, finding=Finding(Reason.POD_SECURITY_DENIED, "Refused."))
 
-    assert await outcome(trials) == attempts.outcome
+    assert await outcome(probe) == attempts.outcome
 
 
-async def test_a_trial_that_is_forgotten_is_due_no_more(trials: Trials, attempts: Attempts) -> None:
+async def test_a_trial_that_is_forgotten_is_due_no_more(probe: InjectionProbe, attempts: Attempts) -> None:
     attempts.outcome = BARE
-    await outcome(trials)
-    attempts.now += LATER_PAUSE
-    assert trials.pause(BUILDER) == 0
+    await outcome(probe)
+    attempts.now += RETRY_SECONDS
+    assert probe.requeue_after(BUILDER) == 0
 
-    trials.forget(BUILDER.metadata.namespace, BUILDER.metadata.name)
+    probe.forget(BUILDER.metadata.namespace, BUILDER.metadata.name)
 
-    assert trials.pause(BUILDER) is None
+    assert probe.requeue_after(BUILDER) is None
 
 
 # What an answer of the API server means

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from buildkit_operator.controller.metrics import Census
+from buildkit_operator.controller.metrics import BuilderStateCollector
 from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.cache import Cache
 
@@ -30,7 +30,7 @@ def samples(*builders: dict[str, Any]) -> dict[str, dict[tuple[str, ...], float]
         family.name.removeprefix("buildkit_operator_"): {
             tuple(value for _, value in sorted(sample.labels.items())): sample.value for sample in family.samples
         }
-        for family in Census(cache).collect()
+        for family in BuilderStateCollector(cache).collect()
     }
 
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import explained
 from buildkit_operator.api.reasons import Reason, TerminalError
+from buildkit_operator.controller.apply_set import ownership_conflict
 from buildkit_operator.controller.injection_probe import admitted
-from buildkit_operator.controller.objects import not_ours
 from buildkit_operator.desired import cert_manager, consumers
 from buildkit_operator.desired.claims import seen_claims
 from buildkit_operator.desired.consumers import Grant
@@ -112,7 +112,7 @@ def provider_not_ready() -> list[Condition]:
 
 
 def name_conflict() -> list[Condition]:
-    problem = not_ours(BUILDER, SERVICE, {"metadata": {"name": "demo-buildkitd"}})
+    problem = ownership_conflict(BUILDER, SERVICE, {"metadata": {"name": "demo-buildkitd"}})
     assert isinstance(problem, TerminalError)
     return of(Observed(problem=problem))
 

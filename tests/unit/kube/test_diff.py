@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from buildkit_operator.controller.objects import is_applied, stamped
+from buildkit_operator.controller.apply_set import is_applied, stamped
 from buildkit_operator.kube.diff import is_within
 from tests.unit.make import Manifest, changed, children_of, fake_certificates, make_builder
 

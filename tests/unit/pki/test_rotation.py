@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 from cryptography import x509
 
-from buildkit_operator.controller.certificates import Found, completed, current, found
+from buildkit_operator.controller.certificate_issuance import Found, completed, current, found
 from buildkit_operator.desired.certificates import Certificates, secrets
 from buildkit_operator.pki.issuer import issue_authority
 from buildkit_operator.pki.keypairs import CLOCK_SKEW, KeyPair, Lifetimes

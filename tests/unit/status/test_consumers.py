@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from buildkit_operator.api.reasons import Reason, TerminalError
-from buildkit_operator.controller.requeue import RECHECK_SECONDS, next_look
+from buildkit_operator.controller.requeue import UNWATCHED_FIX_REQUEUE, requeue_after
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Lifetimes, Usage
@@ -103,11 +103,11 @@ def test_suspended_it_keeps_what_it_had_and_is_as_ready_as_its_provider() -> Non
 
 
 def test_it_is_looked_at_again_when_its_certificate_is_due() -> None:
-    assert next_look(CONSUMER, Observed(grant=GOOD), NOW) == 8 * 3600
+    assert requeue_after(CONSUMER, Observed(grant=GOOD), NOW) == 8 * 3600
 
 
 def test_it_is_looked_at_soon_while_its_provider_has_no_certificates() -> None:
     waiting = Observed(waiting_for="No certificates yet.", waiting_reason=Reason.PROVIDER_NOT_READY)
 
-    assert next_look(CONSUMER, waiting, NOW) == RECHECK_SECONDS
+    assert requeue_after(CONSUMER, waiting, NOW) == UNWATCHED_FIX_REQUEUE
     assert judge(CONSUMER, waiting).reason == Reason.PROVIDER_NOT_READY

@@ -1,52 +1,73 @@
-"""Mode Sidecar: nothing but a ConfigMap is made; what runner pods get is rendered, and tried on the API server."""
+"""Mode Sidecar: nothing but a ConfigMap is applied; the injection is rendered, and probed by an admission dry run."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.controller.injection_probe import Trials
-from buildkit_operator.controller.modes import Parts, Serving
+from buildkit_operator.controller.apply_set import ApplySet
+from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
+from buildkit_operator.controller.injection_probe import InjectionProbe
+from buildkit_operator.controller.modes import ModeReconciler
+from buildkit_operator.controller.namespaces import NamespaceCache
 from buildkit_operator.desired import children, injection
 from buildkit_operator.desired.isolation import confine
-from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.desired.platform import Platform
+from buildkit_operator.kube.resources import Key, Manifest
 from buildkit_operator.status import Observed, Status, Trial, condition_of
 from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
 
 
-class Sidecar(Serving):
-    """See Serving."""
+class Sidecar(ModeReconciler):
+    """See ModeReconciler."""
 
-    def __init__(self, parts: Parts, trials: Trials) -> None:
-        """Have runner pods tried by `trials`."""
-        super().__init__(parts)
-        self._trials = trials
+    def __init__(
+        self,
+        apply_set: ApplySet,
+        requests: CertManagerRequests,
+        namespaces: NamespaceCache,
+        probe: InjectionProbe,
+        platform: Platform,
+    ) -> None:
+        """Probe by `probe` what runner pods get; `requests` are those of an earlier mode."""
+        self._apply_set = apply_set
+        self._requests = requests
+        self._namespaces = namespaces
+        self._probe = probe
+        self._platform = platform
 
-    async def bring_about(self, builder: BuildKitBuilder, previous: Status) -> Observed:
-        """See Serving."""
-        parts = self._parts
-        enforced = await parts.surroundings.pod_security(builder.metadata.namespace)
+    async def reconcile(self, builder: BuildKitBuilder, previous: Status) -> Observed:
+        """See ModeReconciler."""
+        enforced = await self._namespaces.pod_security(builder.metadata.namespace)
         confinement = confine(builder.spec, enforced)
-        await parts.cert_manager.withdraw(builder)
-        await parts.apply(builder, children(builder, parts.platform, None, confinement))
-        rendered = injection.render(builder, parts.platform, confinement)
+        await self._requests.withdraw(builder)
+        await self._apply_set.apply_and_prune(builder, children(builder, self._platform, None, confinement))
+        rendered = injection.render(builder, self._platform, confinement)
         observed = Observed(confinement=confinement, enforced=enforced, injection=rendered)
         refused = diagnose_namespace(builder, enforced)
         if refused is None:
-            return replace(observed, trial=await self._trial(builder, rendered, previous))
-        # None is made meanwhile: one that was due would have the builder looked at over and over.
-        self._trials.forget(builder.metadata.namespace, builder.metadata.name)
+            return replace(observed, trial=await self._probed(builder, rendered, previous))
+        # None is made meanwhile: one that was due would have the builder reconciled over and over.
+        self.forget((builder.metadata.namespace, builder.metadata.name))
         return replace(observed, trial=Trial(served=False, finding=refused))
 
-    async def rest(self, builder: BuildKitBuilder, previous: Status) -> Observed:
-        """See Serving."""
+    async def observe_suspended(self, builder: BuildKitBuilder, previous: Status) -> Observed:
+        """See ModeReconciler."""
         if "injection" not in previous:
             return Observed()
-        return Observed(trial=await self._trial(builder, previous["injection"], previous))
+        return Observed(trial=await self._probed(builder, previous["injection"], previous))
 
-    async def _trial(self, builder: BuildKitBuilder, rendered: Manifest, previous: Status) -> Trial | None:
-        """Try a runner pod, once the engine can know what it gets."""
+    def requeue_after(self, builder: BuildKitBuilder) -> float | None:
+        """See ModeReconciler."""
+        return self._probe.requeue_after(builder)
+
+    def forget(self, key: Key) -> None:
+        """See ModeReconciler."""
+        self._probe.forget(*key)
+
+    async def _probed(self, builder: BuildKitBuilder, rendered: Manifest, previous: Status) -> Trial | None:
+        """Return the probe's result; None until the injection was written, as the engine reads it in the status."""
         if previous.get("injection") != rendered:
             return None
         was_ready = condition_of(previous).get("status") == "True"
-        return await self._trials.of(builder, rendered, served_before=was_ready)
+        return await self._probe.result(builder, rendered, served_before=was_ready)

@@ -1,4 +1,7 @@
-"""Keeps a builder's certificates: reads those it has from their Secrets, has new ones made where they will not do."""
+"""Certificate issuance for a builder: those in its Secrets are used until they are due, and then issued anew.
+
+They come from the builder's own CA, or from cert-manager.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ from functools import partial
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.desired import network
+from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
+from buildkit_operator.desired import cert_manager, issued_by_cert_manager, needs_certificates, network
 from buildkit_operator.desired.certificates import Certificates, key_pair, value
 from buildkit_operator.engine.cache import owned_by
-from buildkit_operator.engine.secrets import Secrets
+from buildkit_operator.engine.named_objects import NamedObjects
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, Usage, leaf_will_do, renewal_time
@@ -42,7 +46,53 @@ class Found:
         return _certificates(authorities, self.server, self.client, lifetimes)
 
 
-async def find(builder: BuildKitBuilder, secrets: Secrets) -> Found:
+class CertificateIssuance:
+    """The certificates of builders with daemons of their own, as spec.shared.tls has them."""
+
+    def __init__(
+        self,
+        secrets: NamedObjects,
+        requests: CertManagerRequests,
+        cluster_domain: str,
+        lifetimes: Lifetimes,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Read Secrets from `secrets`; `cluster_domain` is the DNS domain that servers' certificates are for."""
+        self._secrets = secrets
+        self._requests = requests
+        self._cluster_domain = cluster_domain
+        self._lifetimes = lifetimes
+        self._clock = clock
+
+    async def reconcile(self, builder: BuildKitBuilder) -> Certificates | None:
+        """Return certificates that will do, new ones where those that are there will not; None without TLS.
+
+        Raises CertificatePending, TerminalError, PreviousOwnerTerminating and kube.errors.ApiError.
+        """
+        if issued_by_cert_manager(builder):
+            return await self._requests.obtain(builder, self._cluster_domain, self._clock())
+        await self._requests.withdraw(builder)
+        if not needs_certificates(builder):
+            return None
+        stored = await find(builder, self._secrets)
+        return completed(builder, stored, self._cluster_domain, self._lifetimes, self._clock())
+
+    async def observe(self, builder: BuildKitBuilder) -> Certificates | None:
+        """Return the certificates that are there; None where one is missing. Raises kube.errors.ApiError."""
+        if issued_by_cert_manager(builder):
+            return await self._requests.stored(builder, self._clock())
+        if not needs_certificates(builder):
+            return None
+        return (await find(builder, self._secrets)).complete(self._lifetimes, self._clock())
+
+    def filled_by_cert_manager(self, builder: BuildKitBuilder) -> list[str]:
+        """Return the names of the builder's Secrets that are cert-manager's to write."""
+        if not issued_by_cert_manager(builder):
+            return []
+        return [request["spec"]["secretName"] for request in cert_manager.requests(builder, self._cluster_domain)]
+
+
+async def find(builder: BuildKitBuilder, secrets: NamedObjects) -> Found:
     """Read what the builder's own Secrets hold. Raises kube.errors.ApiError."""
 
     async def own(name: str) -> Manifest | None:

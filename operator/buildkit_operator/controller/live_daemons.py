@@ -1,0 +1,46 @@
+"""A builder's own daemons, as the informer cache has them: workload, pods and PVCs, which may be due for expansion."""
+
+from __future__ import annotations
+
+from buildkit_operator.api import names
+from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.controller.builder_pods import BuilderPods
+from buildkit_operator.controller.volume_expansion import VolumeExpansion
+from buildkit_operator.desired.claims import Claims, seen_claims
+from buildkit_operator.engine.cache import Cache, owned_by
+from buildkit_operator.kube.resources import DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, STATEFUL_SET, Manifest, Resource
+
+
+class LiveDaemons:
+    """What runs the daemons, and what they keep their cache on."""
+
+    def __init__(self, cache: Cache, pods: BuilderPods, expansion: VolumeExpansion) -> None:
+        """Read from `cache`; `expansion` knows which PVCs may not be resized."""
+        self._cache = cache
+        self._pods = pods
+        self._expansion = expansion
+
+    def pods(self, builder: BuildKitBuilder) -> list[Manifest]:
+        """Return the daemons' pods."""
+        return self._pods.daemons(builder)
+
+    def workload(self, builder: BuildKitBuilder) -> Manifest | None:
+        """Return what runs the daemons: while it is replaced by the other kind, the one that is wanted."""
+        kinds = (DEPLOYMENT, STATEFUL_SET)
+        if builder.spec.cache.persistent_volume_claim is not None:
+            kinds = (STATEFUL_SET, DEPLOYMENT)
+        return next((found for kind in kinds if (found := self._of_kind(builder, kind))), None)
+
+    def claims(self, builder: BuildKitBuilder) -> Claims:
+        """Return the PVCs that the daemons use."""
+        key = (builder.metadata.namespace, builder.metadata.name)
+        live = self._cache.children(key, PERSISTENT_VOLUME_CLAIM)
+        return seen_claims(builder, self._of_kind(builder, STATEFUL_SET), live, self._expansion.refusals(builder))
+
+    async def expand_volumes(self, builder: BuildKitBuilder) -> None:
+        """Have the PVCs resized to the size that the builder asks for. Raises kube.errors.ApiError."""
+        await self._expansion.reconcile(builder, self.claims(builder))
+
+    def _of_kind(self, builder: BuildKitBuilder, kind: Resource) -> Manifest | None:
+        found = self._cache.get(kind, builder.metadata.namespace, names.daemon(builder.metadata.name))
+        return found if found is not None and owned_by(found, builder.metadata.uid) else None
