@@ -14,11 +14,11 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import INSTALL_ENGINE, Reason
 from buildkit_operator.desired.metadata import Manifest, digest
-from buildkit_operator.desired.probe_pod import is_injected, trial_pod
+from buildkit_operator.desired.probe_pod import is_injected, probe_pod
 from buildkit_operator.engine.jitter import jittered
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
-from buildkit_operator.status import Trial
+from buildkit_operator.status import ProbeResult
 from buildkit_operator.status.diagnosis.daemons import Finding, refused_by_pod_security
 
 BACKOFF_SECONDS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
@@ -34,7 +34,7 @@ class _Record:
     """Digest of what was probed."""
     due: float
     failures: int = 0
-    result: Trial | None = None
+    result: ProbeResult | None = None
     """The last one; None while the engine may not have heard of the injection."""
 
 
@@ -43,7 +43,7 @@ class InjectionProbe:
 
     def __init__(
         self,
-        dry_run: Callable[[BuildKitBuilder], Awaitable[Trial]],
+        dry_run: Callable[[BuildKitBuilder], Awaitable[ProbeResult]],
         clock: Callable[[], float],
         resync_seconds: float,
     ) -> None:
@@ -53,7 +53,7 @@ class InjectionProbe:
         self._resync_seconds = resync_seconds
         self._records: dict[tuple[str, str], _Record] = {}
 
-    async def result(self, builder: BuildKitBuilder, injection: Manifest, *, served_before: bool) -> Trial | None:
+    async def result(self, builder: BuildKitBuilder, injection: Manifest, *, served_before: bool) -> ProbeResult | None:
         """Return how a runner pod fares with this injection; None when that is to be seen soon, see requeue_after.
 
         With `served_before` a builder that was never probed by this process counts as served until the next resync,
@@ -62,7 +62,7 @@ class InjectionProbe:
         wanted, now = digest([builder.metadata.uid, injection]), self._clock()
         record = self._records.get(_key(builder))
         if record is None and served_before:
-            record = _Record(wanted, now + jittered(self._resync_seconds), result=Trial(served=True))
+            record = _Record(wanted, now + jittered(self._resync_seconds), result=ProbeResult(served=True))
         if record is None or record.injection != wanted:
             record = _Record(wanted, now)
         self._records[_key(builder)] = record
@@ -92,39 +92,39 @@ class InjectionProbe:
             record.result = result
 
 
-async def dry_run(client: Client, default_image: str, builder: BuildKitBuilder) -> Trial:
+async def dry_run(client: Client, default_image: str, builder: BuildKitBuilder) -> ProbeResult:
     """Create a runner pod of a builder as a dry run. Raises kube.errors.Unavailable when there is no answer."""
     try:
-        pod = await client.try_to_create(trial_pod(builder, default_image))
+        pod = await client.try_to_create(probe_pod(builder, default_image))
     except (errors.Forbidden, errors.Invalid, errors.Unavailable) as error:
         return refused(builder, error)
     return admitted(builder, pod)
 
 
-def admitted(builder: BuildKitBuilder, pod: Manifest) -> Trial:
+def admitted(builder: BuildKitBuilder, pod: Manifest) -> ProbeResult:
     """Return what an admitted pod means: whether it got the sidecar."""
     if is_injected(pod, builder):
-        return Trial(served=True)
+        return ProbeResult(served=True)
     return _not_served(f"A pod with the label of this builder gets no daemon: nothing injects it. {INSTALL_ENGINE}")
 
 
-def refused(builder: BuildKitBuilder, error: errors.ApiError) -> Trial:
+def refused(builder: BuildKitBuilder, error: errors.ApiError) -> ProbeResult:
     """Return what a refusal means. Raises the error when it tells nothing of the builder."""
     said = str(error)
     if refused := refused_by_pod_security(builder, said):
-        return Trial(served=False, finding=refused)
+        return ProbeResult(served=False, finding=refused)
     if "cannot create resource" in said:
         # No right to try; that says nothing of those who make runner pods.
-        return Trial(served=True)
+        return ProbeResult(served=True)
     if any(sign in said for sign in names.ENGINE_SIGNS):
         return _not_served(f"A pod with the label of this builder is refused: {said}")
     if isinstance(error, errors.Unavailable):
         raise error
-    return Trial(served=True, finding=Finding(Reason.PODS_REFUSED, f"A trial pod was refused, though: {said}"))
+    return ProbeResult(served=True, finding=Finding(Reason.PODS_REFUSED, f"A trial pod was refused, though: {said}"))
 
 
-def _not_served(message: str) -> Trial:
-    return Trial(served=False, finding=Finding(Reason.INJECTION_NOT_SERVED, message))
+def _not_served(message: str) -> ProbeResult:
+    return ProbeResult(served=False, finding=Finding(Reason.INJECTION_NOT_SERVED, message))
 
 
 def _key(builder: BuildKitBuilder) -> tuple[str, str]:

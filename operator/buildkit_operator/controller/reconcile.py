@@ -3,12 +3,8 @@
 Every call goes through the builder whole, whatever the event was: nothing depends on having seen every event. At rest
 it makes no request, and it may be repeated at any time (it is idempotent).
 
-A builder's status is what was observed, with three exceptions in which the earlier status is input:
-- what is rendered for runner pods stays in the status while it cannot be rendered anew: pods go on to be injected;
-- the times of conditions that did not change stay, as the API conventions have it;
-- a Sidecar is probed once the status has the injection that is to be probed, because that is where the engine reads it.
-  So a change of a Sidecar takes two reconciles: the first writes the injection, the second probes it. And one whose
-  status says that it is Ready is not probed after a restart, which then asks for nothing.
+A builder's status is what was observed, but in five places, where the previous status is input: status/__init__.py has
+them.
 """
 
 from __future__ import annotations
@@ -20,9 +16,9 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder, Role, unreadable
+from buildkit_operator.api.builder import BuildKitBuilder, unreadable
 from buildkit_operator.api.conditions import explained
-from buildkit_operator.api.reasons import TerminalError
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.apply_set import PreviousOwnerTerminating
 from buildkit_operator.controller.builder_pods import BuilderPods
 from buildkit_operator.controller.modes import Modes
@@ -31,7 +27,15 @@ from buildkit_operator.controller.status_writer import StatusWriter
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.events import EventRecorder
 from buildkit_operator.kube.resources import Key, Manifest
-from buildkit_operator.status import Observed, Status, status_for, status_for_unreadable
+from buildkit_operator.status import (
+    DaemonsObserved,
+    Observed,
+    Pending,
+    Status,
+    nothing_observed,
+    status_for,
+    status_for_unreadable,
+)
 from buildkit_operator.status.diagnosis import drain, runner_pods
 
 
@@ -70,7 +74,7 @@ class BuilderReconciler:
         previous: Status = resource.get("status", {})
         observed = await self._observed(builder, previous)
         self._tell_of_failed_runners(observed)
-        self._tell_of_lost_builds(resource, builder, observed)
+        self._tell_of_lost_builds(resource, observed)
         status = status_for(builder, observed, previous, self._clock())
         if pause := await self._status.write(resource, status):
             return pause
@@ -89,9 +93,9 @@ class BuilderReconciler:
         try:
             return await mode.reconcile(builder, previous)
         except PreviousOwnerTerminating as leftover:
-            return Observed(waiting_for=str(leftover))
-        except TerminalError as problem:
-            return replace(await mode.observe(builder), problem=problem)
+            return replace(nothing_observed(builder.role), blocked=Pending(Reason.PROGRESSING, str(leftover)))
+        except TerminalError as error:
+            return replace(await mode.observe(builder), blocked=error)
 
     async def _refuse(self, resource: Manifest, error: ValidationError) -> float | None:
         """Report a spec that an earlier version of the CRD let through."""
@@ -105,9 +109,9 @@ class BuilderReconciler:
             note = explained(finding.reason, finding.message)
             self._recorder.event(pod, "Warning", finding.reason, note, action="Inject")
 
-    def _tell_of_lost_builds(self, resource: Manifest, builder: BuildKitBuilder, observed: Observed) -> None:
+    def _tell_of_lost_builds(self, resource: Manifest, observed: Observed) -> None:
         """Say which daemons are ended while they are busy: in a moment nothing is left of their pods."""
-        if builder.role is Role.DAEMONS:
+        if isinstance(observed, DaemonsObserved):
             for _, finding in drain.cut_short(observed.pods, self._clock()):
                 note = explained(finding.reason, finding.message)
                 self._recorder.event(resource, "Warning", finding.reason, note, action="Drain")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from buildkit_operator.api.builder import BuildKitBuilder, Role
-from buildkit_operator.api.reasons import Reason
-from buildkit_operator.status import Observed, Trial
+from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.reasons import Reason, TerminalError
+from buildkit_operator.status import ConsumerObserved, DaemonsObserved, Observed, Pending, ProbeResult, SidecarObserved
 from buildkit_operator.status.diagnosis import drain
 
 UNWATCHED_FIX_REQUEUE: Final = 10.0
@@ -26,25 +26,32 @@ def requeue_after(
     """
     if builder.spec.suspend:
         return until_probe  # nothing else would be done, not even about a certificate that is due
-    if observed.waiting_for is not None:
-        return PREVIOUS_OWNER_REQUEUE if observed.waiting_reason is Reason.PROGRESSING else UNWATCHED_FIX_REQUEUE
-    if observed.problem is not None:
-        return UNWATCHED_FIX_REQUEUE
-    if builder.role is Role.SIDECAR:
-        return _until_sidecar_is_served(observed.trial, until_probe)
-    looks = (_until_renewal(observed, now), drain.next_verdict(observed.pods, now))
-    return min((seconds for seconds in looks if seconds is not None), default=None)
+    match observed.blocked:
+        case Pending(reason=Reason.PROGRESSING):
+            return PREVIOUS_OWNER_REQUEUE
+        case Pending() | TerminalError():
+            return UNWATCHED_FIX_REQUEUE
+        case None:
+            return _until_due(observed, now, until_probe)
 
 
-def _until_renewal(observed: Observed, now: datetime) -> float | None:
-    dues = [
-        *([observed.certificates.renewal] if observed.certificates is not None else ()),
-        *([observed.grant.due] if observed.grant is not None else ()),
-    ]
-    return max(0.0, (min(dues) - now).total_seconds()) if dues else None
+def _until_due(observed: Observed, now: datetime, until_probe: float | None) -> float | None:
+    match observed:
+        case SidecarObserved():
+            return _until_sidecar_is_served(observed.probe, until_probe)
+        case DaemonsObserved():
+            renewal = observed.certificates.renewal if observed.certificates is not None else None
+            dues = (_until(renewal, now), drain.next_verdict(observed.pods, now))
+            return min((seconds for seconds in dues if seconds is not None), default=None)
+        case ConsumerObserved():
+            return _until(observed.grant.due if observed.grant is not None else None, now)
 
 
-def _until_sidecar_is_served(probe: Trial | None, until_probe: float | None) -> float | None:
+def _until(due: datetime | None, now: datetime) -> float | None:
+    return max(0.0, (due - now).total_seconds()) if due is not None else None
+
+
+def _until_sidecar_is_served(probe: ProbeResult | None, until_probe: float | None) -> float | None:
     if probe is not None and probe.served:
         return None
     if until_probe is not None:

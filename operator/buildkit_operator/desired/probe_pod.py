@@ -11,7 +11,7 @@ from buildkit_operator.desired.metadata import Manifest
 _AMOUNT: Final = {"cpu": "10m", "memory": "16Mi"}
 
 
-def trial_pod(builder: BuildKitBuilder, default_image: str) -> Manifest:
+def probe_pod(builder: BuildKitBuilder, default_image: str) -> Manifest:
     """Return a runner pod that a namespace of any Pod Security level admits as it stands, and most quotas."""
     metadata = builder.metadata
     return {

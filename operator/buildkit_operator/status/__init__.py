@@ -1,4 +1,17 @@
-"""What a builder tells its users: conditions and fields, decided from its spec and what is seen of its objects."""
+"""Status of a builder: conditions and fields, decided from its spec and the observed state of its objects. No I/O.
+
+Status is made of what is observed, and not of the previous status, but in five places, where that is the rule:
+
+- what is rendered for runner pods stays in status.injection while it cannot be rendered anew, also for a spec that
+  cannot be read: pods go on to be injected (status_fields, status_for_unreadable);
+- how a consumer reaches its provider stays while the provider gives nothing or the consumer is suspended, as its
+  connection Secret does (status_fields);
+- lastTransitionTime stays while a condition's status does, as the API conventions have it;
+- a Sidecar is probed only once status.injection is what was rendered, as engines read it there: a change takes two
+  reconciles, one that writes it and one that probes it (controller/modes/sidecar.py);
+- a Sidecar whose status says that it is Ready is not probed at once after a restart of the operator, which then makes
+  no request for a builder at rest (controller/modes/sidecar.py).
+"""
 
 from __future__ import annotations
 
@@ -10,18 +23,31 @@ from buildkit_operator.api.conditions import ConditionType, explained, fitted
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired.metadata import Manifest
-from buildkit_operator.status.facts import Status, facts_for, timestamp
-from buildkit_operator.status.observed import Observed, Trial
+from buildkit_operator.status.observed import (
+    ConsumerObserved,
+    DaemonsObserved,
+    Observed,
+    Pending,
+    ProbeResult,
+    SidecarObserved,
+    nothing_observed,
+)
+from buildkit_operator.status.status_fields import Status, status_fields, timestamp
 from buildkit_operator.status.verdict import WITHOUT_TLS, Verdict, judge, stalled
 
 __all__ = [
+    "ConsumerObserved",
+    "DaemonsObserved",
     "Observed",
+    "Pending",
+    "ProbeResult",
+    "SidecarObserved",
     "Status",
-    "Trial",
     "Verdict",
     "condition_of",
     "differs_in_counts_only",
     "judge",
+    "nothing_observed",
     "status_for",
     "status_for_unreadable",
 ]
@@ -34,13 +60,13 @@ def status_for(builder: BuildKitBuilder, observed: Observed, previous: Status, n
     """Return the builder's whole status; `previous` gives the times of conditions that have not changed."""
     verdict = judge(builder, observed)
     conditions = [*_conditions(verdict), *_insecure(builder)]
-    return _status(builder.metadata.generation, conditions, facts_for(builder, observed, previous), previous, now)
+    return _status(builder.metadata.generation, conditions, status_fields(builder, observed, previous), previous, now)
 
 
-def status_for_unreadable(generation: int, problem: TerminalError, previous: Status, now: datetime) -> Status:
+def status_for_unreadable(generation: int, error: TerminalError, previous: Status, now: datetime) -> Status:
     """Return the status of a builder whose spec does not fit this version of the operator."""
     kept = {"injection": previous["injection"]} if "injection" in previous else {}
-    return _status(generation, _conditions(stalled(problem)), kept, previous, now)
+    return _status(generation, _conditions(stalled(error)), kept, previous, now)
 
 
 def differs_in_counts_only(status: Status, previous: Status) -> bool:
@@ -55,7 +81,7 @@ def condition_of(status: Status, kind: ConditionType = ConditionType.READY) -> M
 
 
 def _status(
-    generation: int, conditions: list[dict[str, str]], facts: Status, previous: Status, now: datetime
+    generation: int, conditions: list[dict[str, str]], fields: Status, previous: Status, now: datetime
 ) -> Status:
     before = {condition["type"]: condition for condition in previous.get("conditions", ())}
     return {
@@ -68,7 +94,7 @@ def _status(
             }
             for condition in conditions
         ],
-        **facts,
+        **fields,
     }
 
 

@@ -1,10 +1,12 @@
-"""What is seen of a builder's objects, and how many daemons its workload has: what verdict and facts are made of."""
+"""Observed state of a builder, a union by its role: what verdicts and status fields are made of. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from buildkit_operator.api.builder import Role
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims
@@ -15,41 +17,22 @@ from buildkit_operator.status.diagnosis.daemons import Finding
 
 
 @dataclass(frozen=True)
-class Trial:
-    """How a pod fared that the API server was asked to try: whether a runner pod would get its sidecar now."""
+class Pending:
+    """Something that keeps a reconcile from its end and passes by itself."""
 
-    served: bool
-    """Whether it got the sidecar, as far as can be told."""
-    finding: Finding | None = None
-    """Why not; or, beside a sidecar that cannot be told, what was in the way."""
+    reason: Reason
+    message: str
+    """A sentence that names what is waited for."""
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What is seen of a builder's objects, after the reconcile did its part."""
+class ProbeResult:
+    """The result of an admission dry-run probe: whether a runner pod would get its sidecar now."""
 
-    workload: Manifest | None = None
-    """What runs the daemons of mode Shared: a Deployment, or a StatefulSet where their cache is on claims."""
-    pods: Sequence[Manifest] = ()
-    """Those of the builder's own daemons."""
-    certificates: Certificates | None = None
-    claims: Claims = NO_CLAIMS
-    injection: Manifest | None = None
-    """What runner pods get, as rendered now; None where it could not be, or is not to be changed."""
-    confinement: Confinement | None = None
-    enforced: PodSecurity | None = None
-    """What the namespace enforces on pods; None where that was not asked."""
-    trial: Trial | None = None
-    """How a trial pod fared; None where none was tried."""
-    runners: Sequence[Manifest] = ()
-    """Runner pods that were given the builder."""
-    grant: Grant | None = None
-    """What a builder has of its provider, where it uses another's daemons."""
-    problem: TerminalError | None = None
-    waiting_for: str | None = None
-    """What is in the way and will go by itself, in a sentence."""
-    waiting_reason: Reason = Reason.PROGRESSING
-    """The same in one word."""
+    served: bool
+    """Whether the pod got the sidecar, as far as can be told."""
+    finding: Finding | None = None
+    """Why not; or, beside a sidecar that cannot be told, what was in the way."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +61,74 @@ class Counts:
     def settled(self, wanted: int) -> bool:
         """Tell whether so many daemons run, all ready and none of an older revision."""
         return self.seen and self.ready == self.updated == self.total == wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Observed:
+    """What is observed of every builder, after the reconcile did its part."""
+
+    blocked: TerminalError | Pending | None = None
+    """What keeps the reconcile from its end, if anything: what a user must act on, or what passes by itself."""
+    injection: Manifest | None = None
+    """What runner pods get, as rendered now; None where it could not be, or is not to be changed."""
+    runners: Sequence[Manifest] = ()
+    """Runner pods that were given the builder."""
+
+
+@dataclass(frozen=True)
+class SidecarObserved(_Observed):
+    """What is observed of a builder whose daemons are in its runner pods."""
+
+    probe: ProbeResult | None = None
+    """The result of the last probe; None where none was made yet."""
+    confinement: Confinement | None = None
+
+
+@dataclass(frozen=True)
+class DaemonsObserved(_Observed):
+    """What is observed of a builder with daemons of its own."""
+
+    workload: Manifest | None = None
+    """What runs the daemons: a Deployment, or a StatefulSet where their cache is on PVCs."""
+    pods: Sequence[Manifest] = ()
+    """The daemons' pods."""
+    certificates: Certificates | None = None
+    claims: Claims = NO_CLAIMS
+    confinement: Confinement | None = None
+    enforced: PodSecurity | None = None
+    """What the namespace enforces on pods; None where that was not asked."""
+
+
+@dataclass(frozen=True)
+class ConsumerObserved(_Observed):
+    """What is observed of a builder that uses another namespace's daemons."""
+
+    grant: Grant | None = None
+    """What its provider gives it; None where it gives nothing."""
+
+
+Observed: TypeAlias = SidecarObserved | DaemonsObserved | ConsumerObserved
+
+
+def nothing_observed(role: Role) -> Observed:
+    """Return what is observed of a builder before anything is."""
+    match role:
+        case Role.SIDECAR:
+            return SidecarObserved()
+        case Role.DAEMONS:
+            return DaemonsObserved()
+        case Role.CONSUMER:
+            return ConsumerObserved()
+
+
+def has_begun(observed: Observed) -> bool:
+    """Tell whether the operator has begun with a builder, or cannot begin."""
+    if isinstance(observed.blocked, TerminalError):
+        return True
+    match observed:
+        case SidecarObserved():
+            return observed.probe is not None
+        case DaemonsObserved():
+            return observed.workload is not None
+        case ConsumerObserved():
+            return observed.grant is not None

@@ -1,12 +1,14 @@
-"""Which state a builder is in, in the words of conditions: the first verdict that applies, worst first."""
+"""Verdict on a builder in the words of conditions, by its role: the first that applies, worst first. No I/O."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from buildkit_operator.api import names, versions
-from buildkit_operator.api.builder import BuildKitBuilder, Role
+from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
@@ -16,7 +18,15 @@ from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.workload import STATEFUL_SET
 from buildkit_operator.status.diagnosis import claims, runner_pods
 from buildkit_operator.status.diagnosis.daemons import Finding, diagnose, diagnose_namespace
-from buildkit_operator.status.observed import Counts, Observed
+from buildkit_operator.status.observed import (
+    ConsumerObserved,
+    Counts,
+    DaemonsObserved,
+    Observed,
+    Pending,
+    SidecarObserved,
+    has_begun,
+)
 
 _BUILDS_WAIT: Final = "builds wait in their runner pods."
 WITHOUT_TLS: Final = "TLS is disabled: whoever reaches the port can build, and build steps can drive the daemon."
@@ -32,32 +42,41 @@ class Verdict:
     reconciling: str | None = None
     """What is still going on, in a sentence; None when nothing is."""
     stalled: bool = False
-    """Whether somebody must change something before anything can get better.
+    """Whether a user must act before anything can get better.
 
     A builder that is not ready is either reconciling or stalled: whoever waits for it learns whether that is of use.
     """
 
 
 def judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
-    """Return the first verdict that applies, worst first."""
-    verdict = stalled(observed.problem) if observed.problem is not None else _judge(builder, observed)
+    """Return the verdict on a builder by what is observed of it."""
+    verdict = _blocked(observed) or _by_role(builder, observed)
     return _suspended(verdict, observed) if builder.spec.suspend else verdict
 
 
-def _judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
-    match builder.role:
-        case Role.SIDECAR:
+def _blocked(observed: Observed) -> Verdict | None:
+    match observed.blocked:
+        case TerminalError() as error:
+            return stalled(error)
+        case Pending() as pending:
+            return _waiting(pending.message, pending.reason)
+        case None:
+            return None
+
+
+def _by_role(builder: BuildKitBuilder, observed: Observed) -> Verdict:
+    match observed:
+        case SidecarObserved():
             return _judge_sidecar(builder, observed)
-        case Role.CONSUMER:
+        case DaemonsObserved():
+            return _judge_daemons(builder, observed)
+        case ConsumerObserved():
             return _judge_consumer(observed)
-        case Role.DAEMONS:
-            return _judge_shared(builder, observed)
 
 
 def _suspended(verdict: Verdict, observed: Observed) -> Verdict:
     """Return what the verdict becomes where the operator does nothing: Kubernetes goes on with what is there."""
-    seen = (observed.workload, observed.trial, observed.grant, observed.problem)
-    was_begun = any(found is not None for found in seen)
+    was_begun = has_begun(observed)
     how = verdict.message if was_begun else "Nothing was made of it so far: set spec.suspend to false."
     message = f"spec.suspend is true, so the operator changes nothing of this builder. {how}"
     if verdict.ready:
@@ -72,12 +91,12 @@ def _suspended(verdict: Verdict, observed: Observed) -> Verdict:
     )
 
 
-def stalled(problem: TerminalError) -> Verdict:
-    """Return the verdict on a builder that somebody must mend."""
-    return Verdict(ready=False, reason=problem.reason, message=problem.message, stalled=True)
+def stalled(error: TerminalError) -> Verdict:
+    """Return the verdict on a builder whose user must act."""
+    return Verdict(ready=False, reason=error.reason, message=error.message, stalled=True)
 
 
-def _waiting(message: str, reason: Reason) -> Verdict:
+def _waiting(message: str, reason: Reason = Reason.PROGRESSING) -> Verdict:
     return Verdict(ready=False, reason=reason, message=message, reconciling=message)
 
 
@@ -92,13 +111,12 @@ def _failing(finding: Finding) -> Verdict:
     )
 
 
-def _judge_sidecar(builder: BuildKitBuilder, observed: Observed) -> Verdict:
+def _judge_sidecar(builder: BuildKitBuilder, observed: SidecarObserved) -> Verdict:
     """Return the verdict on injection: there need be no pod for it to be ready, and one sick pod is not all of them."""
-    if observed.trial is None:
-        message = observed.waiting_for or "What runner pods get is rendered; it is tried out next."
-        return _waiting(message, Reason.PROGRESSING)
-    in_the_way = observed.trial.finding
-    if not observed.trial.served and in_the_way is not None:
+    if observed.probe is None:
+        return _waiting("What runner pods get is rendered; it is tried out next.")
+    in_the_way = observed.probe.finding
+    if not observed.probe.served and in_the_way is not None:
         return _failing(in_the_way)
     finding = runner_pods.diagnose(observed.runners)
     if finding is not None and not runner_pods.counts(observed.runners)["ready"]:
@@ -111,11 +129,11 @@ def _judge_sidecar(builder: BuildKitBuilder, observed: Observed) -> Verdict:
     return Verdict(ready=True, reason=Reason.AVAILABLE, message=message)
 
 
-def _judge_consumer(observed: Observed) -> Verdict:
+def _judge_consumer(observed: ConsumerObserved) -> Verdict:
     """Return the verdict on a builder that uses another's daemons: it is as well as that one is."""
     grant = observed.grant
     if grant is None:
-        return _waiting(observed.waiting_for or "The provider is not looked at.", observed.waiting_reason)
+        return _waiting("The provider is not looked at.")
     ready = grant.condition(ConditionType.READY)
     if ready.get("status") == "True":
         if ready["reason"] == Reason.SCALED_TO_ZERO:
@@ -128,33 +146,89 @@ def _judge_consumer(observed: Observed) -> Verdict:
     return _waiting(message, Reason.PROVIDER_NOT_READY)
 
 
-def _judge_shared(builder: BuildKitBuilder, observed: Observed) -> Verdict:
-    workload, wanted = observed.workload, builder.shared.replicas
-    if observed.waiting_for is not None:
-        return _waiting(observed.waiting_for, observed.waiting_reason)
-    if workload is None:
-        return _waiting("The daemon's objects are being made.", Reason.PROGRESSING)
-    counts = Counts.of(workload)
-    # While one is replaced there is one more than wanted.
-    ready = min(counts.ready, wanted)
-    count = f"{ready} of {wanted} {'daemon' if wanted == 1 else 'daemons'} ready."
-    if wanted == 0 and counts.total == 0:
-        message = f"Scaled to zero: no daemon runs until spec.shared.replicas is raised; until then {_BUILDS_WAIT}"
-        return Verdict(ready=True, reason=Reason.SCALED_TO_ZERO, message=message)
-    if counts.settled(wanted):
-        return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"{count}{_caveats(builder, observed)}")
-    return _unsettled(counts, count, _finding(builder, workload, observed), _awaited(workload, observed))
+@dataclass(frozen=True)
+class _Daemons:
+    """Daemons of the builder's own, whose workload is there."""
+
+    builder: BuildKitBuilder
+    observed: DaemonsObserved
+    workload: Manifest
+
+    @property
+    def wanted(self) -> int:
+        return self.builder.shared.replicas
+
+    @property
+    def count(self) -> str:
+        """How many are ready, in a sentence; while one is replaced there is one more than wanted."""
+        ready = min(self.counts.ready, self.wanted)
+        return f"{ready} of {self.wanted} {'daemon' if self.wanted == 1 else 'daemons'} ready."
+
+    @cached_property
+    def counts(self) -> Counts:
+        return Counts.of(self.workload)
+
+    @cached_property
+    def finding(self) -> Finding | None:
+        """What is wrong with them, if anything is found."""
+        builder, observed = self.builder, self.observed
+        found = claims.diagnose(builder, observed.claims, observed.pods)
+        found = found or diagnose(builder, self.workload, observed.pods)
+        if found is not None or observed.pods or self.workload["kind"] != STATEFUL_SET or observed.enforced is None:
+            return found
+        # That its pods are refused is told by a Deployment in its status, by a StatefulSet in events alone.
+        return diagnose_namespace(builder, observed.enforced)
 
 
-def _finding(builder: BuildKitBuilder, workload: Manifest, observed: Observed) -> Finding | None:
-    found = claims.diagnose(builder, observed.claims, observed.pods) or diagnose(builder, workload, observed.pods)
-    if found is not None or observed.pods or workload["kind"] != STATEFUL_SET or observed.enforced is None:
-        return found
-    # That its pods are refused is told by a Deployment in its status, by a StatefulSet in events alone.
-    return diagnose_namespace(builder, observed.enforced)
+def _judge_daemons(builder: BuildKitBuilder, observed: DaemonsObserved) -> Verdict:
+    if observed.workload is None:
+        return _waiting("The daemon's objects are being made.")
+    daemons = _Daemons(builder, observed, observed.workload)
+    return next(verdict for check in _DAEMONS_CHAIN if (verdict := check(daemons)) is not None)
 
 
-def _awaited(workload: Manifest, observed: Observed) -> str:
+def _scaled_to_zero(daemons: _Daemons) -> Verdict | None:
+    if daemons.wanted or daemons.counts.total:
+        return None
+    message = f"Scaled to zero: no daemon runs until spec.shared.replicas is raised; until then {_BUILDS_WAIT}"
+    return Verdict(ready=True, reason=Reason.SCALED_TO_ZERO, message=message)
+
+
+def _all_ready(daemons: _Daemons) -> Verdict | None:
+    if not daemons.counts.settled(daemons.wanted):
+        return None
+    message = f"{daemons.count}{_caveats(daemons.builder, daemons.observed)}"
+    return Verdict(ready=True, reason=Reason.AVAILABLE, message=message)
+
+
+def _some_ready(daemons: _Daemons) -> Verdict | None:
+    if not daemons.counts.ready:
+        return None
+    finding = daemons.finding
+    message = f"{daemons.count} {finding.message if finding else f'{daemons.counts.updated} up to date.'}"
+    if finding is not None and finding.user_must_act:
+        return Verdict(ready=True, reason=Reason.AVAILABLE, message=message, stalled=True)
+    return Verdict(ready=True, reason=Reason.AVAILABLE, message=message, reconciling=message)
+
+
+def _none_can_run(daemons: _Daemons) -> Verdict | None:
+    return _failing(daemons.finding) if daemons.finding is not None else None
+
+
+def _starting(daemons: _Daemons) -> Verdict:
+    return _waiting(f"{daemons.count} {_awaited(daemons.workload, daemons.observed)}")
+
+
+_DAEMONS_CHAIN: Final[tuple[Callable[[_Daemons], Verdict | None], ...]] = (
+    _scaled_to_zero,
+    _all_ready,  # and none of an older revision
+    _some_ready,  # a rollout goes on, or something is wrong with the others
+    _none_can_run,  # something is wrong, and it was found
+    _starting,  # nothing is known to be wrong
+)
+
+
+def _awaited(workload: Manifest, observed: DaemonsObserved) -> str:
     """Return what daemons that nothing is known to be wrong with wait for."""
     if workload["kind"] == STATEFUL_SET and not observed.pods:
         metadata = workload["metadata"]
@@ -163,19 +237,7 @@ def _awaited(workload: Manifest, observed: Observed) -> str:
     return claims.waiting(observed.claims) or "Waiting for the daemon to answer."
 
 
-def _unsettled(counts: Counts, count: str, finding: Finding | None, awaited: str) -> Verdict:
-    """Return the verdict on daemons that are not all as they should be: some may serve all the same."""
-    if counts.ready > 0:
-        message = f"{count} {finding.message}" if finding else f"{count} {counts.updated} up to date."
-        if finding is not None and finding.user_must_act:
-            return Verdict(ready=True, reason=Reason.AVAILABLE, message=message, stalled=True)
-        return Verdict(ready=True, reason=Reason.AVAILABLE, message=message, reconciling=message)
-    if finding is not None:
-        return _failing(finding)
-    return _waiting(f"{count} {awaited}", Reason.PROGRESSING)
-
-
-def _caveats(builder: BuildKitBuilder, observed: Observed) -> str:
+def _caveats(builder: BuildKitBuilder, observed: DaemonsObserved) -> str:
     caveat = _confinement_caveat(observed.confinement) + _proxy_caveat(builder)
     if builder.shared.tls.mode is TLSMode.DISABLED:
         caveat += f" {WITHOUT_TLS}"

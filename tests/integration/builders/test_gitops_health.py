@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from buildkit_operator.api.reasons import Reason, TerminalError
-from buildkit_operator.status import Observed, Trial, status_for
+from buildkit_operator.status import DaemonsObserved, Observed, Pending, ProbeResult, SidecarObserved, status_for
 from buildkit_operator.status.diagnosis.daemons import Finding
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import condition
@@ -251,10 +251,12 @@ def statuses() -> dict[str, Manifest]:
     told: dict[str, Manifest] = {}
     for reason in Reason:
         finding = Finding(reason, f"A sentence on {reason}.")
-        problem = Observed(problem=TerminalError(reason, finding.message))
+        problem = DaemonsObserved(blocked=TerminalError(reason, finding.message))
         told[f"problem {reason}"] = builder_of(problem)
-        told[f"sidecar {reason}"] = builder_of(Observed(trial=Trial(served=False, finding=finding)), mode="Sidecar")
-        told[f"waiting {reason}"] = builder_of(Observed(waiting_for=finding.message, waiting_reason=reason))
+        told[f"sidecar {reason}"] = builder_of(
+            SidecarObserved(probe=ProbeResult(served=False, finding=finding)), mode="Sidecar"
+        )
+        told[f"waiting {reason}"] = builder_of(DaemonsObserved(blocked=Pending(reason, finding.message)))
     return told
 
 

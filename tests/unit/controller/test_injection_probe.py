@@ -12,14 +12,14 @@ from buildkit_operator.controller.injection_probe import (
     refused,
 )
 from buildkit_operator.kube import errors
-from buildkit_operator.status import Trial
+from buildkit_operator.status import ProbeResult
 from buildkit_operator.status.diagnosis.daemons import Finding
 from tests.unit.make import Manifest, injection_of, make_builder
 
 BUILDER = make_builder(mode="Sidecar")
 INJECTION = injection_of(BUILDER)
-SERVED = Trial(served=True)
-BARE = Trial(served=False, finding=Finding(Reason.INJECTION_NOT_SERVED, "Nothing injects."))
+SERVED = ProbeResult(served=True)
+BARE = ProbeResult(served=False, finding=Finding(Reason.INJECTION_NOT_SERVED, "Nothing injects."))
 
 
 class Attempts:
@@ -30,7 +30,7 @@ class Attempts:
         self.made = 0
         self.now = 1000.0
 
-    async def __call__(self, builder: BuildKitBuilder) -> Trial:
+    async def __call__(self, builder: BuildKitBuilder) -> ProbeResult:
         assert builder is BUILDER
         self.made += 1
         return self.outcome
@@ -48,7 +48,7 @@ def probe(attempts: Attempts) -> InjectionProbe:
 
 async def outcome(
     probe: InjectionProbe, *, served_before: bool = False, injection: Manifest = INJECTION
-) -> Trial | None:
+) -> ProbeResult | None:
     return await probe.result(BUILDER, injection, served_before=served_before)
 
 
@@ -87,11 +87,11 @@ async def test_an_engine_is_given_a_moment_to_hear_of_it(probe: InjectionProbe, 
         attempts.now += pause
     attempts.outcome = SERVED
 
-    assert await outcome(probe) == Trial(served=True)
+    assert await outcome(probe) == ProbeResult(served=True)
     assert probe.requeue_after(BUILDER) is None
 
 
-async def test_between_two_trials_nothing_is_asked(probe: InjectionProbe, attempts: Attempts) -> None:
+async def test_between_two_probes_nothing_is_asked(probe: InjectionProbe, attempts: Attempts) -> None:
     attempts.outcome = BARE
     await outcome(probe)
     await outcome(probe)
@@ -110,12 +110,12 @@ async def test_an_engine_that_stays_away_is_told_after_a_while(probe: InjectionP
 
 
 async def test_what_somebody_must_change_is_told_at_once(probe: InjectionProbe, attempts: Attempts) -> None:
-    attempts.outcome = Trial(served=False, finding=Finding(Reason.POD_SECURITY_DENIED, "Refused."))
+    attempts.outcome = ProbeResult(served=False, finding=Finding(Reason.POD_SECURITY_DENIED, "Refused."))
 
     assert await outcome(probe) == attempts.outcome
 
 
-async def test_a_trial_that_is_forgotten_is_due_no_more(probe: InjectionProbe, attempts: Attempts) -> None:
+async def test_a_probe_that_is_forgotten_is_due_no_more(probe: InjectionProbe, attempts: Attempts) -> None:
     attempts.outcome = BARE
     await outcome(probe)
     attempts.now += RETRY_SECONDS
@@ -129,9 +129,9 @@ async def test_a_trial_that_is_forgotten_is_due_no_more(probe: InjectionProbe, a
 # What an answer of the API server means
 
 
-def finding(trial: Trial) -> Finding:
-    assert trial.finding is not None
-    return trial.finding
+def finding(result: ProbeResult) -> Finding:
+    assert result.finding is not None
+    return result.finding
 
 
 def test_a_pod_with_the_mark_of_the_builder_was_served() -> None:
@@ -158,26 +158,26 @@ def pod(label: str) -> Manifest:
     ],
 )
 def test_a_refusal_by_the_engine_itself_is_no_service(error: errors.ApiError) -> None:
-    trial = refused(BUILDER, error)
+    result = refused(BUILDER, error)
 
-    assert not trial.served
-    assert finding(trial).reason is Reason.INJECTION_NOT_SERVED
+    assert not result.served
+    assert finding(result).reason is Reason.INJECTION_NOT_SERVED
 
 
 def test_pod_security_is_told_with_its_remedy() -> None:
     said = 'POST …: pods "x" is forbidden: violates PodSecurity "baseline:latest": seccomp (403)'
-    trial = refused(BUILDER, errors.Forbidden(said))
+    result = refused(BUILDER, errors.Forbidden(said))
 
-    assert not trial.served
-    assert finding(trial).reason is Reason.POD_SECURITY_DENIED
-    assert "spec.isolation" in finding(trial).message
+    assert not result.served
+    assert finding(result).reason is Reason.POD_SECURITY_DENIED
+    assert "spec.isolation" in finding(result).message
 
 
 def test_a_refusal_by_others_says_nothing_of_runner_pods() -> None:
-    trial = refused(BUILDER, errors.Forbidden('POST …: pods "x" is forbidden: exceeded quota: none (403)'))
+    result = refused(BUILDER, errors.Forbidden('POST …: pods "x" is forbidden: exceeded quota: none (403)'))
 
-    assert trial.served
-    assert "exceeded quota: none" in finding(trial).message
+    assert result.served
+    assert "exceeded quota: none" in finding(result).message
 
 
 def test_without_the_right_to_try_a_builder_counts_as_served() -> None:

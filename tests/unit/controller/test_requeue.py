@@ -6,7 +6,7 @@ from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.certificate_issuance import Found, completed
 from buildkit_operator.controller.requeue import PREVIOUS_OWNER_REQUEUE, UNWATCHED_FIX_REQUEUE, requeue_after
 from buildkit_operator.pki.keypairs import Lifetimes
-from buildkit_operator.status import Observed, Trial
+from buildkit_operator.status import DaemonsObserved, Pending, ProbeResult, SidecarObserved
 from buildkit_operator.status.diagnosis.daemons import Finding
 from tests.unit.make import NOW, make_builder
 
@@ -15,58 +15,61 @@ DUE = CERTIFICATES.renewal + timedelta(days=1)
 
 
 def test_at_the_time_of_the_next_renewal() -> None:
-    seconds = requeue_after(make_builder(), Observed(certificates=CERTIFICATES), NOW)
+    seconds = requeue_after(make_builder(), DaemonsObserved(certificates=CERTIFICATES), NOW)
 
     assert seconds == (CERTIFICATES.renewal - NOW).total_seconds()
 
 
 def test_at_once_when_a_renewal_is_due() -> None:
-    assert requeue_after(make_builder(), Observed(certificates=CERTIFICATES), DUE) == 0
+    assert requeue_after(make_builder(), DaemonsObserved(certificates=CERTIFICATES), DUE) == 0
 
 
 def test_never_while_suspended_for_a_renewal_would_stay_due() -> None:
-    assert requeue_after(make_builder(suspend=True), Observed(certificates=CERTIFICATES), DUE) is None
+    assert requeue_after(make_builder(suspend=True), DaemonsObserved(certificates=CERTIFICATES), DUE) is None
 
 
 def test_soon_with_a_problem_or_a_leftover() -> None:
     problem = TerminalError(Reason.SECRET_NOT_FOUND, "Secret company-ca is missing.")
 
     assert (
-        requeue_after(make_builder(), Observed(problem=problem, certificates=CERTIFICATES), DUE)
+        requeue_after(make_builder(), DaemonsObserved(blocked=problem, certificates=CERTIFICATES), DUE)
         == UNWATCHED_FIX_REQUEUE
     )
-    assert requeue_after(make_builder(), Observed(waiting_for="something"), NOW) == PREVIOUS_OWNER_REQUEUE
+    assert (
+        requeue_after(make_builder(), DaemonsObserved(blocked=Pending(Reason.PROGRESSING, "something")), NOW)
+        == PREVIOUS_OWNER_REQUEUE
+    )
 
 
 def test_never_without_certificates() -> None:
-    assert requeue_after(make_builder(), Observed(), NOW) is None
+    assert requeue_after(make_builder(), DaemonsObserved(), NOW) is None
 
 
 SIDECAR = make_builder(mode="Sidecar")
-REFUSED = Trial(served=False, finding=Finding(Reason.POD_SECURITY_DENIED, "Refused."))
+REFUSED = ProbeResult(served=False, finding=Finding(Reason.POD_SECURITY_DENIED, "Refused."))
 
 
 def test_at_once_after_what_pods_get_was_written() -> None:
-    assert requeue_after(SIDECAR, Observed(), NOW) == 0
+    assert requeue_after(SIDECAR, SidecarObserved(), NOW) == 0
 
 
-def test_when_the_next_trial_is_due() -> None:
-    assert requeue_after(SIDECAR, Observed(), NOW, 0.4) == 0.4
+def test_when_the_next_probe_is_due() -> None:
+    assert requeue_after(SIDECAR, SidecarObserved(), NOW, 0.4) == 0.4
 
 
 def test_soon_when_the_namespace_is_in_the_way() -> None:
-    assert requeue_after(SIDECAR, Observed(trial=REFUSED), NOW) == UNWATCHED_FIX_REQUEUE
+    assert requeue_after(SIDECAR, SidecarObserved(probe=REFUSED), NOW) == UNWATCHED_FIX_REQUEUE
 
 
 def test_at_the_next_resync_only_once_a_sidecar_is_served() -> None:
-    assert requeue_after(SIDECAR, Observed(trial=Trial(served=True)), NOW) is None
+    assert requeue_after(SIDECAR, SidecarObserved(probe=ProbeResult(served=True)), NOW) is None
 
 
 def test_a_suspended_sidecar_is_tried_on() -> None:
     suspended = make_builder(mode="Sidecar", suspend=True)
 
-    assert requeue_after(suspended, Observed(), NOW, 0.4) == 0.4
-    assert requeue_after(suspended, Observed(trial=Trial(served=True)), NOW) is None
+    assert requeue_after(suspended, SidecarObserved(), NOW, 0.4) == 0.4
+    assert requeue_after(suspended, SidecarObserved(probe=ProbeResult(served=True)), NOW) is None
 
 
 def test_when_a_stopping_daemons_time_is_over() -> None:
@@ -76,4 +79,4 @@ def test_when_a_stopping_daemons_time_is_over() -> None:
         "status": {"containerStatuses": [{"name": "buildkitd", "state": {"running": {}}}]},
     }
 
-    assert requeue_after(make_builder(), Observed(certificates=CERTIFICATES, pods=[stopping]), NOW) == 100
+    assert requeue_after(make_builder(), DaemonsObserved(certificates=CERTIFICATES, pods=[stopping]), NOW) == 100

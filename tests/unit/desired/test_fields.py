@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from buildkit_operator.api.builder import BuilderSpec
-from buildkit_operator.status import Observed, judge
+from buildkit_operator.status import judge, nothing_observed
 from tests.unit.make import Manifest, changed, children_of, fake_certificates, injection_of, make_builder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -117,7 +117,7 @@ ELSEWHERE = {
 def outcome(spec: Manifest) -> object:
     builder = make_builder(**spec)
     manifests = children_of(builder, fake_certificates(builder))
-    return manifests, judge(builder, Observed())
+    return manifests, judge(builder, nothing_observed(builder.role))
 
 
 @pytest.mark.parametrize("path", CHANGES)

@@ -15,7 +15,15 @@ from buildkit_operator.desired.isolation import Level, PodSecurity
 from buildkit_operator.kube.resources import SERVICE
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
-from buildkit_operator.status import Observed, Trial, status_for
+from buildkit_operator.status import (
+    ConsumerObserved,
+    DaemonsObserved,
+    Observed,
+    Pending,
+    ProbeResult,
+    SidecarObserved,
+    status_for,
+)
 from buildkit_operator.status.diagnosis import drain
 from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
 from tests.support.reason_pages import Condition
@@ -50,7 +58,7 @@ def of(observed: Observed, builder: BuildKitBuilder = BUILDER) -> list[Condition
 
 
 def with_pod(**status: Any) -> list[Condition]:
-    return of(Observed(make_deployment(), [make_pod(POD, **status)]))
+    return of(DaemonsObserved(make_deployment(), [make_pod(POD, **status)]))
 
 
 def waiting(reason: str, message: str) -> list[Condition]:
@@ -64,7 +72,7 @@ def ended(**how: Any) -> list[Condition]:
 
 def on_claims(claim: Manifest, *pods: Manifest) -> list[Condition]:
     seen = seen_claims(ON_CLAIMS, None, [claim], {})
-    return of(Observed(make_stateful_set(), pods, claims=seen), ON_CLAIMS)
+    return of(DaemonsObserved(make_stateful_set(), pods, claims=seen), ON_CLAIMS)
 
 
 def unschedulable(name: str, message: str) -> Manifest:
@@ -77,7 +85,7 @@ def stalled(builder: BuildKitBuilder) -> list[Condition]:
     try:
         children_of(builder, FAKE_CERTIFICATES)
     except TerminalError as problem:
-        return of(Observed(problem=problem), builder)
+        return of(DaemonsObserved(blocked=problem), builder)
     raise AssertionError("nothing is wrong with it")
 
 
@@ -85,7 +93,7 @@ def refused_by_provider(provider: BuildKitBuilder | None, watched: tuple[str, ..
     try:
         consumers.check(CONSUMER, provider, {}, watched)
     except TerminalError as problem:
-        return of(Observed(problem=problem), CONSUMER)
+        return of(ConsumerObserved(blocked=problem), CONSUMER)
     raise AssertionError("it is admitted")
 
 
@@ -94,33 +102,33 @@ def unsuitable_issuer() -> list[Condition]:
     try:
         cert_manager.issued(secret, secret, NOW)
     except TerminalError as problem:
-        return of(Observed(problem=problem))
+        return of(DaemonsObserved(blocked=problem))
     raise AssertionError("it has an authority")
 
 
 def pending_certificate() -> list[Condition]:
     said = {"type": "Ready", "message": "Issuing certificate as Secret does not exist"}
     waits = cert_manager.why_not_issued({"status": {"conditions": [said]}}, "demo-buildkitd-tls")
-    return of(Observed(waiting_for=waits, waiting_reason=Reason.CERTIFICATE_PENDING))
+    return of(DaemonsObserved(blocked=Pending(Reason.CERTIFICATE_PENDING, waits)))
 
 
 def provider_not_ready() -> list[Condition]:
     status = {"conditions": [{"type": "Ready", "status": "False", "reason": "ImagePullFailed"}]}
     authority = issue_authority("demo", timedelta(days=10), NOW)
     client = issue_leaf(authority, "client", Usage.CLIENT, [], timedelta(days=1), NOW)
-    return of(Observed(grant=Grant(PROVIDER, status, authority.certificate, client, NOW)), CONSUMER)
+    return of(ConsumerObserved(grant=Grant(PROVIDER, status, authority.certificate, client, NOW)), CONSUMER)
 
 
 def name_conflict() -> list[Condition]:
     problem = ownership_conflict(BUILDER, SERVICE, {"metadata": {"name": "demo-buildkitd"}})
     assert isinstance(problem, TerminalError)
-    return of(Observed(problem=problem))
+    return of(DaemonsObserved(blocked=problem))
 
 
 def denied_by_namespace() -> list[Condition]:
     sidecar = make_builder(mode="Sidecar")
     finding = diagnose_namespace(sidecar, PodSecurity(Level.BASELINE))
-    return of(Observed(trial=Trial(served=False, finding=finding)), sidecar)
+    return of(SidecarObserved(probe=ProbeResult(served=False, finding=finding)), sidecar)
 
 
 def refused_pods() -> list[Condition]:
@@ -129,7 +137,7 @@ def refused_pods() -> list[Condition]:
         "limits.memory=12Gi, limited: limits.memory=16Gi"
     )
     condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
-    return of(Observed(make_deployment(total=0, conditions=[condition])))
+    return of(DaemonsObserved(make_deployment(total=0, conditions=[condition])))
 
 
 def lost_builds() -> list[Condition]:
@@ -147,12 +155,12 @@ VOLUME_OWNER: Final = {
 }
 
 EXAMPLES: Final[dict[Reason, list[Condition]]] = {
-    Reason.AVAILABLE: of(Observed(make_deployment(total=1, ready=1))),
-    Reason.PROGRESSING: of(Observed(make_deployment(total=1, ready=0))),
-    Reason.SUSPENDED: of(Observed(make_deployment(total=1, ready=1)), make_builder(suspend=True)),
-    Reason.SCALED_TO_ZERO: of(Observed(make_deployment(total=0)), make_builder(shared={"replicas": 0})),
+    Reason.AVAILABLE: of(DaemonsObserved(make_deployment(total=1, ready=1))),
+    Reason.PROGRESSING: of(DaemonsObserved(make_deployment(total=1, ready=0))),
+    Reason.SUSPENDED: of(DaemonsObserved(make_deployment(total=1, ready=1)), make_builder(suspend=True)),
+    Reason.SCALED_TO_ZERO: of(DaemonsObserved(make_deployment(total=0)), make_builder(shared={"replicas": 0})),
     Reason.TLS_DISABLED: of(
-        Observed(make_deployment(total=1, ready=1)), make_builder(shared={"tls": {"mode": "Disabled"}})
+        DaemonsObserved(make_deployment(total=1, ready=1)), make_builder(shared={"tls": {"mode": "Disabled"}})
     )[1:],
     Reason.CERTIFICATE_PENDING: pending_certificate(),
     Reason.PROVIDER_NOT_READY: provider_not_ready(),
@@ -172,12 +180,12 @@ EXAMPLES: Final[dict[Reason, list[Condition]]] = {
     Reason.NOT_ADMITTED: refused_by_provider(None),
     Reason.NAME_CONFLICT: name_conflict(),
     Reason.INJECTION_NOT_SERVED: of(
-        Observed(trial=admitted(make_builder(mode="Sidecar"), {"metadata": {}})), make_builder(mode="Sidecar")
+        SidecarObserved(probe=admitted(make_builder(mode="Sidecar"), {"metadata": {}})), make_builder(mode="Sidecar")
     ),
     Reason.POD_SECURITY_DENIED: denied_by_namespace(),
     Reason.PODS_REFUSED: refused_pods(),
     Reason.UNSCHEDULABLE: of(
-        Observed(make_deployment(), [unschedulable(POD, "0/3 nodes are available: 3 Insufficient cpu.")])
+        DaemonsObserved(make_deployment(), [unschedulable(POD, "0/3 nodes are available: 3 Insufficient cpu.")])
     ),
     Reason.CLAIM_PENDING: on_claims(
         make_claim(0, phase="Pending", storage_class="fast"),

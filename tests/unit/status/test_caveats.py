@@ -2,16 +2,19 @@
 
 import pytest
 
-from buildkit_operator.status import Observed, Trial, judge
+from buildkit_operator.status import DaemonsObserved, Observed, ProbeResult, SidecarObserved, judge
 from tests.unit.make import Manifest, make_builder, make_deployment
 
 PROXY = {"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}
 ELSEWHERE = {"name": "NO_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxies", "key": "none"}}}
+READY: dict[str, Observed] = {
+    "Shared": DaemonsObserved(make_deployment(ready=1)),
+    "Sidecar": SidecarObserved(probe=ProbeResult(served=True)),
+}
 
 
 def message(mode: str, *env: Manifest) -> str:
-    observed = Observed(workload=make_deployment(ready=1), trial=Trial(served=True))
-    verdict = judge(make_builder(mode=mode, env=list(env)), observed)
+    verdict = judge(make_builder(mode=mode, env=list(env)), READY[mode])
     assert verdict.ready
     return verdict.message
 

@@ -8,7 +8,7 @@ from buildkit_operator.controller.requeue import UNWATCHED_FIX_REQUEUE, requeue_
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Lifetimes, Usage
-from buildkit_operator.status import Observed, Status, Verdict, judge, status_for
+from buildkit_operator.status import ConsumerObserved, Observed, Pending, Status, Verdict, judge, status_for
 from tests.unit.make import NOW, make_builder
 
 LIFETIMES = Lifetimes()
@@ -30,7 +30,7 @@ GOOD = grant(ready("True", "Available"))
 
 
 def verdict_on(grant: Grant) -> Verdict:
-    return judge(CONSUMER, Observed(grant=grant))
+    return judge(CONSUMER, ConsumerObserved(grant=grant))
 
 
 def status_of(observed: Observed, previous: Status | None = None, **spec: Any) -> Status:
@@ -74,7 +74,7 @@ def test_a_provider_that_was_not_looked_at_yet_is_on_its_way() -> None:
 
 
 def test_its_facts_are_its_providers_address_and_its_own_certificate() -> None:
-    status = status_of(Observed(grant=GOOD))
+    status = status_of(ConsumerObserved(grant=GOOD))
 
     assert status["endpoint"] == "tcp://demo-buildkitd.ci.svc:1234"
     assert status["connectionSecretName"] == "team-connection"
@@ -83,8 +83,8 @@ def test_its_facts_are_its_providers_address_and_its_own_certificate() -> None:
 
 
 def test_what_it_had_stays_while_its_provider_will_not_have_it() -> None:
-    before = status_of(Observed(grant=GOOD))
-    after = status_of(Observed(problem=TerminalError(Reason.NOT_ADMITTED, "No.")), before)
+    before = status_of(ConsumerObserved(grant=GOOD))
+    after = status_of(ConsumerObserved(blocked=TerminalError(Reason.NOT_ADMITTED, "No.")), before)
 
     assert {key: after[key] for key in after if key != "conditions"} == {
         key: before[key] for key in before if key != "conditions"
@@ -93,9 +93,9 @@ def test_what_it_had_stays_while_its_provider_will_not_have_it() -> None:
 
 
 def test_suspended_it_keeps_what_it_had_and_is_as_ready_as_its_provider() -> None:
-    before = status_of(Observed(grant=GOOD))
+    before = status_of(ConsumerObserved(grant=GOOD))
     moved = replace(GOOD, provider=make_builder(shared={"port": 4321}))
-    after = status_of(Observed(grant=moved), before, suspend=True)
+    after = status_of(ConsumerObserved(grant=moved), before, suspend=True)
 
     assert after["endpoint"] == before["endpoint"]
     (only,) = after["conditions"]
@@ -103,11 +103,11 @@ def test_suspended_it_keeps_what_it_had_and_is_as_ready_as_its_provider() -> Non
 
 
 def test_it_is_looked_at_again_when_its_certificate_is_due() -> None:
-    assert requeue_after(CONSUMER, Observed(grant=GOOD), NOW) == 8 * 3600
+    assert requeue_after(CONSUMER, ConsumerObserved(grant=GOOD), NOW) == 8 * 3600
 
 
 def test_it_is_looked_at_soon_while_its_provider_has_no_certificates() -> None:
-    waiting = Observed(waiting_for="No certificates yet.", waiting_reason=Reason.PROVIDER_NOT_READY)
+    waiting = ConsumerObserved(blocked=Pending(Reason.PROVIDER_NOT_READY, "No certificates yet."))
 
     assert requeue_after(CONSUMER, waiting, NOW) == UNWATCHED_FIX_REQUEUE
     assert judge(CONSUMER, waiting).reason == Reason.PROVIDER_NOT_READY

@@ -1,13 +1,13 @@
-"""What a Sidecar builder says: from how a trial pod fared and how runner pods are doing."""
+"""What a Sidecar builder says: from how a probe fared and how runner pods are doing."""
 
 from typing import Any
 
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.status import (
-    Observed,
+    ProbeResult,
+    SidecarObserved,
     Status,
-    Trial,
     Verdict,
     differs_in_counts_only,
     judge,
@@ -18,22 +18,22 @@ from buildkit_operator.status.diagnosis.daemons import Finding
 from tests.unit.make import NOW, Manifest, injection_of, make_builder
 from tests.unit.status.diagnosis.test_runner_pods import NO_IMAGE, READY, runner
 
-SERVED = Trial(served=True)
+SERVED = ProbeResult(served=True)
 BUILDER = make_builder(mode="Sidecar")
 INJECTION = injection_of(BUILDER)
 SENTENCE = "Pods of this namespace with the label buildkit-operator.dev/builder=demo get a daemon of their own."
 
 
-def verdict(*pods: Manifest, trial: Trial | None = SERVED, **more: Any) -> Verdict:
-    return judge(BUILDER, Observed(injection=INJECTION, trial=trial, runners=pods, **more))
+def verdict(*pods: Manifest, probe: ProbeResult | None = SERVED, **more: Any) -> Verdict:
+    return judge(BUILDER, SidecarObserved(injection=INJECTION, probe=probe, runners=pods, **more))
 
 
 def status(previous: Status | None = None, **observed: Any) -> Status:
-    return status_for(BUILDER, Observed(**observed), previous or {}, NOW)
+    return status_for(BUILDER, SidecarObserved(**observed), previous or {}, NOW)
 
 
-def test_it_is_on_its_way_until_a_trial_was_made() -> None:
-    found = verdict(trial=None)
+def test_it_is_on_its_way_until_a_probe_was_made() -> None:
+    found = verdict(probe=None)
 
     assert (found.ready, found.reason, found.stalled) == (False, Reason.PROGRESSING, False)
     assert found.reconciling
@@ -44,7 +44,7 @@ def test_it_is_ready_when_a_pod_would_get_the_sidecar() -> None:
 
 
 def test_an_engine_that_is_missing_may_come() -> None:
-    found = verdict(trial=Trial(served=False, finding=Finding(Reason.INJECTION_NOT_SERVED, "No engine.")))
+    found = verdict(probe=ProbeResult(served=False, finding=Finding(Reason.INJECTION_NOT_SERVED, "No engine.")))
 
     assert (found.ready, found.reason, found.stalled, found.reconciling) == (
         False,
@@ -55,13 +55,13 @@ def test_an_engine_that_is_missing_may_come() -> None:
 
 
 def test_pod_security_does_not_change_by_itself() -> None:
-    found = verdict(trial=Trial(served=False, finding=Finding(Reason.POD_SECURITY_DENIED, "Refused.")))
+    found = verdict(probe=ProbeResult(served=False, finding=Finding(Reason.POD_SECURITY_DENIED, "Refused.")))
 
     assert (found.ready, found.stalled, found.reconciling) == (False, True, None)
 
 
 def test_what_cannot_be_told_is_said_beside() -> None:
-    found = verdict(trial=Trial(served=True, finding=Finding(Reason.PODS_REFUSED, "A quota.")))
+    found = verdict(probe=ProbeResult(served=True, finding=Finding(Reason.PODS_REFUSED, "A quota.")))
 
     assert (found.ready, found.message) == (True, f"{SENTENCE} A quota.")
 
@@ -84,7 +84,7 @@ def test_a_sandbox_that_could_not_be_had_is_told() -> None:
 
 
 def test_the_facts_are_what_pods_get_and_how_many_have_it() -> None:
-    found = status(injection=INJECTION, trial=SERVED, runners=[runner(**READY)])
+    found = status(injection=INJECTION, probe=SERVED, runners=[runner(**READY)])
 
     assert found["injection"] == INJECTION
     assert found["endpoint"] == "unix:///run/buildkit/buildkitd.sock"
@@ -93,18 +93,18 @@ def test_the_facts_are_what_pods_get_and_how_many_have_it() -> None:
 
 
 def test_what_pods_get_stays_while_it_cannot_be_rendered() -> None:
-    before = status(injection=INJECTION, trial=SERVED)
+    before = status(injection=INJECTION, probe=SERVED)
     problem = TerminalError(Reason.INVALID_TOML, "Bad.")
 
-    assert status(before, problem=problem)["injection"] == INJECTION
+    assert status(before, blocked=problem)["injection"] == INJECTION
     assert status_for_unreadable(2, problem, before, NOW)["injection"] == INJECTION
-    assert "injection" not in status(problem=problem)
+    assert "injection" not in status(blocked=problem)
 
 
 def test_numbers_alone_are_told_from_news() -> None:
-    before = status(injection=INJECTION, trial=SERVED)
-    more = status(before, injection=INJECTION, trial=SERVED, runners=[runner(**READY)])
-    failing = status(before, injection=INJECTION, trial=SERVED, runners=[runner(phase="Pending", **NO_IMAGE)])
+    before = status(injection=INJECTION, probe=SERVED)
+    more = status(before, injection=INJECTION, probe=SERVED, runners=[runner(**READY)])
+    failing = status(before, injection=INJECTION, probe=SERVED, runners=[runner(phase="Pending", **NO_IMAGE)])
 
     assert differs_in_counts_only(more, before)
     assert not differs_in_counts_only(before, before)

@@ -9,7 +9,16 @@ import pytest
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
-from buildkit_operator.status import Observed, Status, judge, status_for, status_for_unreadable
+from buildkit_operator.status import (
+    DaemonsObserved,
+    Observed,
+    Pending,
+    SidecarObserved,
+    Status,
+    judge,
+    status_for,
+    status_for_unreadable,
+)
 from tests.unit.make import FAKE_CERTIFICATES, NOW, Manifest, container_status, make_builder, make_deployment, make_pod
 
 STAMP = "2026-11-24T12:00:00Z"
@@ -42,55 +51,57 @@ def types(status: Status) -> list[str]:
 
 
 def test_a_new_builder_is_being_made() -> None:
-    verdict = judge(make_builder(), Observed())
+    verdict = judge(make_builder(), DaemonsObserved())
 
     assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.PROGRESSING, False)
     assert verdict.reconciling == "The daemon's objects are being made."
 
 
 def test_what_is_in_the_way_and_will_go_is_waited_for() -> None:
-    verdict = judge(make_builder(), Observed(waiting_for="Secret x belongs to a deleted builder."))
+    verdict = judge(
+        make_builder(), DaemonsObserved(blocked=Pending(Reason.PROGRESSING, "Secret x belongs to a deleted builder."))
+    )
 
     assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.PROGRESSING, False)
     assert verdict.reconciling == "Secret x belongs to a deleted builder."
 
 
 def test_a_daemon_that_starts_is_waited_for() -> None:
-    verdict = judge(make_builder(), Observed(make_deployment(total=1, ready=0)))
+    verdict = judge(make_builder(), DaemonsObserved(make_deployment(total=1, ready=0)))
 
     assert (verdict.ready, verdict.reason) == (False, Reason.PROGRESSING)
     assert verdict.reconciling == "0 of 1 daemon ready. Waiting for the daemon to answer."
 
 
 def test_a_builder_is_ready_when_all_its_daemons_are() -> None:
-    verdict = judge(make_builder(shared={"replicas": 2}), Observed(make_deployment(total=2, ready=2)))
+    verdict = judge(make_builder(shared={"replicas": 2}), DaemonsObserved(make_deployment(total=2, ready=2)))
 
     assert (verdict.ready, verdict.reason, verdict.message) == (True, Reason.AVAILABLE, "2 of 2 daemons ready.")
     assert verdict.reconciling is None
 
 
 def test_a_deployment_whose_change_nobody_has_seen_is_not_settled() -> None:
-    verdict = judge(make_builder(), Observed(make_deployment(total=1, ready=1, observedGeneration=2)))
+    verdict = judge(make_builder(), DaemonsObserved(make_deployment(total=1, ready=1, observedGeneration=2)))
 
     assert verdict.ready
     assert verdict.reconciling is not None
 
 
 def test_a_roll_goes_on_while_the_old_daemon_serves() -> None:
-    verdict = judge(make_builder(), Observed(make_deployment(total=2, updated=1, ready=1)))
+    verdict = judge(make_builder(), DaemonsObserved(make_deployment(total=2, updated=1, ready=1)))
 
     assert (verdict.ready, verdict.reason) == (True, Reason.AVAILABLE)
     assert verdict.reconciling == "1 of 1 daemon ready. 1 up to date."
 
 
 def test_the_daemon_that_is_replaced_is_not_counted_beyond_what_is_wanted() -> None:
-    verdict = judge(make_builder(), Observed(make_deployment(total=2, updated=1, ready=2)))
+    verdict = judge(make_builder(), DaemonsObserved(make_deployment(total=2, updated=1, ready=2)))
 
     assert verdict.message.startswith("1 of 1 daemon ready.")
 
 
 def test_a_roll_that_is_stuck_says_why_while_the_old_daemon_serves() -> None:
-    verdict = judge(make_builder(), Observed(make_deployment(total=2, updated=1, ready=1), [PULL_FAILS]))
+    verdict = judge(make_builder(), DaemonsObserved(make_deployment(total=2, updated=1, ready=1), [PULL_FAILS]))
 
     assert verdict.ready
     assert verdict.reconciling is not None
@@ -98,28 +109,28 @@ def test_a_roll_that_is_stuck_says_why_while_the_old_daemon_serves() -> None:
 
 
 def test_a_roll_that_waits_for_somebody_is_stalled_while_the_old_daemon_serves() -> None:
-    verdict = judge(make_builder(), Observed(make_deployment(total=2, updated=1, ready=1), [NO_USER_NAMESPACE]))
+    verdict = judge(make_builder(), DaemonsObserved(make_deployment(total=2, updated=1, ready=1), [NO_USER_NAMESPACE]))
 
     assert (verdict.ready, verdict.stalled, verdict.reconciling) == (True, True, None)
     assert verdict.message.startswith("1 of 1 daemon ready. ")
 
 
 def test_a_daemon_that_may_get_well_by_itself_is_not_stalled() -> None:
-    verdict = judge(make_builder(), Observed(make_deployment(), [PULL_FAILS]))
+    verdict = judge(make_builder(), DaemonsObserved(make_deployment(), [PULL_FAILS]))
 
     assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.IMAGE_PULL_FAILED, False)
     assert verdict.reconciling == verdict.message
 
 
 def test_a_daemon_that_waits_for_somebody_is_stalled() -> None:
-    verdict = judge(make_builder(), Observed(make_deployment(), [NO_USER_NAMESPACE]))
+    verdict = judge(make_builder(), DaemonsObserved(make_deployment(), [NO_USER_NAMESPACE]))
 
     assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.USER_NAMESPACE_DENIED, True)
     assert verdict.reconciling is None
 
 
 def test_scaled_to_zero_is_as_it_was_asked_for_and_needs_nothing() -> None:
-    verdict = judge(make_builder(shared={"replicas": 0}), Observed(make_deployment(total=0)))
+    verdict = judge(make_builder(shared={"replicas": 0}), DaemonsObserved(make_deployment(total=0)))
 
     assert (verdict.ready, verdict.reason) == (True, Reason.SCALED_TO_ZERO)
     assert not verdict.stalled
@@ -127,25 +138,27 @@ def test_scaled_to_zero_is_as_it_was_asked_for_and_needs_nothing() -> None:
 
 
 def test_the_last_daemon_still_serves_while_scaling_to_zero() -> None:
-    assert judge(make_builder(shared={"replicas": 0}), Observed(make_deployment(total=1, ready=1))).ready
+    assert judge(make_builder(shared={"replicas": 0}), DaemonsObserved(make_deployment(total=1, ready=1))).ready
 
 
 def test_without_tls_a_ready_builder_says_what_that_means() -> None:
-    verdict = judge(make_builder(shared={"tls": {"mode": "Disabled"}}), Observed(make_deployment(total=1, ready=1)))
+    verdict = judge(
+        make_builder(shared={"tls": {"mode": "Disabled"}}), DaemonsObserved(make_deployment(total=1, ready=1))
+    )
 
     assert verdict.message.startswith("1 of 1 daemon ready. TLS is disabled: whoever reaches the port can build")
 
 
 def test_a_problem_stalls_whatever_the_daemons_do() -> None:
     problem = TerminalError(Reason.INVALID_TOML, "spec.daemon.toml has the key x.")
-    verdict = judge(make_builder(), Observed(make_deployment(total=1, ready=1), problem=problem))
+    verdict = judge(make_builder(), DaemonsObserved(make_deployment(total=1, ready=1), blocked=problem))
 
     assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.INVALID_TOML, True)
     assert verdict.message == "spec.daemon.toml has the key x."
 
 
 def test_a_suspended_builder_says_how_it_is_doing() -> None:
-    verdict = judge(make_builder(suspend=True), Observed(make_deployment(total=1, ready=1)))
+    verdict = judge(make_builder(suspend=True), DaemonsObserved(make_deployment(total=1, ready=1)))
 
     assert (verdict.ready, verdict.reason) == (True, Reason.SUSPENDED)
     assert verdict.message.startswith("spec.suspend is true")
@@ -153,20 +166,20 @@ def test_a_suspended_builder_says_how_it_is_doing() -> None:
 
 
 def test_a_suspended_builder_that_serves_is_neither_stalled_nor_on_its_way() -> None:
-    verdict = judge(make_builder(suspend=True), Observed(make_deployment(total=2, updated=1, ready=1)))
+    verdict = judge(make_builder(suspend=True), DaemonsObserved(make_deployment(total=2, updated=1, ready=1)))
 
     assert (verdict.ready, verdict.stalled, verdict.reconciling) == (True, False, None)
 
 
 def test_of_a_suspended_builder_kubernetes_may_still_bring_the_daemon_back() -> None:
-    verdict = judge(make_builder(suspend=True), Observed(make_deployment()))
+    verdict = judge(make_builder(suspend=True), DaemonsObserved(make_deployment()))
 
     assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.SUSPENDED, False)
     assert verdict.reconciling == verdict.message
 
 
 def test_what_was_suspended_before_anything_was_made_waits_for_somebody() -> None:
-    verdict = judge(make_builder(suspend=True), Observed())
+    verdict = judge(make_builder(suspend=True), DaemonsObserved())
 
     assert (verdict.ready, verdict.reason, verdict.stalled) == (False, Reason.SUSPENDED, True)
     assert verdict.message.endswith("Nothing was made of it so far: set spec.suspend to false.")
@@ -178,13 +191,13 @@ def test_what_was_suspended_before_anything_was_made_waits_for_somebody() -> Non
 def test_ready_is_there_always_and_the_others_only_while_they_are_true() -> None:
     problem = TerminalError(Reason.NAME_CONFLICT, "Taken.")
 
-    assert types(status_of(Observed(make_deployment(total=1, ready=1)))) == ["Ready"]
-    assert types(status_of(Observed())) == ["Ready", "Reconciling"]
-    assert types(status_of(Observed(problem=problem))) == ["Ready", "Stalled"]
+    assert types(status_of(DaemonsObserved(make_deployment(total=1, ready=1)))) == ["Ready"]
+    assert types(status_of(DaemonsObserved())) == ["Ready", "Reconciling"]
+    assert types(status_of(DaemonsObserved(blocked=problem))) == ["Ready", "Stalled"]
 
 
 def test_a_condition_has_all_that_the_api_conventions_ask_for() -> None:
-    assert condition(status_of(Observed(make_deployment(total=1, ready=1)), generation=4), "Ready") == {
+    assert condition(status_of(DaemonsObserved(make_deployment(total=1, ready=1)), generation=4), "Ready") == {
         "type": "Ready",
         "status": "True",
         "reason": "Available",
@@ -195,8 +208,8 @@ def test_a_condition_has_all_that_the_api_conventions_ask_for() -> None:
 
 
 def test_what_goes_on_and_what_is_stuck_say_the_same_as_ready() -> None:
-    stalled = status_of(Observed(make_deployment(), [NO_USER_NAMESPACE]))
-    reconciling = status_of(Observed(make_deployment(), [PULL_FAILS]))
+    stalled = status_of(DaemonsObserved(make_deployment(), [NO_USER_NAMESPACE]))
+    reconciling = status_of(DaemonsObserved(make_deployment(), [PULL_FAILS]))
 
     for found in ("status", "reason"):
         assert condition(stalled, "Stalled")[found] == {"status": "True", "reason": "UserNamespaceDenied"}[found]
@@ -206,8 +219,8 @@ def test_what_goes_on_and_what_is_stuck_say_the_same_as_ready() -> None:
 
 
 def test_what_somebody_must_mend_names_its_page() -> None:
-    stalled = status_of(Observed(problem=TerminalError(Reason.NAME_CONFLICT, "Taken.")))
-    reconciling = status_of(Observed(make_deployment(), [PULL_FAILS]))
+    stalled = status_of(DaemonsObserved(blocked=TerminalError(Reason.NAME_CONFLICT, "Taken.")))
+    reconciling = status_of(DaemonsObserved(make_deployment(), [PULL_FAILS]))
 
     for kind in ("Ready", "Stalled"):
         assert condition(stalled, kind)["message"] == f"Taken.{page('NameConflict')}"
@@ -218,13 +231,13 @@ def test_what_somebody_must_mend_names_its_page() -> None:
 @pytest.mark.parametrize(
     ("observed", "spec"),
     [
-        (Observed(), {}),
-        (Observed(make_deployment(total=1, ready=1)), {}),
-        (Observed(make_deployment(total=2, updated=1, ready=1), [PULL_FAILS]), {}),
-        (Observed(make_deployment(total=0)), {"shared": {"replicas": 0}}),
-        (Observed(make_deployment(), [PULL_FAILS]), {"suspend": True}),
-        (Observed(make_deployment(total=1, ready=1)), {"shared": {"tls": {"mode": "Disabled"}}}),
-        (Observed(waiting_for="Not yet.", waiting_reason=Reason.CERTIFICATE_PENDING), {}),
+        (DaemonsObserved(), {}),
+        (DaemonsObserved(make_deployment(total=1, ready=1)), {}),
+        (DaemonsObserved(make_deployment(total=2, updated=1, ready=1), [PULL_FAILS]), {}),
+        (DaemonsObserved(make_deployment(total=0)), {"shared": {"replicas": 0}}),
+        (DaemonsObserved(make_deployment(), [PULL_FAILS]), {"suspend": True}),
+        (DaemonsObserved(make_deployment(total=1, ready=1)), {"shared": {"tls": {"mode": "Disabled"}}}),
+        (DaemonsObserved(blocked=Pending(Reason.CERTIFICATE_PENDING, "Not yet.")), {}),
     ],
 )
 def test_what_is_well_or_will_pass_names_none(observed: Observed, spec: Manifest) -> None:
@@ -234,7 +247,7 @@ def test_what_is_well_or_will_pass_names_none(observed: Observed, spec: Manifest
 
 
 def test_a_message_is_cut_to_what_the_api_server_accepts_and_names_its_page_all_the_same() -> None:
-    status = status_of(Observed(problem=TerminalError(Reason.INVALID_TOML, "ü" * 40_000)))
+    status = status_of(DaemonsObserved(blocked=TerminalError(Reason.INVALID_TOML, "ü" * 40_000)))
 
     message = condition(status, "Ready")["message"]
     assert len(message.encode()) <= 32768
@@ -243,33 +256,33 @@ def test_a_message_is_cut_to_what_the_api_server_accepts_and_names_its_page_all_
 
 
 def test_the_generation_is_the_one_that_was_looked_at() -> None:
-    assert status_of(Observed(), generation=9)["observedGeneration"] == 9
+    assert status_of(DaemonsObserved(), generation=9)["observedGeneration"] == 9
 
 
 def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
-    before = status_of(Observed())
-    after = status_for(make_builder(), Observed(make_deployment()), before, LATER)
+    before = status_of(DaemonsObserved())
+    after = status_for(make_builder(), DaemonsObserved(make_deployment()), before, LATER)
 
     assert condition(after, "Ready")["message"] != condition(before, "Ready")["message"]
     assert condition(after, "Ready")["lastTransitionTime"] == STAMP
 
 
 def test_a_condition_gets_a_new_time_when_its_status_changes() -> None:
-    before = status_of(Observed())
-    after = status_for(make_builder(), Observed(make_deployment(total=1, ready=1)), before, LATER)
+    before = status_of(DaemonsObserved())
+    after = status_for(make_builder(), DaemonsObserved(make_deployment(total=1, ready=1)), before, LATER)
 
     assert condition(after, "Ready")["lastTransitionTime"] == "2026-11-24T13:00:00Z"
 
 
 def test_a_condition_that_comes_back_gets_a_new_time() -> None:
-    ready = status_of(Observed(make_deployment(total=1, ready=1)))
-    again = status_for(make_builder(), Observed(make_deployment(total=2, updated=1, ready=1)), ready, LATER)
+    ready = status_of(DaemonsObserved(make_deployment(total=1, ready=1)))
+    again = status_for(make_builder(), DaemonsObserved(make_deployment(total=2, updated=1, ready=1)), ready, LATER)
 
     assert condition(again, "Reconciling")["lastTransitionTime"] == "2026-11-24T13:00:00Z"
 
 
 def test_nothing_new_gives_the_same_status_at_any_time() -> None:
-    observed = Observed(make_deployment(), [PULL_FAILS])
+    observed = DaemonsObserved(make_deployment(), [PULL_FAILS])
     before = status_of(observed)
 
     assert status_for(make_builder(), observed, before, LATER) == before
@@ -279,7 +292,7 @@ def test_nothing_new_gives_the_same_status_at_any_time() -> None:
 
 
 def test_the_facts_tell_how_to_reach_a_builder() -> None:
-    status = status_of(Observed(make_deployment(total=3, ready=2)), shared={"port": 4321, "replicas": 3})
+    status = status_of(DaemonsObserved(make_deployment(total=3, ready=2)), shared={"port": 4321, "replicas": 3})
 
     assert {key: status[key] for key in status if key not in {"conditions", "observedGeneration"}} == {
         "endpoint": "tcp://demo-buildkitd.ci.svc:4321",
@@ -292,18 +305,20 @@ def test_the_facts_tell_how_to_reach_a_builder() -> None:
 
 
 def test_there_are_no_facts_before_there_is_a_deployment() -> None:
-    assert set(status_of(Observed())) == {"observedGeneration", "conditions"}
+    assert set(status_of(DaemonsObserved())) == {"observedGeneration", "conditions"}
 
 
 def test_a_sidecar_has_no_facts_of_a_deployment_that_is_on_its_way_out() -> None:
-    assert set(status_of(Observed(make_deployment()), mode="Sidecar")) == {"observedGeneration", "conditions"}
+    before = status_of(DaemonsObserved(make_deployment()))
+
+    assert set(status_of(SidecarObserved(), before, mode="Sidecar")) == {"observedGeneration", "conditions"}
 
 
 def test_the_end_of_the_daemons_certificate_is_shown() -> None:
     authority = issue_authority("test", timedelta(days=10), NOW)
     server = issue_leaf(authority, "server", Usage.SERVER, ["demo"], timedelta(days=1), NOW)
     certificates = replace(FAKE_CERTIFICATES, server=server)
-    observed = Observed(make_deployment(), certificates=certificates)
+    observed = DaemonsObserved(make_deployment(), certificates=certificates)
 
     assert status_of(observed)["certificateNotAfterTime"] == "2026-11-25T12:00:00Z"
 

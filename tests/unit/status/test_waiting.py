@@ -1,6 +1,7 @@
 """Whoever waits for a builder learns whether that is of use: what is not ready is either reconciling or stalled."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,16 @@ import pytest
 
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.consumers import Grant
-from buildkit_operator.status import Observed, Trial, judge
+from buildkit_operator.status import (
+    ConsumerObserved,
+    DaemonsObserved,
+    Observed,
+    Pending,
+    ProbeResult,
+    SidecarObserved,
+    judge,
+    nothing_observed,
+)
 from buildkit_operator.status.diagnosis.daemons import Finding
 from tests.unit.make import FAKE_CERTIFICATES, NOW, make_builder, make_deployment
 
@@ -17,7 +27,9 @@ CONSUMER: Mapping[str, Any] = {"shared": {"from": {"namespace": "ci", "name": "d
 
 def grant(*conditions: dict[str, str]) -> Observed:
     status = {"conditions": list(conditions)}
-    return Observed(grant=Grant(make_builder(), status, b"", FAKE_CERTIFICATES.client, NOW + timedelta(hours=1)))
+    return ConsumerObserved(
+        grant=Grant(make_builder(), status, b"", FAKE_CERTIFICATES.client, NOW + timedelta(hours=1))
+    )
 
 
 def unready(reason: Reason) -> dict[str, str]:
@@ -27,13 +39,15 @@ def unready(reason: Reason) -> dict[str, str]:
 def seen(reason: Reason) -> Iterator[tuple[Observed, Mapping[str, Any]]]:
     """Yield all that may be seen of a builder in connection with a reason, and what the builder asks for."""
     finding = Finding(reason, "A sentence.")
-    for spec in ({}, {"mode": "Sidecar"}, CONSUMER):
-        yield Observed(problem=TerminalError(reason, "A sentence.")), spec
-        yield Observed(waiting_for="A sentence.", waiting_reason=reason), spec
-        yield Observed(), spec
-    yield Observed(make_deployment(total=0)), {}
-    yield Observed(make_deployment()), {}
-    yield Observed(trial=Trial(served=False, finding=finding)), {"mode": "Sidecar"}
+    specs: tuple[Mapping[str, Any], ...] = ({}, {"mode": "Sidecar"}, CONSUMER)
+    for spec in specs:
+        nothing = nothing_observed(make_builder(**spec).role)
+        yield replace(nothing, blocked=TerminalError(reason, "A sentence.")), spec
+        yield replace(nothing, blocked=Pending(reason, "A sentence.")), spec
+        yield nothing, spec
+    yield DaemonsObserved(make_deployment(total=0)), {}
+    yield DaemonsObserved(make_deployment()), {}
+    yield SidecarObserved(probe=ProbeResult(served=False, finding=finding)), {"mode": "Sidecar"}
     yield grant(), CONSUMER
     yield grant(unready(reason)), CONSUMER
     for kind in ("Stalled", "Reconciling"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.kube.resources import Key
-from buildkit_operator.status import Observed, Status
+from buildkit_operator.status import Observed, Status, nothing_observed
 
 
 class ModeReconciler(ABC):
@@ -21,9 +21,9 @@ class ModeReconciler(ABC):
         they are, PreviousOwnerTerminating and kube.errors.ApiError.
         """
 
-    async def observe(self, builder: BuildKitBuilder) -> Observed:  # noqa: ARG002  for modes with objects to observe
+    async def observe(self, builder: BuildKitBuilder) -> Observed:
         """Return what is observed of the builder's objects, and change nothing. Raises kube.errors.ApiError."""
-        return Observed()
+        return nothing_observed(builder.role)
 
     async def observe_suspended(self, builder: BuildKitBuilder, previous: Status) -> Observed:  # noqa: ARG002  Sidecar's
         """Return what is observed of a suspended builder, and change nothing. Raises kube.errors.ApiError."""

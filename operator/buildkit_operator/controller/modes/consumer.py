@@ -14,7 +14,7 @@ from buildkit_operator.controller.modes import ModeReconciler
 from buildkit_operator.desired import consumers, injection
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.platform import Platform
-from buildkit_operator.status import Observed, Status
+from buildkit_operator.status import ConsumerObserved, Pending, Status
 
 
 class Consumer(ModeReconciler):
@@ -35,20 +35,20 @@ class Consumer(ModeReconciler):
         self._platform = platform
         self._clock = clock
 
-    async def reconcile(self, builder: BuildKitBuilder, previous: Status) -> Observed:  # noqa: ARG002  ModeReconciler's
+    async def reconcile(self, builder: BuildKitBuilder, previous: Status) -> ConsumerObserved:  # noqa: ARG002  ModeReconciler's
         """See ModeReconciler."""
         try:
             grant = await self._grants.reconcile(builder, self._clock())
         except ProviderPending as pending:
-            return Observed(waiting_for=str(pending), waiting_reason=Reason.PROVIDER_NOT_READY)
+            return ConsumerObserved(blocked=Pending(Reason.PROVIDER_NOT_READY, str(pending)))
         await self._requests.withdraw(builder)
         await self._apply_set.apply_and_prune(builder, consumers.children(builder, grant, self._platform))
         rendered = injection.render(builder, self._platform, confine(builder.spec, PodSecurity()))
-        return Observed(grant=grant, injection=rendered)
+        return ConsumerObserved(grant=grant, injection=rendered)
 
-    async def observe_suspended(self, builder: BuildKitBuilder, previous: Status) -> Observed:  # noqa: ARG002  see above
+    async def observe_suspended(self, builder: BuildKitBuilder, previous: Status) -> ConsumerObserved:  # noqa: ARG002  see above
         """See ModeReconciler."""
         try:
-            return Observed(grant=await self._grants.observe(builder, self._clock()))
-        except TerminalError as problem:
-            return Observed(problem=problem)
+            return ConsumerObserved(grant=await self._grants.observe(builder, self._clock()))
+        except TerminalError as error:
+            return ConsumerObserved(blocked=error)

@@ -16,7 +16,7 @@ from buildkit_operator.desired import children, injection
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.platform import Platform
-from buildkit_operator.status import Observed, Status
+from buildkit_operator.status import DaemonsObserved, Pending, Status
 
 
 class Shared(ModeReconciler):
@@ -37,13 +37,13 @@ class Shared(ModeReconciler):
         self._daemons = daemons
         self._platform = platform
 
-    async def reconcile(self, builder: BuildKitBuilder, previous: Status) -> Observed:  # noqa: ARG002  ModeReconciler's
+    async def reconcile(self, builder: BuildKitBuilder, previous: Status) -> DaemonsObserved:  # noqa: ARG002  ModeReconciler's
         """See ModeReconciler."""
         try:
             certificates = await self._issuance.reconcile(builder)
         except CertificatePending as pending:
             observed = await self.observe(builder)
-            return replace(observed, waiting_for=str(pending), waiting_reason=Reason.CERTIFICATE_PENDING)
+            return replace(observed, blocked=Pending(Reason.CERTIFICATE_PENDING, str(pending)))
         enforced = await self._enforced(builder)
         confinement = confine(builder.spec, enforced)
         wanted = children(builder, self._platform, certificates, confinement, self._daemons.claims(builder))
@@ -53,7 +53,7 @@ class Shared(ModeReconciler):
         observed = self._observed(builder, certificates)
         return replace(observed, confinement=confinement, enforced=enforced, injection=rendered)
 
-    async def observe(self, builder: BuildKitBuilder) -> Observed:
+    async def observe(self, builder: BuildKitBuilder) -> DaemonsObserved:
         """See ModeReconciler."""
         return self._observed(builder, await self._issuance.observe(builder))
 
@@ -65,6 +65,6 @@ class Shared(ModeReconciler):
             return PodSecurity()
         return await self._namespaces.pod_security(builder.metadata.namespace)
 
-    def _observed(self, builder: BuildKitBuilder, certificates: Certificates | None) -> Observed:
+    def _observed(self, builder: BuildKitBuilder, certificates: Certificates | None) -> DaemonsObserved:
         live = self._daemons
-        return Observed(live.workload(builder), live.pods(builder), certificates, claims=live.claims(builder))
+        return DaemonsObserved(live.workload(builder), live.pods(builder), certificates, claims=live.claims(builder))

@@ -14,7 +14,7 @@ from buildkit_operator.desired import children, injection
 from buildkit_operator.desired.isolation import confine
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.kube.resources import Key, Manifest
-from buildkit_operator.status import Observed, Status, Trial, condition_of
+from buildkit_operator.status import ProbeResult, SidecarObserved, Status, condition_of
 from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
 
 
@@ -36,26 +36,26 @@ class Sidecar(ModeReconciler):
         self._probe = probe
         self._platform = platform
 
-    async def reconcile(self, builder: BuildKitBuilder, previous: Status) -> Observed:
+    async def reconcile(self, builder: BuildKitBuilder, previous: Status) -> SidecarObserved:
         """See ModeReconciler."""
         enforced = await self._namespaces.pod_security(builder.metadata.namespace)
         confinement = confine(builder.spec, enforced)
         await self._requests.withdraw(builder)
         await self._apply_set.apply_and_prune(builder, children(builder, self._platform, None, confinement))
         rendered = injection.render(builder, self._platform, confinement)
-        observed = Observed(confinement=confinement, enforced=enforced, injection=rendered)
+        observed = SidecarObserved(confinement=confinement, injection=rendered)
         refused = diagnose_namespace(builder, enforced)
         if refused is None:
-            return replace(observed, trial=await self._probed(builder, rendered, previous))
+            return replace(observed, probe=await self._probed(builder, rendered, previous))
         # None is made meanwhile: one that was due would have the builder reconciled over and over.
         self.forget((builder.metadata.namespace, builder.metadata.name))
-        return replace(observed, trial=Trial(served=False, finding=refused))
+        return replace(observed, probe=ProbeResult(served=False, finding=refused))
 
-    async def observe_suspended(self, builder: BuildKitBuilder, previous: Status) -> Observed:
+    async def observe_suspended(self, builder: BuildKitBuilder, previous: Status) -> SidecarObserved:
         """See ModeReconciler."""
         if "injection" not in previous:
-            return Observed()
-        return Observed(trial=await self._probed(builder, previous["injection"], previous))
+            return SidecarObserved()
+        return SidecarObserved(probe=await self._probed(builder, previous["injection"], previous))
 
     def requeue_after(self, builder: BuildKitBuilder) -> float | None:
         """See ModeReconciler."""
@@ -65,7 +65,7 @@ class Sidecar(ModeReconciler):
         """See ModeReconciler."""
         self._probe.forget(*key)
 
-    async def _probed(self, builder: BuildKitBuilder, rendered: Manifest, previous: Status) -> Trial | None:
+    async def _probed(self, builder: BuildKitBuilder, rendered: Manifest, previous: Status) -> ProbeResult | None:
         """Return the probe's result; None until the injection was written, as the engine reads it in the status."""
         if previous.get("injection") != rendered:
             return None

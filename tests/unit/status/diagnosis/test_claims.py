@@ -7,7 +7,7 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.claims import seen_claims
 from buildkit_operator.desired.isolation import Level, PodSecurity
-from buildkit_operator.status import Observed, Verdict, judge
+from buildkit_operator.status import DaemonsObserved, Verdict, judge
 from buildkit_operator.status.diagnosis.claims import diagnose, remarks
 from buildkit_operator.status.diagnosis.daemons import Finding
 from tests.unit.make import Manifest, container_status, make_builder, make_claim, make_pod, make_stateful_set
@@ -34,13 +34,13 @@ def said(size: str, *claims: Manifest, refusals: Mapping[str, str] | None = None
 
 def verdict(workload: Manifest, *claims: Manifest, pods: tuple[Manifest, ...] = (), **more: Any) -> Verdict:
     builder = with_claims(replicas=workload["spec"]["replicas"])
-    return judge(builder, Observed(workload, pods, claims=seen_claims(builder, None, claims, {}), **more))
+    return judge(builder, DaemonsObserved(workload, pods, claims=seen_claims(builder, None, claims, {}), **more))
 
 
 # Claims without a volume
 
 
-def test_a_lost_volume_user_must_act() -> None:
+def test_of_a_lost_volume_a_user_must_act() -> None:
     finding = found_with(make_claim(0, phase="Lost"))
 
     assert finding is not None
