@@ -1,4 +1,4 @@
-"""The command line: `python -m buildkit_operator`. Each subcommand is one function, and imports what only it needs."""
+"""Command table of `python -m buildkit_operator`: each subcommand is one function, and imports what only it needs."""
 
 from __future__ import annotations
 
@@ -107,16 +107,18 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=__version__)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     operator = commands.add_parser(
-        "operator", help="keep the cluster's builders as their resources want them (set up by environment variables)"
+        "operator", help="run the operator: reconcile the cluster's builders (set up by environment variables)"
     )
     operator.set_defaults(run=run_operator)
     webhook = commands.add_parser(
         "webhook",
-        help="inject into pods where the API server has no MutatingAdmissionPolicy (before Kubernetes "
-        f"{versions.POLICIES})",
+        help="run the admission webhook: inject into pods where the API server has no MutatingAdmissionPolicy "
+        f"(before Kubernetes {versions.POLICIES})",
     )
     webhook.set_defaults(run=run_webhook)
-    exporter = commands.add_parser("exporter", help="ask shared daemons how busy they are, and tell Prometheus")
+    exporter = commands.add_parser(
+        "exporter", help="run the metrics exporter: ask shared daemons how busy they are, and tell Prometheus"
+    )
     exporter.set_defaults(run=run_exporter)
     crds = commands.add_parser("crds", help="print the CustomResourceDefinition that this version serves")
     crds.set_defaults(run=print_crds)

@@ -134,15 +134,15 @@ def _operator(deployment: Manifest) -> CheckFinding:
     ready = (deployment.get("status") or {}).get("readyReplicas") or 0
     image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
     said = f"Deployment {name} in namespace {where} has {ready} of {wanted} replicas ready, with image {image}."
-    look = f"See why: kubectl describe -n {where} deployment {name}; kubectl logs -n {where} deployment/{name}"
+    remedy = f"See why: kubectl describe -n {where} deployment {name}; kubectl logs -n {where} deployment/{name}"
     if wanted == 0:
         return failed(
             f"Deployment {name} in namespace {where} is scaled to zero: nobody reconciles builders.",
             (f"kubectl scale -n {where} deployment {name} --replicas=2"),
         )
     if ready == 0:
-        return failed(said, look)
-    return ok(said) if ready >= wanted else warning(said, look)
+        return failed(said, remedy)
+    return ok(said) if ready >= wanted else warning(said, remedy)
 
 
 def leader(cluster: ClusterState) -> Iterator[CheckFinding]:
@@ -157,16 +157,16 @@ def leader(cluster: ClusterState) -> Iterator[CheckFinding]:
     spec = (lease or {}).get("spec") or {}
     holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
     where = f"-n {cluster.operator_namespace} {deployment_of(cluster, 'operator')}"
-    look = f"See what its replicas say: kubectl logs {where}"
+    remedy = f"See what its replicas say: kubectl logs {where}"
     if not holder or not renewed:
-        yield failed("No replica of the operator holds the Lease, so none of them is the leader.", look)
+        yield failed("No replica of the operator holds the Lease, so none of them is the leader.", remedy)
         return
     silent = cluster.now - datetime.fromisoformat(renewed)
     if silent > LEASE_EXPIRED:
         yield failed(
             f"The Lease is {holder}'s, who last renewed it at {renewed}, {int(silent.total_seconds())} seconds ago by "
             "the clock of this machine.",
-            look,
+            remedy,
         )
     else:
         yield ok(f"{holder} holds the Lease, and renewed it at {renewed}.")

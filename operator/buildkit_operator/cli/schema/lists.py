@@ -45,7 +45,7 @@ def _repeated(values: list[Any], path: str) -> Iterator[FieldError]:
     """Yield the second occurrence of each value, and no further ones."""
     seen: Counter[str] = Counter()
     for position, value in enumerate(values):
-        known = json.dumps(value, sort_keys=True)
-        seen[known] += 1
-        if seen[known] == 2:
+        encoded = json.dumps(value, sort_keys=True)
+        seen[encoded] += 1
+        if seen[encoded] == 2:
             yield FieldError(f"{path}[{position}]", "Duplicate value", value)
