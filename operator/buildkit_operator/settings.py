@@ -1,4 +1,4 @@
-"""What an administrator can set, by environment variables with the prefix BUILDKIT_OPERATOR_."""
+"""Settings of the processes, from environment variables with the prefix BUILDKIT_OPERATOR_: what an admin can set."""
 
 from __future__ import annotations
 
@@ -110,16 +110,16 @@ class WebhookSettings(CommonSettings):
     """Namespace of the Service and the Secret. By default the pod's own, outside of a cluster `default`."""
 
     authority_days: float = Field(default=3650, gt=0)
-    """Days that the certificate authority lives; like the certificate, it is renewed after two thirds of them."""
+    """Days that the CA lives; like the certificate, it is renewed after two thirds of them."""
 
     certificate_days: float = Field(default=90, ge=SHORTEST_CERTIFICATE_DAYS)
     """Days that the serving certificate lives."""
 
     @field_validator("certificate_days")
     @classmethod
-    def _ends_before_authority(cls, days: float, known: ValidationInfo) -> float:
+    def _ends_before_ca(cls, days: float, known: ValidationInfo) -> float:
         if days > known.data.get("authority_days", days):
-            raise ValueError("the authority must live as long as the certificate, or longer")
+            raise ValueError("the CA must live as long as the certificate, or longer")
         return days
 
 

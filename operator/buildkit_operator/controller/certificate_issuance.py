@@ -25,7 +25,7 @@ from buildkit_operator.pki.rotation import Authorities, advanced, next_step, pre
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredCertificates:
     """What a builder's Secrets hold now; each may be missing or useless."""
 
     active: KeyPair | None
@@ -74,8 +74,8 @@ class CertificateIssuance:
         await self._requests.withdraw(builder)
         if not needs_certificates(builder):
             return None
-        stored = await find(builder, self._secrets)
-        return completed(builder, stored, self._cluster_domain, self._lifetimes, self._clock())
+        stored = await read_stored(builder, self._secrets)
+        return issue_due(builder, stored, self._cluster_domain, self._lifetimes, self._clock())
 
     async def observe(self, builder: BuildKitBuilder) -> Certificates | None:
         """Return the certificates that are there; None where one is missing. Raises kube.errors.ApiError."""
@@ -83,7 +83,7 @@ class CertificateIssuance:
             return await self._requests.stored(builder, self._clock())
         if not needs_certificates(builder):
             return None
-        return (await find(builder, self._secrets)).complete(self._lifetimes, self._clock())
+        return (await read_stored(builder, self._secrets)).complete(self._lifetimes, self._clock())
 
     def filled_by_cert_manager(self, builder: BuildKitBuilder) -> list[str]:
         """Return the names of the builder's Secrets that are cert-manager's to write."""
@@ -92,7 +92,7 @@ class CertificateIssuance:
         return [request["spec"]["secretName"] for request in cert_manager.requests(builder, self._cluster_domain)]
 
 
-async def find(builder: BuildKitBuilder, secrets: NamedObjects) -> Found:
+async def read_stored(builder: BuildKitBuilder, secrets: NamedObjects) -> StoredCertificates:
     """Read what the builder's own Secrets hold. Raises kube.errors.ApiError."""
 
     async def own(name: str) -> Manifest | None:
@@ -102,12 +102,12 @@ async def find(builder: BuildKitBuilder, secrets: NamedObjects) -> Found:
 
     name = builder.metadata.name
     of = (names.authority_secret(name), names.server_secret(name), names.connection_secret(name))
-    return found(*await asyncio.gather(*map(own, of)))
+    return stored_in(*await asyncio.gather(*map(own, of)))
 
 
-def found(authority: Manifest | None, server: Manifest | None, connection: Manifest | None) -> Found:
+def stored_in(authority: Manifest | None, server: Manifest | None, connection: Manifest | None) -> StoredCertificates:
     """Return what these Secrets hold."""
-    return Found(
+    return StoredCertificates(
         key_pair(authority),
         key_pair(authority, "next"),
         value(authority, "previous.crt"),
@@ -116,24 +116,24 @@ def found(authority: Manifest | None, server: Manifest | None, connection: Manif
     )
 
 
-def completed(
-    builder: BuildKitBuilder, found: Found, cluster_domain: str, lifetimes: Lifetimes, now: datetime
+def issue_due(
+    builder: BuildKitBuilder, stored: StoredCertificates, cluster_domain: str, lifetimes: Lifetimes, now: datetime
 ) -> Certificates:
     """Return certificates that will do, those found where they do and new ones elsewhere."""
     name = f"{builder.metadata.name}.{builder.metadata.namespace}"
     make = partial(issue_authority, f"BuildKit builder {name}", lifetimes.authority, now)
-    authorities = current(found.authorities(now), lifetimes, now, make)
+    authorities = rotated(stored.authorities(now), lifetimes, now, make)
 
     def leaf(pair: KeyPair | None, role: str, usage: Usage, dns_names: list[str]) -> KeyPair:
         if pair is not None and leaf_will_do(pair, authorities.active, usage, dns_names, now):
             return pair
         return issue_leaf(authorities.active, f"{role} of {name}", usage, dns_names, lifetimes.leaf, now)
 
-    server = leaf(found.server, "server", Usage.SERVER, network.dns_names(builder, cluster_domain))
-    return _certificates(authorities, server, leaf(found.client, "client", Usage.CLIENT, []), lifetimes)
+    server = leaf(stored.server, "server", Usage.SERVER, network.dns_names(builder, cluster_domain))
+    return _certificates(authorities, server, leaf(stored.client, "client", Usage.CLIENT, []), lifetimes)
 
 
-def current(
+def rotated(
     stored: Authorities | None, lifetimes: Lifetimes, now: datetime, make: Callable[[], KeyPair]
 ) -> Authorities:
     """Return the authorities with every step taken that is due, new ones where none can be worked with."""

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.controller.certificate_issuance import found
+from buildkit_operator.controller.certificate_issuance import stored_in
 from buildkit_operator.controller.namespaces import NamespaceCache
 from buildkit_operator.desired.certificates import key_pair, value
 from buildkit_operator.desired.consumers import Grant, admits_by_labels, check
@@ -98,7 +98,7 @@ class Grants:
         secret = await self._secrets.get(metadata.namespace, names.authority_secret(metadata.name))
         stored = None
         if secret is not None and owned_by(secret, metadata.uid):
-            stored = found(secret, None, None).authorities(now)
+            stored = stored_in(secret, None, None).authorities(now)
         if stored is None:
             raise ProviderPending(f"Builder {metadata.name} of namespace {metadata.namespace} has no certificates yet.")
         return advanced(stored, self._lifetimes, now)

@@ -3,14 +3,16 @@
 from datetime import timedelta
 
 from buildkit_operator.api.reasons import Reason, TerminalError
-from buildkit_operator.controller.certificate_issuance import Found, completed
+from buildkit_operator.controller.certificate_issuance import StoredCertificates, issue_due
 from buildkit_operator.controller.requeue import PREVIOUS_OWNER_REQUEUE, UNWATCHED_FIX_REQUEUE, requeue_after
 from buildkit_operator.pki.keypairs import Lifetimes
 from buildkit_operator.status import DaemonsObserved, Pending, ProbeResult, SidecarObserved
 from buildkit_operator.status.diagnosis.daemons import Finding
 from tests.unit.make import NOW, make_builder
 
-CERTIFICATES = completed(make_builder(), Found(None, None, None, None, None), "cluster.local", Lifetimes(), NOW)
+CERTIFICATES = issue_due(
+    make_builder(), StoredCertificates(None, None, None, None, None), "cluster.local", Lifetimes(), NOW
+)
 DUE = CERTIFICATES.renewal + timedelta(days=1)
 
 

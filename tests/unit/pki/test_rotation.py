@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 from cryptography import x509
 
-from buildkit_operator.controller.certificate_issuance import Found, completed, current, found
+from buildkit_operator.controller.certificate_issuance import StoredCertificates, issue_due, rotated, stored_in
 from buildkit_operator.desired.certificates import Certificates, secrets
 from buildkit_operator.pki.issuer import issue_authority
 from buildkit_operator.pki.keypairs import CLOCK_SKEW, KeyPair, Lifetimes
@@ -32,10 +32,10 @@ Moment = tuple[datetime, Certificates]
 
 def renewed(certificates: Certificates | None, now: datetime) -> Certificates:
     """Return what the operator makes of what it wrote into the Secrets the last time."""
-    stored = Found(None, None, None, None, None)
+    stored = StoredCertificates(None, None, None, None, None)
     if certificates is not None:
-        stored = found(*secrets(BUILDER, certificates))
-    return completed(BUILDER, stored, "cluster.local", LIFETIMES, now)
+        stored = stored_in(*secrets(BUILDER, certificates))
+    return issue_due(BUILDER, stored, "cluster.local", LIFETIMES, now)
 
 
 def life(length: timedelta) -> Iterator[Moment]:
@@ -165,7 +165,7 @@ def test_the_operator_is_woken_for_each_step_and_never_in_vain() -> None:
 
 
 def at(authorities: Authorities, now: datetime) -> Authorities:
-    return current(authorities, LIFETIMES, now, lambda: issue_authority("next", LIFETIMES.authority, now))
+    return rotated(authorities, LIFETIMES, now, lambda: issue_authority("next", LIFETIMES.authority, now))
 
 
 def test_the_next_one_is_made_at_two_thirds_and_issues_one_leafs_life_later() -> None:
@@ -212,9 +212,9 @@ def test_the_next_one_takes_over_when_the_active_one_is_lost() -> None:
     _, certificates = next((now, made) for now, made in sets() if made.authorities and made.authorities.next)
     authorities = certificates.authorities
     assert authorities is not None
-    stored = replace(found(*secrets(BUILDER, certificates)), active=None)
+    stored = replace(stored_in(*secrets(BUILDER, certificates)), active=None)
 
-    again = completed(BUILDER, stored, "cluster.local", LIFETIMES, NOW + 61 * DAY)
+    again = issue_due(BUILDER, stored, "cluster.local", LIFETIMES, NOW + 61 * DAY)
 
     assert again.authorities is not None
     assert again.authorities.active == authorities.next
@@ -222,6 +222,6 @@ def test_the_next_one_takes_over_when_the_active_one_is_lost() -> None:
 
 @pytest.mark.parametrize("garbage", [b"", b"nonsense"])
 def test_what_is_stored_beside_the_active_one_may_be_useless(garbage: bytes) -> None:
-    stored = replace(found(*secrets(BUILDER, sets()[0][1])), next=KeyPair(garbage, garbage), previous=garbage)
+    stored = replace(stored_in(*secrets(BUILDER, sets()[0][1])), next=KeyPair(garbage, garbage), previous=garbage)
 
-    assert completed(BUILDER, stored, "cluster.local", LIFETIMES, NOW) == sets()[0][1]
+    assert issue_due(BUILDER, stored, "cluster.local", LIFETIMES, NOW) == sets()[0][1]

@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from buildkit_operator.controller.certificate_issuance import Found, completed
-from buildkit_operator.controller.certificate_issuance import found as found_in
+from buildkit_operator.controller.certificate_issuance import StoredCertificates, issue_due, stored_in
 from buildkit_operator.desired.certificates import Certificates, key_pair, secrets
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, Usage
@@ -23,16 +22,16 @@ DAY = timedelta(days=1)
 LIFETIMES = Lifetimes(authority=900 * DAY, leaf=90 * DAY)
 
 
-def complete(found: Found, now: datetime = NOW, **shared: Any) -> Certificates:
-    return completed(make_builder(shared=shared), found, "cluster.local", LIFETIMES, now)
+def complete(stored: StoredCertificates, now: datetime = NOW, **shared: Any) -> Certificates:
+    return issue_due(make_builder(shared=shared), stored, "cluster.local", LIFETIMES, now)
 
 
-def found(certificates: Certificates) -> Found:
+def stored(certificates: Certificates) -> StoredCertificates:
     """Return what the Secrets hold that were written for these certificates."""
-    return found_in(*secrets(make_builder(), certificates))
+    return stored_in(*secrets(make_builder(), certificates))
 
 
-NOTHING = Found(None, None, None, None, None)
+NOTHING = StoredCertificates(None, None, None, None, None)
 MADE = complete(NOTHING)
 
 
@@ -109,7 +108,7 @@ def test_a_certificate_is_valid_for_clocks_that_are_slow() -> None:
 
 
 def test_names_too_long_for_a_common_name_are_cut() -> None:
-    long = completed(make_builder("a" * 40), NOTHING, "cluster.local", LIFETIMES, NOW)
+    long = issue_due(make_builder("a" * 40), NOTHING, "cluster.local", LIFETIMES, NOW)
 
     assert len(long.server.parsed().subject.rfc4514_string()) <= len("CN=") + 64
 
@@ -118,17 +117,17 @@ def test_names_too_long_for_a_common_name_are_cut() -> None:
 
 
 def test_certificates_that_will_do_are_kept() -> None:
-    assert complete(found(MADE), NOW + 59 * DAY) == MADE
+    assert complete(stored(MADE), NOW + 59 * DAY) == MADE
 
 
 def test_the_order_of_the_users_names_does_not_matter() -> None:
     made = complete(NOTHING, tls={"dnsNames": ["b.example.com", "a.example.com"]})
 
-    assert complete(found(made), tls={"dnsNames": ["a.example.com", "b.example.com"]}) == made
+    assert complete(stored(made), tls={"dnsNames": ["a.example.com", "b.example.com"]}) == made
 
 
 def test_leaves_are_renewed_at_two_thirds_of_their_life() -> None:
-    again = complete(found(MADE), NOW + 61 * DAY)
+    again = complete(stored(MADE), NOW + 61 * DAY)
 
     assert authority_of(again) == AUTHORITY
     assert again.server != MADE.server
@@ -141,14 +140,14 @@ def test_the_next_renewal_is_that_of_the_leaves() -> None:
 
 
 def test_a_renewal_that_is_due_is_not_due_again_at_once() -> None:
-    again = complete(found(MADE), MADE.renewal)
+    again = complete(stored(MADE), MADE.renewal)
 
     assert again.server != MADE.server
     assert again.renewal > MADE.renewal
 
 
 def test_the_server_alone_is_made_anew_for_other_names() -> None:
-    again = complete(found(MADE), tls={"dnsNames": ["builds.example.com"]})
+    again = complete(stored(MADE), tls={"dnsNames": ["builds.example.com"]})
 
     assert authority_of(again) == AUTHORITY
     assert again.server != MADE.server
@@ -158,14 +157,14 @@ def test_the_server_alone_is_made_anew_for_other_names() -> None:
 def test_a_leaf_of_another_authority_is_replaced() -> None:
     other = complete(NOTHING)
 
-    again = complete(replace(found(MADE), server=other.server))
+    again = complete(replace(stored(MADE), server=other.server))
 
     assert again == replace(MADE, server=again.server)
     assert again.server != other.server
 
 
 def test_a_lost_authority_replaces_its_leaves_too() -> None:
-    again = complete(replace(found(MADE), active=None))
+    again = complete(replace(stored(MADE), active=None))
 
     assert again.server != MADE.server
     assert again.client != MADE.client
@@ -174,7 +173,7 @@ def test_a_lost_authority_replaces_its_leaves_too() -> None:
 def test_a_leaf_for_the_other_use_is_replaced() -> None:
     serves = issue_leaf(AUTHORITY, "client", Usage.SERVER, [], 90 * DAY, NOW)
 
-    again = complete(replace(found(MADE), client=serves))
+    again = complete(replace(stored(MADE), client=serves))
 
     assert again == replace(MADE, client=again.client)
     assert again.client != serves
@@ -227,7 +226,7 @@ USELESS = {
 
 @pytest.mark.parametrize("what", USELESS)
 def test_an_authority_that_is_useless_is_made_anew(what: str) -> None:
-    again = complete(replace(found(MADE), active=USELESS[what]))
+    again = complete(replace(stored(MADE), active=USELESS[what]))
 
     assert authority_of(again) != USELESS[what]
     again.server.parsed().verify_directly_issued_by(authority_of(again).parsed())
@@ -235,7 +234,7 @@ def test_an_authority_that_is_useless_is_made_anew(what: str) -> None:
 
 @pytest.mark.parametrize("what", sorted(USELESS.keys() - {"a leaf"}))
 def test_a_server_certificate_that_is_useless_is_made_anew(what: str) -> None:
-    again = complete(replace(found(MADE), server=USELESS[what]))
+    again = complete(replace(stored(MADE), server=USELESS[what]))
 
     assert again == replace(MADE, server=again.server)
     assert again.server != USELESS[what]
@@ -250,14 +249,14 @@ def test_an_authority_that_is_not_valid_yet_signs_what_is() -> None:
 def test_a_server_certificate_without_names_is_replaced() -> None:
     nameless = issue_leaf(AUTHORITY, "server", Usage.SERVER, [], 90 * DAY, NOW)
 
-    assert complete(replace(found(MADE), server=nameless)).server != nameless
+    assert complete(replace(stored(MADE), server=nameless)).server != nameless
 
 
 # The Secrets
 
 
 def test_secrets_carry_what_they_were_given_and_give_it_back() -> None:
-    assert found(MADE).complete(LIFETIMES, NOW) == MADE
+    assert stored(MADE).complete(LIFETIMES, NOW) == MADE
 
 
 def test_the_secret_of_one_authority_is_as_it_always_was() -> None:
@@ -286,7 +285,7 @@ def test_a_secret_without_a_pair_gives_none(data: Any) -> None:
 
 
 def test_no_representation_shows_a_key() -> None:
-    shown = repr(MADE) + str(MADE) + repr(found(MADE)) + f"{MADE.client}"
+    shown = repr(MADE) + str(MADE) + repr(stored(MADE)) + f"{MADE.client}"
 
     assert "BEGIN" not in shown
     assert "key=" not in shown
