@@ -1,6 +1,10 @@
 """Specs of builders that the API server refuses, each with the place and the sentence, and others that it takes."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
+
+import yaml
 
 Manifest = dict[str, Any]
 
@@ -24,19 +28,75 @@ def budget(unavailable: object) -> Manifest:
     return {"shared": {"disruptionBudget": {"maxUnavailable": unavailable}}}
 
 
-NOT_WITH_FROM: Final[list[Manifest]] = [
-    {"replicas": 2},
-    {"pod": {}},
-    {"disruptionBudget": {"maxUnavailable": 1}},
-    {"tls": {"dnsNames": ["a"]}},
-]
-NOT_BESIDE_FROM: Final[list[Manifest]] = [
-    {"image": "a"},
-    {"cache": {"size": "30Gi"}},
+BESIDE_FROM: Final = ("mode", "suspend", "injection", "shared.from")
+"""The only fields, with what is in them, that a builder may set that uses another namespace's."""
+
+
+def settings(spec: Manifest, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield path and value of each field of a spec that holds no object of ours; a list is one."""
+    for name, value in spec.items():
+        here = f"{path}.{name}".lstrip(".")
+        if isinstance(value, dict) and here not in MAPS:
+            yield from settings(value, here)
+        else:
+            yield here, value
+
+
+def nested(path: str, value: Any) -> Manifest:
+    """Return a spec in which this field alone is set."""
+    first, _, rest = path.partition(".")
+    return {first: nested(rest, value) if rest else value}
+
+
+MAPS: Final = {
+    "resources.requests",
+    "resources.limits",
+    "shared.service.annotations",
+    "shared.pod.labels",
+    "shared.pod.annotations",
+    "shared.pod.nodeSelector",
+    "shared.pod.affinity",
+    "shared.allowedNamespaces.selector.matchLabels",
+}
+"""Fields that hold objects whose keys are the user's."""
+
+_EVERYTHING: Final = Path(__file__).parents[1] / "unit" / "golden" / "everything" / "builder.yaml"
+
+NOT_BESIDE_FROM: Final[dict[str, Manifest]] = {
+    **{
+        path: nested(path, value)
+        for path, value in settings(yaml.safe_load(_EVERYTHING.read_text()))
+        if not path.startswith(BESIDE_FROM)
+    },
+    # What that builder has as by default, or not at all.
+    **{
+        path: nested(path, value)
+        for path, value in (
+            ("isolation", "UserNamespace"),
+            ("securityProfiles", "NodeDefault"),
+            ("shared.tls.mode", "Disabled"),
+            ("shared.allowedNamespaces.names", ["a"]),
+            ("shared.allowedNamespaces.selector.matchLabels", {"team": "a"}),
+            ("shared.allowedNamespaces.selector.matchExpressions", [{"key": "team", "operator": "Exists"}]),
+        )
+    },
+    **{
+        f"shared.tls.issuerRef.{field}": nested(
+            "shared.tls", {"mode": "CertManager", "issuerRef": {"name": "issuer", field: value}}
+        )
+        for field, value in (("name", "issuer"), ("kind", "ClusterIssuer"), ("group", "example.com"))
+    },
+}
+"""By the path of each other field, a spec that sets it, and of others only those that it cannot be without."""
+
+EMPTY_BESIDE_FROM: Final[list[Manifest]] = [
+    {"shared": {"pod": {}}},
+    {"shared": {"disruptionBudget": {"maxUnavailable": 1}}},
     registry(),
     {"resources": {}},
     {"env": []},
 ]
+"""What sets nothing, or what is there by default in other words; the API server cannot tell that."""
 
 REFUSED: Final[list[tuple[Manifest, str, str]]] = [
     ({"mode": "Both"}, "spec.mode", 'supported values: "Shared", "Sidecar"'),
@@ -213,12 +273,12 @@ REFUSED: Final[list[tuple[Manifest, str, str]]] = [
         "an empty selector would admit every namespace",
     ),
     *(
-        ({"shared": {"from": PROVIDER, **fields}}, "spec.shared.from", "from excludes everything else of shared")
-        for fields in NOT_WITH_FROM
-    ),
-    *(
-        ({"shared": {"from": PROVIDER}, **fields}, "spec.shared.from", "which decides everything of the daemon")
-        for fields in NOT_BESIDE_FROM
+        (
+            spec | {"shared": {**spec.get("shared", {}), "from": PROVIDER}},
+            "spec.shared.from",
+            "from excludes everything else of shared" if "shared" in spec else "which decides everything of the daemon",
+        )
+        for spec in (*NOT_BESIDE_FROM.values(), *EMPTY_BESIDE_FROM)
     ),
     ({"shared": {"tls": {"mode": "CertManager"}}}, "spec.shared.tls", "issuerRef is for mode CertManager"),
     (

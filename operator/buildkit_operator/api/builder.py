@@ -14,9 +14,10 @@ from pydantic import ConfigDict, Field, ValidationError
 from buildkit_operator.api.daemon import Cache, Daemon, EnvVar, LocalReference, Resources
 from buildkit_operator.api.fields import (
     Model,
+    alone,
     list_map,
+    model_rules,
     rule,
-    rules,
 )
 from buildkit_operator.api.injection import Injection
 from buildkit_operator.api.reasons import Reason, TerminalError
@@ -67,7 +68,7 @@ class BuilderSpec(Model):
     """What a builder should be."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(
+        json_schema_extra=model_rules(
             rule(
                 "self.mode == 'Shared' || !has(self.shared)",
                 "shared is only for mode Shared; remove it or set mode to Shared",
@@ -83,16 +84,10 @@ class BuilderSpec(Model):
                 "imagePullSecrets is only for mode Shared: a sidecar's image is pulled with the runner pod's own",
                 ".imagePullSecrets",
             ),
-            rule(
-                "!has(self.shared) || !has(self.shared.from) || (self.isolation == 'Rootless'"
-                " && !has(self.securityProfiles) && !has(self.image) && self.imagePullPolicy == 'IfNotPresent'"
-                " && !has(self.imagePullSecrets) && !has(self.env) && !has(self.resources)"
-                " && self.cache.size == '20Gi' && !has(self.cache.persistentVolumeClaim)"
-                " && self.daemon.logLevel == 'info' && self.daemon.garbageCollection.keepSeconds == 5184000"
-                " && !(has(self.daemon.maxParallelism) || has(self.daemon.registries) || has(self.daemon.dns)"
-                " || has(self.daemon.toml) || has(self.daemon.garbageCollection.maxUsedSpace)"
-                " || has(self.daemon.garbageCollection.reservedSpace)"
-                " || has(self.daemon.garbageCollection.minFreeSpace)))",
+            alone(
+                "!has(self.shared) || !has(self.shared.from)",
+                # Of shared itself, the rule there speaks.
+                {"mode", "suspend", "injection", "shared"},
                 "shared.from uses another namespace's builder, which decides everything of the daemon: "
                 "only mode, suspend and injection may be set beside it",
                 ".shared.from",

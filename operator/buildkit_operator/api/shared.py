@@ -19,7 +19,9 @@ from buildkit_operator.api.fields import (
     Model,
     Name,
     PodAmount,
+    alone,
     list_map,
+    model_rules,
     rule,
     rules,
 )
@@ -254,19 +256,15 @@ class Shared(Model):
     """A daemon behind a Service, for many jobs."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(
+        json_schema_extra=model_rules(
             rule(
                 "!has(self.allowedNamespaces) || self.tls.mode == 'SelfSigned'",
                 "allowedNamespaces needs tls.mode SelfSigned: other namespaces get their certificates by its authority",
                 ".allowedNamespaces",
             ),
-            rule(
-                "!has(self.from) || (self.replicas == 1 && self.port == 1234 && self.drainTimeoutSeconds == 900"
-                " && self.tls.mode == 'SelfSigned' && !has(self.tls.dnsNames) && !has(self.pod)"
-                " && self.service.type == 'ClusterIP' && !has(self.service.annotations)"
-                " && type(self.disruptionBudget.maxUnavailable) == string"
-                " && self.disruptionBudget.maxUnavailable == '1'"
-                " && !has(self.networkPolicy) && !has(self.allowedNamespaces))",
+            alone(
+                "!has(self.from)",
+                {"from_builder"},
                 "from excludes everything else of shared: the other namespace's builder decides it",
                 ".from",
             ),

@@ -9,6 +9,7 @@ import yaml
 
 from buildkit_operator.__main__ import main
 from buildkit_operator.api import crd
+from tests.support.specs import BESIDE_FROM, NOT_BESIDE_FROM
 
 FILE = Path(__file__).parents[3] / "crds" / "buildkitbuilders.yaml"
 VERSION = crd.definition()["spec"]["versions"][0]
@@ -126,6 +127,16 @@ def test_the_defaults_of_a_block_apply_when_it_is_left_out(path: str) -> None:
     optional = wanted_or_not | {path for path in SPEC if path.endswith(("[]", "KeyRef"))}
 
     assert path in optional or ALL[path].get("default") == {}
+
+
+def test_a_spec_that_is_refused_sets_each_field_but_few_beside_from() -> None:
+    fields = {
+        path.removeprefix(".spec.")
+        for path, node in SPEC.items()
+        if "properties" not in node and "[]" not in path and "{}" not in path
+    }
+
+    assert {path for path in fields if not path.startswith(BESIDE_FROM)} == set(NOT_BESIDE_FROM)
 
 
 @pytest.mark.parametrize("rule", [rule for node in ALL.values() for rule in node.get("x-kubernetes-validations", ())])
