@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from buildkit_operator.api import names
 from buildkit_operator.api.fields import (
     ATOMIC,
     HOST_AND_PORT,
@@ -93,8 +94,8 @@ class EnvVar(Model):
             pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$",
             json_schema_extra=rules(
                 rule(
-                    "!(self in ['BUILDKIT_HOST', 'BUILDX_CONTAINERS', 'HOME', 'USER', 'XDG_RUNTIME_DIR', 'TMPDIR'])",
-                    "BUILDKIT_HOST, BUILDX_CONTAINERS, HOME, USER, XDG_RUNTIME_DIR, TMPDIR are set by the operator",
+                    f"!(self in {list(names.RESERVED_VARIABLES)})",
+                    f"{', '.join(names.RESERVED_VARIABLES)} are set by the operator",
                 )
             ),
         ),

@@ -76,6 +76,15 @@ NOT_INJECTED_ANNOTATION: Final = f"{GROUP}/not-injected"
 ENGINE_SIGNS: Final = (f"Policy '{OPERATOR}", f"policy '{OPERATOR}", f'.{GROUP}" denied', f'.{GROUP}":')
 """How the API server names our admission policies and webhooks when one of them refuses a pod or cannot be asked."""
 
+HOST_VARIABLE: Final = "BUILDKIT_HOST"
+"""Environment variable with the daemon's address, in the daemon's container, the connector's and a job's."""
+
+SERVED_VARIABLE: Final = "BUILDX_CONTAINERS"
+"""Environment variable of an injected container: the job's containers that want buildx, see buildx.sh."""
+
+RESERVED_VARIABLES: Final = (HOST_VARIABLE, SERVED_VARIABLE, "HOME", "USER", "XDG_RUNTIME_DIR", "TMPDIR")
+"""Environment variables of the daemon that are not the user's: what we set, and what BuildKit's image does."""
+
 APPLIED_HASH: Final = f"{GROUP}/applied-hash"
 """Annotation on a child: digest of what was last applied, so that an unchanged child needs no write."""
 

@@ -127,17 +127,18 @@ KEYS: Final[Table] = {
     },
 }
 
-OWNED: Final = frozenset(
+WRITTEN: Final = frozenset(
     {
         ("root",),
         ("grpc", "address"),
-        ("grpc", "uid"),
-        ("grpc", "gid"),
         ("grpc", "tls"),
         ("worker", "containerd"),
         ("worker", "oci", "enabled"),
         ("worker", "oci", "noProcessSandbox"),
-        ("worker", "oci", "rootless"),
     }
 )
-"""Keys that the operator alone sets: with others the daemon would not start, or nobody would reach it."""
+"""Keys that buildkitd_toml writes and no user changes; of the others that it writes, a user's value wins."""
+
+OWNED: Final = WRITTEN | {("grpc", "uid"), ("grpc", "gid"), ("worker", "oci", "rootless")}
+"""Keys that the operator alone sets, or leaves out: with others the daemon would not start, or nobody would reach it.
+"""

@@ -57,7 +57,7 @@ def secrets(builder: BuildKitBuilder, certificates: Certificates | None) -> list
 
 def connection(builder: BuildKitBuilder, endpoint: str, credentials: dict[str, bytes]) -> Manifest:
     """Return the Secret with all that a client needs."""
-    host = {"BUILDKIT_HOST": endpoint.encode()}
+    host = {names.HOST_VARIABLE: endpoint.encode()}
     return _secret(builder, names.connection_secret(builder.metadata.name), host | credentials)
 
 

@@ -86,7 +86,7 @@ def container(builder: BuildKitBuilder, platform: Platform) -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "command": script("connect.sh", CONFIG, paths.CERTIFICATE_DIRECTORY),
         "env": [
-            {"name": "BUILDKIT_HOST", "value": paths.SOCKET},
+            {"name": names.HOST_VARIABLE, "value": paths.SOCKET},
             {"name": "CACHE_KEY", "valueFrom": {"fieldRef": key}},
             *served_containers(builder),
         ],

@@ -53,7 +53,7 @@ def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: 
         "imagePullPolicy": spec.image_pull_policy.value,
         "command": script("run.sh", "always" if is_sidecar else "once", paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY),
         "env": [
-            {"name": "BUILDKIT_HOST", "value": paths.SOCKET},
+            {"name": names.HOST_VARIABLE, "value": paths.SOCKET},
             *(served_containers(builder) if is_sidecar else []),
             *environment.render(builder, platform.cluster_domain),
         ],
@@ -124,7 +124,7 @@ def served_containers(builder: BuildKitBuilder) -> list[Manifest]:
     if not builder.injection.buildx:
         return []
     field = {"fieldPath": f"metadata.annotations['{names.CONTAINERS_ANNOTATION}']"}
-    return [{"name": "BUILDX_CONTAINERS", "valueFrom": {"fieldRef": field}}]
+    return [{"name": names.SERVED_VARIABLE, "valueFrom": {"fieldRef": field}}]
 
 
 def script(name: str, *arguments: str) -> list[str]:

@@ -31,7 +31,7 @@ def render(builder: BuildKitBuilder, platform: Platform, confinement: Confinemen
     rendered: Manifest = {
         "initContainers": [container],
         "volumes": [*volumes, *_job_volumes(builder)],
-        "env": [{"name": "BUILDKIT_HOST", "value": paths.SOCKET}],
+        "env": [{"name": names.HOST_VARIABLE, "value": paths.SOCKET}],
         "buildxEnv": _buildx(builder),
         "volumeMounts": _job_mounts(builder),
         "containers": builder.injection.containers,
