@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from textwrap import indent
 from typing import Final
 
 import pytest
@@ -11,11 +12,15 @@ import yaml
 from buildkit_operator.desired import injection
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.platform import Platform
+from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS, SCRIPTS
 from tests.unit.cli.run import Run, builder, written
 from tests.unit.make import make_builder
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 CASES: Final = sorted(folder.name for folder in GOLDEN.iterdir())
+
+QUOTING_SCRIPTS: Final = "cert-manager"
+"""The case whose golden file has the scripts in full, so that it can be seen once how they are printed."""
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -25,9 +30,17 @@ def test_a_builder_is_printed_like_this(case: str, *, run: Run, request: pytest.
     printed = run("render", "-f", "builder.yaml", builder=(GOLDEN / case / "builder.yaml").read_text())
 
     assert (printed.code, printed.err) == (0, "")
+    text = printed.out if case == QUOTING_SCRIPTS else without_scripts(printed.out)
     if request.config.getoption("--update-golden"):
-        golden.write_text(printed.out)
-    assert printed.out == golden.read_text()
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def without_scripts(text: str) -> str:
+    """Return YAML with the name of each script in place of its text, which stands in its own file."""
+    for name, script in {**SCRIPTS, **CONNECTOR_SCRIPTS}.items():
+        text = text.replace(f"{name}: |\n{indent(script, '    ')}", f"{name}: <desired/scripts/{name}>\n")
+    return text
 
 
 def test_there_is_a_case_of_each_sort() -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from buildkit_operator.desired import paths
+from buildkit_operator.desired import paths, scripts
+from buildkit_operator.desired.scripts import SCRIPTS
 from tests.unit.make import Manifest, children_of, fake_certificates, injection_of, make_builder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+SCRIPTS_FOLDER = Path(scripts.__file__).parent
 CASES = sorted(folder.name for folder in GOLDEN.iterdir())
 
 
@@ -43,11 +45,36 @@ def test_a_runner_pod_gets_exactly_this(case: str, *, request: pytest.FixtureReq
 
 
 def compare(manifests: list[Manifest], golden: Path, request: pytest.FixtureRequest) -> None:
-    text = yaml.dump_all(manifests, Dumper=Dumper, sort_keys=False, width=120)
+    text = yaml.dump_all([without_scripts(m) for m in manifests], Dumper=Dumper, sort_keys=False, width=120)
 
     if request.config.getoption("--update-golden"):
         golden.write_text(text)
     assert text == golden.read_text()
+
+
+def without_scripts(manifest: Manifest) -> Manifest:
+    """Return a manifest with the name of each script in place of its text, which stands in its own file."""
+    if manifest.get("kind") != "ConfigMap":
+        return manifest
+    data = {key: named(key, text) for key, text in manifest["data"].items()}
+    return manifest | {"data": data}
+
+
+def named(key: str, text: str) -> str:
+    script = SCRIPTS_FOLDER / key
+    return f"<desired/scripts/{key}>" if script.is_file() and script.read_text() == text else text
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_scripts_are_in_the_config_maps_as_they_are_in_their_files(case: str) -> None:
+    builder = make_builder(**yaml.safe_load((GOLDEN / case / "builder.yaml").read_text()))
+    maps = [found for found in children_of(builder, fake_certificates(builder)) if found["kind"] == "ConfigMap"]
+    texts = {key: text for found in maps for key, text in found["data"].items()}
+
+    files = {key: SCRIPTS_FOLDER / key for key in texts if key.endswith((".sh", ".lua"))}
+
+    assert {key: texts[key] for key in files} == {key: file.read_text() for key, file in files.items()}
+    assert set(SCRIPTS) <= set(files)
 
 
 def test_there_are_cases() -> None:
