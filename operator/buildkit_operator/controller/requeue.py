@@ -41,7 +41,7 @@ def _until_due(observed: Observed, now: datetime, until_probe: float | None) -> 
             return _until_sidecar_is_served(observed.probe, until_probe)
         case DaemonsObserved():
             renewal = observed.certificates.renewal if observed.certificates is not None else None
-            dues = (_until(renewal, now), drain.next_verdict(observed.pods, now))
+            dues = (_until(renewal, now), drain.until_next_deadline(observed.pods, now))
             return min((seconds for seconds in dues if seconds is not None), default=None)
         case ConsumerObserved():
             return _until(observed.grant.due if observed.grant is not None else None, now)

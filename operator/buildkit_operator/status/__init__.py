@@ -2,7 +2,7 @@
 
 Status is made of what is observed, and not of the previous status, but in five places, where that is the rule:
 
-- what is rendered for runner pods stays in status.injection while it cannot be rendered anew, also for a spec that
+- what is rendered for runner pods stays in status.injection while it cannot be rendered again, also for a spec that
   cannot be read: pods go on to be injected (status_fields, status_for_unreadable);
 - how a consumer reaches its provider stays while the provider gives nothing or the consumer is suspended, as its
   connection Secret does (status_fields);

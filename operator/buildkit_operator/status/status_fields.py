@@ -1,6 +1,6 @@
 """Fields of status beside its conditions: endpoint and image, counts of daemons and runner pods, the injection.
 
-What a builder has told stays while it cannot be told anew: see the package's docstring on the previous status.
+What a builder has told stays while it cannot be told again: see the package's docstring on the previous status.
 """
 
 from __future__ import annotations

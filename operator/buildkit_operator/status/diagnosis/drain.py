@@ -21,7 +21,7 @@ def cut_short(pods: Iterable[Manifest], now: datetime) -> Iterator[tuple[Manifes
     The kubelet kills them at the end of their grace period, STOP_SECONDS after drain.sh has given up.
     """
     for pod in _stopping(pods):
-        if now >= _verdict_time(pod):
+        if now >= _deadline(pod):
             name = pod["metadata"]["name"]
             yield (
                 pod,
@@ -34,9 +34,9 @@ def cut_short(pods: Iterable[Manifest], now: datetime) -> Iterator[tuple[Manifes
             )
 
 
-def next_verdict(pods: Iterable[Manifest], now: datetime) -> float | None:
+def until_next_deadline(pods: Iterable[Manifest], now: datetime) -> float | None:
     """Return the seconds until the next daemon's time to finish is over, or None where none is stopping."""
-    times = [(_verdict_time(pod) - now).total_seconds() for pod in _stopping(pods)]
+    times = [(_deadline(pod) - now).total_seconds() for pod in _stopping(pods)]
     return min((seconds for seconds in times if seconds > 0), default=None)
 
 
@@ -46,7 +46,7 @@ def _stopping(pods: Iterable[Manifest]) -> Iterator[Manifest]:
             yield pod
 
 
-def _verdict_time(pod: Manifest) -> datetime:
+def _deadline(pod: Manifest) -> datetime:
     # A pod's deletionTimestamp is when its grace period ends.
     killed_at = datetime.fromisoformat(pod["metadata"]["deletionTimestamp"])
     return killed_at - timedelta(seconds=STOP_SECONDS - ENDING_SECONDS)

@@ -34,12 +34,12 @@ def test_nothing_is_said_before_or_of_one_that_has_ended() -> None:
 
 
 def test_it_is_looked_at_when_its_time_is_over() -> None:
-    seconds = drain.next_verdict([pod(), pod(stopping=False)], IN_TIME)
+    seconds = drain.until_next_deadline([pod(), pod(stopping=False)], IN_TIME)
 
     assert seconds == 15
     assert list(drain.cut_short([pod()], IN_TIME + timedelta(seconds=seconds)))
 
 
 def test_no_look_is_due_for_those_that_run_on_or_were_told_of() -> None:
-    assert drain.next_verdict([pod(stopping=False), pod(running=False)], IN_TIME) is None
-    assert drain.next_verdict([pod()], OVERDUE) is None
+    assert drain.until_next_deadline([pod(stopping=False), pod(running=False)], IN_TIME) is None
+    assert drain.until_next_deadline([pod()], OVERDUE) is None
