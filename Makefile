@@ -1,39 +1,61 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit api e2e bench lint docs generate verify lock release cluster-up cluster-down clean
+.PHONY: help demo run test check unit integration e2e coverage bench lint style types imports scripts generated docs generate verify lock release cluster-up cluster-down clean
 
 python := .venv/bin/python
+# Output of what runs side by side, one target after the other; make 3.81, as macOS has it, mixes it.
+by_target := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+# A file stays on one worker, and with it what its tests share.
+in_parallel := --numprocesses=auto --dist=loadfile
 policies := deploy/kustomize/components/policies/policies.yaml
 
 ##@ Start here
 demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
 	@$(python) -m hack.demo
 
-test: lint unit api e2e ## All tests: checks, unit, a real API server, real builds on a real cluster
+run: venv ## The operator of this checkout against the current context of your kubeconfig, until Ctrl-C
+	@$(python) -m hack.run
+
+test: check integration e2e ## All tests: checks, unit, a real API server, real builds on a real cluster
 
 ##@ Tests, one by one
-unit: venv ## Pure functions, in seconds
-	@$(python) -m pytest tests/unit tests/scripts
+check: lint unit ## The inner loop: everything that needs no API server, in two minutes
 
-api: venv ## The operator against a real API server, without pods
-	@$(python) -m hack.cluster.controlplane
-	@$(python) -m hack.cluster.artifacts gitops-health flux >/dev/null
-	@$(python) -m pytest tests/integration --numprocesses=auto --dist=loadfile
+unit: venv ## Pure functions and the daemons' scripts
+	@$(python) -m pytest tests/unit tests/scripts --numprocesses=auto
+
+integration: venv programs ## The operator against a real API server, without pods
+	@$(python) -m pytest tests/integration $(in_parallel)
 
 e2e: venv ## Builds and pushes on a kind cluster; takes the cluster down again if it was not up before
 	@$(python) -m pytest tests/e2e
+
+coverage: venv programs ## Unit and integration tests, and which lines of the operator they ran
+	@hack/coverage.sh $(in_parallel)
 
 bench: venv ## Figures: how fast, how much memory, how many writes
 	@$(python) -m hack.bench
 
 lint: venv ## Style, types, one-way imports, shell scripts, the docs' links, and that generated files are fresh
+	@$(MAKE) --no-print-directory --jobs=2 $(by_target) types style imports scripts generated
+
+style: venv
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+
+types: venv
 	@.venv/bin/mypy
+
+imports: venv
 	@.venv/bin/lint-imports
+
+scripts: venv
 	@git ls-files -z '*.sh' .ci/run hack/cluster/runc-bounded | xargs -0 .venv/bin/shellcheck
 	@.venv/bin/zizmor --quiet --offline .github
-	@$(MAKE) --no-print-directory docs verify
+
+# One after the other: the site shows what is generated.
+generated: verify
+	@$(MAKE) --no-print-directory docs
 
 docs: venv ## The site of docs/, in dist/site; fails where a link leads nowhere
 	@$(python) -m properdocs build --config-file docs/site/properdocs.yml
@@ -75,3 +97,9 @@ help: ## This list
 venv:
 	@hack/venv.sh
 .PHONY: venv
+
+# With progress shown: pytest's workers would build them in silence.
+programs: venv
+	@$(python) -m hack.cluster.controlplane
+	@$(python) -m hack.cluster.artifacts gitops-health flux >/dev/null
+.PHONY: programs
