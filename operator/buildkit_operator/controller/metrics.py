@@ -33,7 +33,7 @@ class BuilderStateCollector(Collector):
 def _by_state(builders: list[Manifest]) -> Metric:
     family = GaugeMetricFamily(
         f"{names.METRICS_PREFIX}_builders",
-        "Builders by mode and by whether they are ready (True, False, or Unknown before the first look).",
+        "Builders by mode and by whether they are ready (True, False, or Unknown before the first reconcile).",
         labels=("mode", "ready"),
     )
     for labels, count in sorted(Counter((str(b["spec"].get("mode")), _ready(b)) for b in builders).items()):

@@ -28,9 +28,9 @@ from buildkit_operator.controller.injection_probe import InjectionProbe, dry_run
 from buildkit_operator.controller.live_daemons import LiveDaemons
 from buildkit_operator.controller.metrics import BuilderStateCollector
 from buildkit_operator.controller.modes import Modes
-from buildkit_operator.controller.modes.consumer import Consumer
-from buildkit_operator.controller.modes.shared import Shared
-from buildkit_operator.controller.modes.sidecar import Sidecar
+from buildkit_operator.controller.modes.consumer import ConsumerReconciler
+from buildkit_operator.controller.modes.shared import SharedReconciler
+from buildkit_operator.controller.modes.sidecar import SidecarReconciler
 from buildkit_operator.controller.namespaces import NamespaceCache
 from buildkit_operator.controller.reconcile import BuilderReconciler
 from buildkit_operator.controller.status_writer import StatusWriter
@@ -191,9 +191,9 @@ def builder_reconciler(client: Client, cache: Cache, recorder: EventRecorder, se
     grants = Grants(cache, secrets, namespaces, settings.watch_namespaces, lifetimes)
     probe = InjectionProbe(partial(dry_run, client, platform.default_image), time.monotonic, resync)
     modes = Modes(
-        sidecar=Sidecar(apply_set, requests, namespaces, probe, platform),
-        shared=Shared(apply_set, issuance, namespaces, daemons, platform),
-        consumer=Consumer(apply_set, requests, grants, platform, _utc_now),
+        sidecar=SidecarReconciler(apply_set, requests, namespaces, probe, platform),
+        shared=SharedReconciler(apply_set, issuance, namespaces, daemons, platform),
+        consumer=ConsumerReconciler(apply_set, requests, grants, platform, _utc_now),
     )
     return BuilderReconciler(cache, recorder, StatusWriter(client, recorder), modes, _utc_now)
 

@@ -37,6 +37,7 @@ from buildkit_operator.status import (
     status_for_unreadable,
 )
 from buildkit_operator.status.diagnosis import drain, runner_pods
+from buildkit_operator.status.diagnosis.daemons import Finding
 
 
 class BuilderReconciler:
@@ -106,15 +107,17 @@ class BuilderReconciler:
     def _tell_of_failed_runners(self, observed: Observed) -> None:
         """Say on runner pods that wait in vain what their sidecars said: the kubelet's own events do not quote it."""
         for pod, finding in runner_pods.failed(observed.runners):
-            note = explained(finding.reason, finding.message)
-            self._recorder.event(pod, "Warning", finding.reason, note, action="Inject")
+            self._warn(pod, finding, action="Inject")
 
     def _tell_of_lost_builds(self, resource: Manifest, observed: Observed) -> None:
         """Say which daemons are ended while they are busy: in a moment nothing is left of their pods."""
         if isinstance(observed, DaemonsObserved):
             for _, finding in drain.cut_short(observed.pods, self._clock()):
-                note = explained(finding.reason, finding.message)
-                self._recorder.event(resource, "Warning", finding.reason, note, action="Drain")
+                self._warn(resource, finding, action="Drain")
+
+    def _warn(self, regarding: Manifest, finding: Finding, action: str) -> None:
+        note = explained(finding.reason, finding.message)
+        self._recorder.event(regarding, "Warning", finding.reason, note, action=action)
 
     def _forget(self, key: Key) -> None:
         """Drop what is remembered of a builder that is gone; its owner references delete its objects."""

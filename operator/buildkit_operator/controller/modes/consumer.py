@@ -17,7 +17,7 @@ from buildkit_operator.desired.platform import Platform
 from buildkit_operator.status import ConsumerObserved, Pending, Status
 
 
-class Consumer(ModeReconciler):
+class ConsumerReconciler(ModeReconciler):
     """See ModeReconciler. What the builder has stays where its provider does not admit it any more."""
 
     def __init__(

@@ -19,7 +19,7 @@ from buildkit_operator.desired.platform import Platform
 from buildkit_operator.status import DaemonsObserved, Pending, Status
 
 
-class Shared(ModeReconciler):
+class SharedReconciler(ModeReconciler):
     """See ModeReconciler."""
 
     def __init__(

@@ -18,7 +18,7 @@ from buildkit_operator.status import ProbeResult, SidecarObserved, Status, condi
 from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
 
 
-class Sidecar(ModeReconciler):
+class SidecarReconciler(ModeReconciler):
     """See ModeReconciler."""
 
     def __init__(
