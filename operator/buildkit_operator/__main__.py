@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from buildkit_operator import __version__
+from buildkit_operator import NAME, __version__
 from buildkit_operator.api import versions
 from buildkit_operator.cli import cluster_options, file_options
 
@@ -103,7 +103,7 @@ def inject(arguments: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    root = argparse.ArgumentParser(prog="buildkit-operator", description="Gives CI jobs a rootless BuildKit.")
+    root = argparse.ArgumentParser(prog=NAME, description="Gives CI jobs a rootless BuildKit.")
     root.add_argument("--version", action="version", version=__version__)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     operator = commands.add_parser(

@@ -15,9 +15,8 @@ from buildkit_operator.admission import cel
 from buildkit_operator.admission.variables import Manifest
 from buildkit_operator.api import names
 
-OPERATOR_NAMESPACE: Final = "buildkit-operator"
-EXCLUDED_NAMESPACES: Final = ("kube-system", OPERATOR_NAMESPACE)
-"""Where no pod is looked at: the cluster's own, and the operator's."""
+EXCLUDED_NAMESPACES: Final = ("kube-system", names.OPERATOR)
+"""Where no pod is looked at: the cluster's own, and the operator's, which is named after it."""
 MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
 """Marks mirror pods: they only show what a kubelet runs already, from a file of its own, and nothing can be added."""
 ENABLED: Final = "enabled"

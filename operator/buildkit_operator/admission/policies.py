@@ -13,7 +13,6 @@ from buildkit_operator.admission.variables import Manifest
 from buildkit_operator.api import generated, names
 
 _API_VERSION: Final = "admissionregistration.k8s.io/v1"
-_NAME: Final = "buildkit-operator"
 
 
 def manifests() -> list[Manifest]:
@@ -137,7 +136,7 @@ def _named(expressions: dict[str, str]) -> list[Manifest]:
 
 def _bound(kind: str, name: str, spec: Manifest, binding: Manifest) -> list[Manifest]:
     """Return a policy and the binding that puts it into force."""
-    metadata = {"name": f"{_NAME}-{name}", "labels": {"app.kubernetes.io/name": _NAME}}
+    metadata = {"name": f"{names.OPERATOR}-{name}", "labels": {"app.kubernetes.io/name": names.OPERATOR}}
     return [
         {"apiVersion": _API_VERSION, "kind": kind, "metadata": metadata, "spec": spec},
         {

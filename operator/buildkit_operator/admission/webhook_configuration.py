@@ -11,8 +11,6 @@ from buildkit_operator.admission.review import WebhookName
 from buildkit_operator.admission.variables import Manifest
 from buildkit_operator.api import names
 
-NAME: Final = "buildkit-operator-webhook"
-
 
 @dataclass(frozen=True)
 class _Webhook:
@@ -43,8 +41,8 @@ def manifest() -> Manifest:
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
         "metadata": {
-            "name": NAME,
-            "labels": {"app.kubernetes.io/name": "buildkit-operator", "app.kubernetes.io/component": "webhook"},
+            "name": names.WEBHOOK,
+            "labels": {"app.kubernetes.io/name": names.OPERATOR, "app.kubernetes.io/component": "webhook"},
         },
         "webhooks": [_webhook(endpoint, webhook) for endpoint, webhook in _WEBHOOKS.items()],
     }
@@ -57,7 +55,7 @@ def comments() -> dict[str, str]:
 
 def _webhook(endpoint: WebhookName, webhook: _Webhook) -> Manifest:
     match = webhook.matching
-    service = {"namespace": matching.OPERATOR_NAMESPACE, "name": NAME, "path": f"/{endpoint}", "port": 443}
+    service = {"namespace": names.OPERATOR, "name": names.WEBHOOK, "path": f"/{endpoint}", "port": 443}
     conditions = match.match_conditions()
     return {
         "name": _name(endpoint),

@@ -1,4 +1,4 @@
-"""The BuildKitBuilder resource: what users may ask for, with every default, bound and rule.
+"""The BuildKitBuilder custom resource: its spec, with every default, bound and CEL rule.
 
 The CRD is generated from these models, so a docstring here is what `kubectl explain` prints.
 """

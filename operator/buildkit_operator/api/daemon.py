@@ -1,4 +1,4 @@
-"""The daemon in a builder's spec, the same in both modes: its configuration, resources, environment and cache."""
+"""spec.daemon, spec.env, spec.resources and spec.cache: the daemon, the same in both modes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LogLevel(StrEnum):
 
 
 class ClaimRetention(StrEnum):
-    """What becomes of a claim that no daemon uses any more."""
+    """What becomes of a PersistentVolumeClaim that no daemon uses any more."""
 
     RETAIN = "Retain"
     DELETE = "Delete"
@@ -150,7 +150,7 @@ class Registry(Model):
     insecure_skip_verify: bool = False
     """Speak TLS but accept any certificate."""
     ca_secret_name: Name | None = None
-    """Secret with the registry's certificate authorities under the key ca.crt (PEM)."""
+    """Secret with the registry's CA certificates under the key ca.crt (PEM)."""
 
 
 class DNS(Model):
@@ -175,7 +175,7 @@ class GarbageCollection(Model):
     """
 
     max_used_space: Size | None = None
-    """Cache above this is deleted; unset: 60 % of cache.size, or of the smallest claim's volume."""
+    """Cache above this is deleted; unset: 60 % of cache.size, or of the smallest PersistentVolumeClaim's volume."""
     reserved_space: Size | None = None
     """Cache below this is kept whatever its age; unset: 10 % of the same."""
     min_free_space: Size | None = None
@@ -202,12 +202,14 @@ class Daemon(Model):
 
 
 class ClaimRetentionPolicy(Model):
-    """What becomes of the claims, as with a StatefulSet (KEP-1847)."""
+    """What becomes of the PersistentVolumeClaims, as with a StatefulSet (KEP-1847)."""
 
     when_deleted: ClaimRetention = ClaimRetention.RETAIN
-    """When the builder is deleted. A builder of the same name finds claims that were retained, with their cache."""
+    """When the builder is deleted. A builder of the same name finds PVCs that were retained, with their
+    cache.
+    """
     when_scaled: ClaimRetention = ClaimRetention.RETAIN
-    """When the builder is scaled down. A claim that was retained serves the same replica again."""
+    """When the builder is scaled down. A PVC that was retained serves the same replica again."""
 
 
 class ClaimTemplate(Model):
@@ -218,18 +220,18 @@ class ClaimTemplate(Model):
             rule(
                 "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || "
                 "self.storageClassName == oldSelf.storageClassName)",
-                "storageClassName cannot be changed, as claims keep their class: create another builder, or remove "
-                "persistentVolumeClaim and the claims first",
+                "storageClassName cannot be changed, as PVCs keep their class: create another builder, or remove "
+                "persistentVolumeClaim and the PVCs first",
             )
         )
     )
 
     storage_class_name: Name | None = None
-    """StorageClass of the claims; unset: the cluster's default. Its volumes must be block storage or a local disk, not
+    """StorageClass of the PVCs; unset: the cluster's default. Its volumes must be block storage or a local disk, not
     NFS: the cache needs overlay mounts and file locks.
     """
     retention_policy: ClaimRetentionPolicy = ClaimRetentionPolicy()
-    """What becomes of claims that no daemon uses any more."""
+    """What becomes of PVCs that no daemon uses any more."""
 
 
 class Cache(Model):
@@ -247,8 +249,10 @@ class Cache(Model):
             )
         ),
     ] = "20Gi"
-    """Room for cache and running builds. Without a claim, a pod that exceeds it is evicted by its node; a claim grows
-    with it where its StorageClass allows volume expansion, and never shrinks.
+    """Room for cache and running builds. Without persistentVolumeClaim, a pod that exceeds it is evicted by its
+    node; a PVC grows with it where its StorageClass allows volume expansion, and never shrinks.
     """
     persistent_volume_claim: ClaimTemplate | None = None
-    """Keep the cache of each daemon on a claim of its own, in mode Shared; unset: it is lost with the daemon's pod."""
+    """Keep the cache of each daemon on a PersistentVolumeClaim of its own, in mode Shared; unset: it is lost with the
+    daemon's pod.
+    """

@@ -1,4 +1,4 @@
-"""What the resource's models are made of: their base, the schema extensions that the API server knows, common types."""
+"""Building blocks of the CRD's schema: the models' base, schema extensions, CEL rules, common types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How generated YAML files are written: the same bytes each time, to be read by people as well."""
+"""YAML dumper for generated files: the same bytes each time, to be read by people as well."""
 
 from __future__ import annotations
 

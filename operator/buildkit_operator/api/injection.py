@@ -1,4 +1,4 @@
-"""Injection in a builder's spec: which runner pods get the builder, and what of it."""
+"""spec.injection: which runner pods get the builder, and what of it."""
 
 from __future__ import annotations
 

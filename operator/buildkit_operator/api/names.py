@@ -1,4 +1,4 @@
-"""Every name the outside world knows us by: API group, labels, annotations, what a builder's children are called."""
+"""Names of the API: group, kind, field manager, labels, annotations, and what a builder's child objects are called."""
 
 from __future__ import annotations
 

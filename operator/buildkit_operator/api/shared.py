@@ -1,4 +1,4 @@
-"""Mode Shared in a builder's spec: how many daemons there are, who can reach them, where they run."""
+"""spec.shared: how many daemons there are, who can reach them, where they run."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ class TLS(Model):
     )
 
     mode: TLSMode = TLSMode.SELF_SIGNED
-    """SelfSigned: mutual TLS by a certificate authority of this builder's own. CertManager: mutual TLS by an issuer of
-    cert-manager. Disabled: anyone who can reach the port can build, and build steps can drive the daemon.
+    """SelfSigned: mutual TLS by a CA of this builder's own. CertManager: mutual TLS by an issuer of cert-manager.
+    Disabled: anyone who can reach the port can build, and build steps can drive the daemon.
     """
     issuer_ref: IssuerReference | None = None
-    """The issuer in mode CertManager. Whoever has a client certificate of the same authority can build: use an issuer
-    of the builder's own.
+    """The issuer in mode CertManager. Whoever has a client certificate of the same CA can build: use an issuer of the
+    builder's own.
     """
     dns_names: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=SET)
     """Further names that clients use, such as a load balancer's; the Service's own are always included."""
@@ -194,7 +194,7 @@ class BuilderReference(Model):
 
 
 class Toleration(Model):
-    """A taint that the builder's pods put up with."""
+    """A taint that the builder's pods tolerate."""
 
     key: Annotated[str, Field(max_length=316)] | None = None
     """Taint key; unset with operator Exists matches all."""
@@ -237,7 +237,7 @@ class PodOverlay(Model):
     node_selector: Labels = Field(default={})
     """Labels that a node must have."""
     tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
-    """Taints that the pods put up with."""
+    """Taints that the pods tolerate."""
     affinity: dict[str, Any] | None = Field(
         default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
     )
@@ -259,7 +259,7 @@ class Shared(Model):
         json_schema_extra=model_rules(
             rule(
                 "!has(self.allowedNamespaces) || self.tls.mode == 'SelfSigned'",
-                "allowedNamespaces needs tls.mode SelfSigned: other namespaces get their certificates by its authority",
+                "allowedNamespaces needs tls.mode SelfSigned: other namespaces get their certificates by its CA",
                 ".allowedNamespaces",
             ),
             alone(

@@ -1,4 +1,4 @@
-"""The status of a BuildKitBuilder: what its users are told, and what its runner pods are given."""
+"""The status subresource: conditions and counts for users, and the rendered injection for runner pods."""
 
 from __future__ import annotations
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from buildkit_operator.api import names
+
 TIMEOUT: Final = 10.0
 """Seconds that one answer of the API server may take, unless the user says otherwise."""
-
-OPERATOR_NAMESPACE: Final = "buildkit-operator"
-"""Where the manifests and the chart's documentation put the operator."""
 
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
@@ -52,9 +51,9 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     add_output(parser)
     parser.add_argument(
         "--operator-namespace",
-        default=OPERATOR_NAMESPACE,
+        default=names.OPERATOR,
         metavar="NAMESPACE",
-        help=f"where the operator itself runs (default: {OPERATOR_NAMESPACE})",
+        help=f"where the operator itself runs (default: {names.OPERATOR})",
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from buildkit_operator import __version__
+from buildkit_operator import NAME, __version__
 from buildkit_operator.cli import output
 from buildkit_operator.cli.checks import examine
 from buildkit_operator.cli.checks.cluster_state import ClusterState
@@ -52,7 +52,7 @@ def document(reports: Sequence[CheckReport], scope: Scope, server_minor: int) ->
 
 def show(reports: Sequence[CheckReport], scope: Scope) -> str:
     """Return everything for people: a line for each finding, below it what to do, and a count at the end."""
-    lines = [f"buildkit-operator {__version__} looks at {scope}.", ""]
+    lines = [f"{NAME} {__version__} looks at {scope}.", ""]
     width = max(len(report.name) for report in reports)
     for report in reports:
         for finding, more in _shortened(report.findings):

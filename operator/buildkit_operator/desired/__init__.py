@@ -1,4 +1,4 @@
-"""A builder's whole fate, decided without a look at the world: from the resource to the objects that should exist."""
+"""Desired state: pure builders from the spec to the manifests of a builder's child objects."""
 
 from __future__ import annotations
 

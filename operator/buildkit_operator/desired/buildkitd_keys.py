@@ -1,4 +1,4 @@
-"""The keys that buildkitd.toml may have, with their types: buildkitd itself passes over an unknown key in silence.
+"""Schema of buildkitd.toml: its keys with their types, as buildkitd itself passes over an unknown one in silence.
 
 Read from cmd/buildkitd/config/config.go and util/resolver/config/config.go of BuildKit v0.34.
 """

@@ -1,4 +1,4 @@
-"""The daemon's configuration: fields of the spec turned into buildkitd.toml, the raw part merged last and checked."""
+"""Renderer of buildkitd.toml: fields of the spec become the configuration, daemon.toml is merged last and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a builder asks of cert-manager: its Certificate resources, and what became of them."""
+"""Certificates of cert-manager: what a builder asks for by them, and what became of it."""
 
 from __future__ import annotations
 

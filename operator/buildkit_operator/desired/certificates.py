@@ -1,4 +1,4 @@
-"""The certificates of a shared builder, and the Secrets that carry them."""
+"""TLS Secrets of a shared builder: its CA, the daemon's certificate, and what clients connect with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A builder's PersistentVolumeClaims: how they are asked for, what is seen of them, how much room they give. No I/O."""
+"""PersistentVolumeClaims of a builder: their template, their expansion, and how much room they give. No I/O."""
 
 from __future__ import annotations
 

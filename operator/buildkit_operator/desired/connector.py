@@ -1,4 +1,4 @@
-"""The connector of mode Shared: the sidecar that leads a runner pod's socket to shared daemons, and its ConfigMap.
+"""Sidecar proxy of mode Shared, the connector: it leads a runner pod's socket to shared daemons. And its ConfigMap.
 
 It is HAProxy on the level of connections (mode tcp): a build's session must stay with one daemon.
 """

@@ -1,4 +1,4 @@
-"""The daemon's container with its volumes: one rendering, whatever pod it runs in."""
+"""Container template of the daemon, with its volumes: one rendering, whatever pod it runs in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon's environment: the builder's own variables, and what a proxy among them must not be asked for."""
+"""Environment variables of the daemon: the builder's own, and NO_PROXY for what no proxy must be asked for."""
 
 from __future__ import annotations
 

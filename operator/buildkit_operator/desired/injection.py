@@ -1,4 +1,4 @@
-"""What a runner pod of a builder gets: rendered into the status, from where either engine copies it."""
+"""Injection template: what a runner pod gets, rendered into the status, from where either engine copies it."""
 
 from __future__ import annotations
 

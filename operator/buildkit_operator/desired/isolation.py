@@ -1,4 +1,4 @@
-"""What keeps a build apart from its node: the isolation that a builder asks for, as far as its namespace admits it."""
+"""Security context and Pod Security: the isolation that a builder asks for, as far as its namespace admits it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every child of a builder has in common: labels, owner, and how a manifest begins."""
+"""Labels and owner references: what every child of a builder has in common, and how its manifest begins."""
 
 from __future__ import annotations
 

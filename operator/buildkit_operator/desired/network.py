@@ -1,4 +1,4 @@
-"""How clients reach a shared daemon: its Service, who may connect, its address, the names in its certificate."""
+"""Services and NetworkPolicy: how clients reach a shared daemon, who may, and the names in its certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie in the daemon's container: the one place that scripts, configuration and volumes agree on."""
+"""Mount paths in the daemon's container: the one place that scripts, configuration and volumes agree on."""
 
 from __future__ import annotations
 

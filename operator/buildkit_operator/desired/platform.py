@@ -1,4 +1,4 @@
-"""What is the same for all builders of one operator, and what its administrator decides."""
+"""Operator-wide settings: what is the same for all builders of one operator, and what its administrator decides."""
 
 from __future__ import annotations
 

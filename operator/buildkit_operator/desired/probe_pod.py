@@ -1,4 +1,4 @@
-"""The pod that the API server is asked to try without making it, to see whether a runner pod would get its sidecar."""
+"""Pod of the admission dry-run probe: created as a dry run, it tells whether a runner pod would get its sidecar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the daemon talks to registries and their mirrors: the table `registry` of buildkitd.toml."""
+"""Registry configuration: how the daemon talks to registries and mirrors, the table `registry` of buildkitd.toml."""
 
 from __future__ import annotations
 

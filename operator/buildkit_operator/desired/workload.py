@@ -1,4 +1,4 @@
-"""The shared daemons' workload and what belongs to it: their pods, ServiceAccount, ConfigMap, PodDisruptionBudget."""
+"""Deployment or StatefulSet of the shared daemons, with their pods, ServiceAccount, ConfigMap, PodDisruptionBudget."""
 
 from __future__ import annotations
 

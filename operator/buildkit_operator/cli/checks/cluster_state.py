@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
+from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.cli.summary import BuilderSummary, summarize
 from buildkit_operator.kube.resources import Manifest
@@ -47,7 +48,7 @@ class ClusterState:
     now: datetime
     server_minor: int
     """Its version of Kubernetes 1: 37 for v1.37.2."""
-    operator_namespace: str = "buildkit-operator"
+    operator_namespace: str = names.OPERATOR
     definition: Answer[Manifest | None] = None
     """Our CustomResourceDefinition."""
     is_served: Answer[bool] = False
