@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from buildkit_operator.kube.resources import Manifest
 from hack.bench.figures import Figure, Reach, milliseconds, percentiles
 from hack.bench.load import Request, Server
-from hack.bench.rendered import BUILDERS, LABEL, Manifest, pods_path, rendered_builders, runner_pod
+from hack.bench.rendered import BUILDERS, LABEL, pods_path, rendered_builders, runner_pod
 from hack.bench.webhook import CONCURRENCY, installed
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for

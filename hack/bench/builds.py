@@ -9,11 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from buildkit_operator.kube.resources import Manifest
 from hack.bench.figures import Figure, Reach, seconds
 from hack.bench.ways import DIND
 from hack.cluster import cluster, pins
 from hack.cluster.installation import REGISTRY
-from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 from hack.cluster.progress import step
 from tests.support.daemons import daemon_pods
 from tests.support.jobs import builder, wait_ready

@@ -7,10 +7,11 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.kube.client import Client
+from buildkit_operator.kube.manifests import condition
 from hack.bench.clients import open_client
 from hack.bench.figures import Figure, Reach, seconds
 from hack.cluster.installation import running_cluster
-from hack.cluster.kubectl import Kubectl, condition
+from hack.cluster.kubectl import Kubectl
 from hack.cluster.progress import step
 
 ROUNDS: Final = 7

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
+from buildkit_operator.kube.resources import Manifest
 from hack.bench.api_server import CRDS, running
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from hack.cluster.progress import step
 from tests.integration.webhook.installation import prepare
-
-Manifest = dict[str, Any]
 
 LABEL: Final = "buildkit-operator.dev/builder"
 BUILDERS: Final = (1, 20, 100)

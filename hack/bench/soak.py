@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from buildkit_operator.kube.resources import Manifest
 from hack.bench.figures import Figure, Reach
 from hack.cluster import pins
 from hack.cluster.installation import OPERATOR
-from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 from hack.cluster.progress import step
 from tests.support.daemons import daemon_pods, evict, kill_daemon
 from tests.support.jobs import Job, builder, wait_ready

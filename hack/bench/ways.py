@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
-
-Manifest = dict[str, Any]
 
 BUILDER: Final = "bench"
 JOB: Final = "job"

@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from buildkit_operator.kube.resources import Manifest
 from hack.bench.figures import Figure, Reach, milliseconds
 from hack.bench.load import SECONDS, Request, Server
 from hack.bench.rendered import LABEL, namespace, pods_path, rendered_builders, runner_pod
@@ -15,8 +16,6 @@ from hack.cluster.controlplane import ControlPlane
 from hack.cluster.progress import step
 from tests.integration.webhook.installation import NAME, NAMESPACE, Installation
 from tests.integration.webhook.webhook_process import WebhookProcess
-
-Manifest = dict[str, Any]
 
 CONCURRENCY: Final = (1, 16)
 ANSWERED: Final = "buildkit_operator_webhook_requests_total"

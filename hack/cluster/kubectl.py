@@ -3,14 +3,14 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import yaml
 
-Manifest = dict[str, Any]
+from buildkit_operator.kube.resources import Manifest
 
 T = TypeVar("T")
 
@@ -90,9 +90,3 @@ def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 60) -> T
             raise TimeoutError(f"{what}: not within {seconds:g} seconds; last seen: {found!r}")
         time.sleep(0.1)
     return found
-
-
-def condition(manifest: Manifest, kind: str) -> Manifest:
-    """Return a condition of an object, empty where it has none of that type."""
-    conditions: Sequence[Manifest] = manifest.get("status", {}).get("conditions", ())
-    return next((c for c in conditions if c["type"] == kind), {})

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from buildkit_operator.kube.manifests import condition
 from hack.cluster import current, installation, pins
-from hack.cluster.kubectl import Kubectl, KubectlError, condition, wait_for
+from hack.cluster.kubectl import Kubectl, KubectlError, wait_for
 from hack.cluster.problems import ClusterError
 from hack.cluster.progress import say, step
 from hack.cluster.recipes import RecipeError

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import program
 from hack.cluster.recipes import RecipeError
 from hack.cluster.toolchain import MissingError
@@ -27,8 +28,6 @@ HEADER: Final = f"# Generated from {OVERLAY.relative_to(TOP)} by `make generate`
 
 NAMING_THE_IMAGE: Final = (*KUSTOMIZE.rglob("*.yaml"), TOP / "README.md", TOP / "docs" / "install.md")
 """Files in which people and clusters read which image to take."""
-
-Manifest = dict[str, Any]
 
 
 def stamped(text: str) -> str:

@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.installation import running_cluster
-from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import TextIO
 
-from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from buildkit_operator.kube.resources import Manifest
+from hack.cluster.kubectl import Kubectl, wait_for
 
 
 class History:

@@ -8,9 +8,10 @@ from typing import Final
 
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
-from hack.cluster.kubectl import Kubectl, Manifest
+from hack.cluster.kubectl import Kubectl
 
 MANIFESTS: Final = Path(__file__).parents[1] / "cluster" / "registry.yaml"
 CERTIFICATES: Final = "/certificates"

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 import pytest
 
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
-from hack.cluster.kubectl import Kubectl, Manifest, condition, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support.jobs import BUILD, builder, ran, run, wait_ready
 
 FOLDER: Final = "/var/claims"

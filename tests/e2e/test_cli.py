@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from hack.cluster.kubectl import Kubectl, KubectlError, Manifest
+from buildkit_operator.kube.resources import Manifest
+from hack.cluster.kubectl import Kubectl, KubectlError
 from tests.support.jobs import wait_ready
 from tests.support.runners import sidecar
 

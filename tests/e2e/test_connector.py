@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import OPERATOR, tags
-from hack.cluster.kubectl import Kubectl, KubectlError, Manifest, condition, wait_for
+from hack.cluster.kubectl import Kubectl, KubectlError, wait_for
 from tests.support.jobs import builder, wait_ready, wait_reason
 from tests.support.runners import BUILD, IMAGE, Runner, push, sidecar, step
 

@@ -8,9 +8,11 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import OPERATOR, operator_image
-from hack.cluster.kubectl import Kubectl, Manifest, condition, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support.jobs import BUILD, Job, builder, wait_ready, wait_reason
 
 EXPORTER: Final = "buildkit-operator-exporter"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hack.cluster.kubectl import Kubectl, condition, wait_for
+from buildkit_operator.kube.manifests import condition
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support.jobs import builder, wait_ready, wait_reason
 
 

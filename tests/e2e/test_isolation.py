@@ -8,9 +8,11 @@ from typing import Final
 
 import pytest
 
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import REGISTRY, tags
-from hack.cluster.kubectl import Kubectl, KubectlError, Manifest, condition
+from hack.cluster.kubectl import Kubectl, KubectlError
 from tests.support import jobs, runners
 from tests.support.jobs import builder, wait_ready, wait_reason
 from tests.support.runners import Runner, sidecar, step

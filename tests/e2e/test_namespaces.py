@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hack.cluster.kubectl import Kubectl, Manifest
+from buildkit_operator.kube.resources import Manifest
+from hack.cluster.kubectl import Kubectl
 from tests.support.jobs import BUILD, JobError, builder, run, wait_ready, wait_reason
 from tests.support.runners import BUILD as BUILD_BY_SOCKET
 from tests.support.runners import Runner, push, step

@@ -10,10 +10,11 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import cluster as clusters
 from hack.cluster import pins
 from hack.cluster.installation import REGISTRY, tags
-from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support import runner_pods
 from tests.support.jobs import DOCKERFILE, wait_ready
 from tests.support.runner_pods import CI, read

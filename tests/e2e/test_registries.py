@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import REGISTRY, tags
-from hack.cluster.kubectl import Kubectl, Manifest
+from hack.cluster.kubectl import Kubectl
 from tests.e2e.registries import PrivateRegistry, private_registry
 from tests.support import jobs, runners
 from tests.support.jobs import REGISTRIES, JobError, builder, wait_ready

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import REGISTRY, tags
-from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support.daemons import daemon_pods, evict, kill_daemon
 from tests.support.jobs import BUILD, Job, JobError, builder, run, wait_ready
 from tests.support.runners import BUILD as CONNECTED_BUILD

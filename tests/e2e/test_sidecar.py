@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import tags
-from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support.jobs import ran, wait_ready
 from tests.support.runners import BUILD, IMAGE, Runner, push, sidecar, step
 

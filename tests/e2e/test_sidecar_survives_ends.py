@@ -6,9 +6,10 @@ from datetime import datetime
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import tags
-from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.e2e.history import History, ends, lost_as_arc_sees_it, recorded
 from tests.support.jobs import wait_ready
 from tests.support.runners import BUILD, DAEMON, IMAGE, JOB_LABEL, Runner, sidecar, step

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from buildkit_operator.kube.resources import Manifest
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.e2e.history import History, ends, lost_as_arc_sees_it, recorded
 from tests.support.jobs import wait_ready, wait_reason
 from tests.support.runners import BUILD, DAEMON, Runner, sidecar, step

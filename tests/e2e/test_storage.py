@@ -2,8 +2,9 @@
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
-from hack.cluster.kubectl import Kubectl, KubectlError, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, KubectlError, wait_for
 
 
 def claim(size: str) -> Manifest:

@@ -4,7 +4,8 @@ import base64
 
 import pytest
 
-from hack.cluster.kubectl import Kubectl, condition
+from buildkit_operator.kube.manifests import condition
+from hack.cluster.kubectl import Kubectl
 from tests.support.jobs import BUILD, JobError, builder, run, wait_ready
 
 WORKERS = "buildctl --addr $BUILDKIT_HOST"

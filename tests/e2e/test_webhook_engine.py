@@ -14,6 +14,7 @@ import pytest
 from buildkit_operator.kube.auth import connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import ApiError
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.installation import (
     OPERATOR,
     WEBHOOK,
@@ -24,7 +25,7 @@ from hack.cluster.installation import (
     remove_webhook,
     tags,
 )
-from hack.cluster.kubectl import Kubectl, KubectlError, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, KubectlError, wait_for
 from tests.support.jobs import wait_ready, wait_reason
 from tests.support.runners import BUILD, DAEMON, IMAGE, LABEL, Runner, sidecar, step
 

@@ -4,12 +4,11 @@ import json
 import urllib.error
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.audit import Request
 from hack.cluster.controlplane import ControlPlane
-
-Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import artifacts
 from hack.cluster.controlplane import ControlPlane
 from tests.support.specs import REFUSED, TAKEN
-
-Manifest = dict[str, Any]
 
 pytestmark = pytest.mark.usefixtures("crds")
 

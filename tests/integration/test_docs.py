@@ -3,18 +3,16 @@
 import re
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import yaml
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuilderSpec
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from tests.support import markdown
 from tests.support.markdown import TOP
-
-Manifest = dict[str, Any]
 
 # What commands print: by tests/unit/cli and tests/integration/kubectl. Builders that are refused are among it.
 TRIED_ELSEWHERE = {"cli.md", "kubectl.md"}

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from hack.cluster.kubectl import Manifest
+from buildkit_operator.kube.resources import Manifest
 
 CHART: Final = Path(__file__).parents[2] / "deploy" / "helm" / "buildkit-operator"
 NAME: Final = "buildkit-operator"

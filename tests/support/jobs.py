@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import REGISTRY
-from hack.cluster.kubectl import Kubectl, Manifest, condition, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 
 REGISTRIES: Final = [
     {"host": REGISTRY, "plainHTTP": True},

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import dedent
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
-Manifest = dict[str, Any]
+from buildkit_operator.kube.resources import Manifest
 
 TOP: Final = Path(__file__).parents[2]
 CI: Final = TOP / "deploy/samples/ci"

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import REGISTRY
-from hack.cluster.kubectl import Kubectl, Manifest, wait_for
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support.jobs import DOCKERFILE, builder
 
 LABEL: Final = "buildkit-operator.dev/builder"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-Manifest = dict[str, Any]
+from buildkit_operator.kube.resources import Manifest
 
 MANY_LABELS: Final = {f"label-{number}": "x" for number in range(33)}
 PROVIDER: Final = {"namespace": "builds", "name": "demo"}

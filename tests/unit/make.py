@@ -10,10 +10,9 @@ from buildkit_operator.desired import children, injection, needs_certificates
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.platform import Platform
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.keypairs import KeyPair
 from buildkit_operator.pki.rotation import Authorities
-
-Manifest = dict[str, Any]
 
 UID: Final = "6f1c2a52-9d4e-4b8e-9d0c-0b1f3a5f7c11"
 NOW: Final = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

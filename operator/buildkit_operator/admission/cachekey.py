@@ -12,6 +12,7 @@ from typing import Final
 from buildkit_operator.admission import cel
 from buildkit_operator.admission.variables import Variables
 from buildkit_operator.api import names
+from buildkit_operator.kube.manifests import controller_of
 
 _GENERATED: Final = "-([bcdfghjklmnpqrstvwxz2456789]{5}|[0-9]{8,})?$"
 """How a generated name ends: five characters (apimachinery, rand.String), or the minute of a CronJob's run since 1970
@@ -27,8 +28,8 @@ def is_wanted(variables: Variables) -> bool:
 def cache_key(variables: Variables) -> str:
     """Return the key."""
     metadata = variables.pod["metadata"]
-    controllers = [owner["name"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
-    maker = next(iter([*controllers, metadata.get("generateName") or metadata.get("name") or ""]))
+    owner = controller_of(variables.pod)
+    maker = owner["name"] if owner is not None else metadata.get("generateName") or metadata.get("name") or ""
     return f"{variables.namespace}/{re.sub(_GENERATED, '', maker)}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from buildkit_operator.admission import cel
-from buildkit_operator.admission.variables import Manifest
 from buildkit_operator.api import names
+from buildkit_operator.kube.resources import Manifest
 
 NOT_INJECTED: Final = (
     f"the pod is labelled {names.INJECTED_LABEL} already, but does not have BuildKitBuilder "

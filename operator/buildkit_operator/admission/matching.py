@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any, Final, Literal
 
 from buildkit_operator.admission import cel
-from buildkit_operator.admission.variables import Manifest
 from buildkit_operator.api import names
+from buildkit_operator.kube.resources import Manifest
 
 EXCLUDED_NAMESPACES: Final = ("kube-system", names.OPERATOR)
 """Where no pod is looked at: the cluster's own, and the operator's, which is named after it."""

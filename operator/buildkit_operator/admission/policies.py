@@ -9,8 +9,8 @@ from typing import Final
 
 from buildkit_operator.admission import cachekey, cel, injected, matching, mutation, refusals, restore, variables
 from buildkit_operator.admission.matching import Matching
-from buildkit_operator.admission.variables import Manifest
 from buildkit_operator.api import generated, names
+from buildkit_operator.kube.resources import Manifest
 
 _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 

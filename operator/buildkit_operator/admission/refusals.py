@@ -11,6 +11,7 @@ from buildkit_operator.admission.variables import CONTAINER_LISTS, Variables
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import Isolation, Mode
 from buildkit_operator.api.conditions import ConditionType
+from buildkit_operator.kube.manifests import condition
 
 NO_BUILDER: Final = (
     'there is no BuildKitBuilder "{builder}" in namespace "{namespace}", which the pod asks for with the label '
@@ -92,8 +93,7 @@ _HAS_DAEMON: Final = f"params.spec.mode == '{Mode.SIDECAR}'"
 
 
 def _unready(variables: Variables) -> Values | None:
-    conditions = variables.status.get("conditions") or ()
-    message = next((c["message"] for c in conditions if c["type"] == ConditionType.READY), None)
+    message = condition(variables.builder, ConditionType.READY).get("message")
     return None if variables.is_rendered or message is None else {"message": message}
 
 

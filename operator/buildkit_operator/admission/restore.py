@@ -11,7 +11,7 @@ from typing import Final
 
 from buildkit_operator.admission import cel
 from buildkit_operator.admission.jsonpatch import Operation, Patch, add
-from buildkit_operator.admission.variables import Manifest
+from buildkit_operator.kube.resources import Manifest
 
 _PROFILES: Final = ("appArmorProfile", "seccompProfile")
 _SECURITY: Final = ("procMount", *_PROFILES)

@@ -15,9 +15,10 @@ from buildkit_operator.admission.jsonpatch import Patch
 from buildkit_operator.admission.refusals import NO_BUILDER, PodRefused
 from buildkit_operator.admission.restore import restore
 from buildkit_operator.admission.splice import add_builder, note
-from buildkit_operator.admission.variables import Manifest, Variables
+from buildkit_operator.admission.variables import Variables
 from buildkit_operator.admission.warnings import warnings
 from buildkit_operator.api import names
+from buildkit_operator.kube.resources import Manifest
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from buildkit_operator.admission import cachekey
 from buildkit_operator.admission.jsonpatch import Operation, Patch, add, extend, remove_entry, set_entries
 from buildkit_operator.admission.refusals import check
-from buildkit_operator.admission.variables import Manifest, Variables
+from buildkit_operator.admission.variables import Variables
 from buildkit_operator.api import names
+from buildkit_operator.kube.resources import Manifest
 
 ANNOTATIONS = "/metadata/annotations"
 

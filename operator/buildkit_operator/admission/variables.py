@@ -7,8 +7,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from buildkit_operator.admission import cel
-
-Manifest = dict[str, Any]
+from buildkit_operator.kube.resources import Manifest
 
 CONTAINER_LISTS: Final = ("initContainers", "containers")
 """The lists of a pod's spec whose containers can use a builder, in the order in which they run."""

@@ -8,8 +8,8 @@ from typing import Final
 from buildkit_operator.admission import matching
 from buildkit_operator.admission.matching import Matching
 from buildkit_operator.admission.review import WebhookName
-from buildkit_operator.admission.variables import Manifest
 from buildkit_operator.api import names
+from buildkit_operator.kube.resources import Manifest
 
 
 @dataclass(frozen=True)

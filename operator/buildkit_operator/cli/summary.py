@@ -11,6 +11,7 @@ from buildkit_operator.api.builder import Role, role_of
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import row
 from buildkit_operator.api.shared import Shared
+from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
 
 NOT_LOOKED_AT: Final = "The operator has not looked at it yet."
@@ -104,12 +105,6 @@ def summarize(builder: Manifest) -> BuilderSummary:
         pods=int((status.get("pods") or {}).get("injected") or 0),
         is_current=is_current,
     )
-
-
-def condition(builder: Manifest, kind: ConditionType) -> Manifest:
-    """Return a condition, empty where there is none of that type."""
-    conditions: list[Manifest] = (builder.get("status") or {}).get("conditions") or []
-    return next((condition for condition in conditions if condition["type"] == kind), {})
 
 
 def _daemons(spec: Manifest, status: Manifest) -> tuple[int, int] | None:

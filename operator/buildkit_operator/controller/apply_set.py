@@ -13,11 +13,12 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.child_kinds import BY_RESOURCE, CHILD_KINDS, Apply, ByName, ChildKind
 from buildkit_operator.desired.metadata import digest
-from buildkit_operator.engine.cache import Cache, owned_by
+from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.named_objects import NamedObjects
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.diff import is_within
+from buildkit_operator.kube.manifests import controller_of, owned_by
 from buildkit_operator.kube.resources import Manifest, Resource
 
 
@@ -154,7 +155,7 @@ def ownership_conflict(
 ) -> PreviousOwnerTerminating | TerminalError:
     """Return what is in the way of applying an object that another owns: nothing of anybody else's is taken over."""
     metadata = live["metadata"]
-    owner = next((ref for ref in metadata.get("ownerReferences") or () if ref.get("controller")), None)
+    owner = controller_of(live)
     if owner is not None and (owner["kind"], owner["name"]) == (names.KIND, builder.metadata.name):
         return PreviousOwnerTerminating(
             f"{resource.kind} {metadata['name']} belongs to a deleted builder of the same name: "

@@ -13,10 +13,10 @@ from buildkit_operator.controller.child_kinds import BY_RESOURCE
 from buildkit_operator.desired import cert_manager
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.metadata import owner_reference
-from buildkit_operator.engine.cache import owned_by
 from buildkit_operator.engine.named_objects import NamedObjects
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
+from buildkit_operator.kube.manifests import owned_by
 from buildkit_operator.kube.resources import CERTIFICATE, SECRET, Manifest
 
 

@@ -16,8 +16,8 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
 from buildkit_operator.desired import cert_manager, issued_by_cert_manager, needs_certificates, network
 from buildkit_operator.desired.certificates import Certificates, key_pair, value
-from buildkit_operator.engine.cache import owned_by
 from buildkit_operator.engine.named_objects import NamedObjects
+from buildkit_operator.kube.manifests import owned_by
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, Usage, leaf_will_do, renewal_time

@@ -17,8 +17,9 @@ from buildkit_operator.controller.certificate_issuance import stored_in
 from buildkit_operator.controller.namespaces import NamespaceCache
 from buildkit_operator.desired.certificates import key_pair, value
 from buildkit_operator.desired.consumers import Grant, admits_by_labels, check
-from buildkit_operator.engine.cache import Cache, owned_by
+from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.named_objects import NamedObjects
+from buildkit_operator.kube.manifests import owned_by
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, Usage, leaf_will_do, renewal_time

@@ -13,11 +13,12 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import INSTALL_ENGINE, Reason
-from buildkit_operator.desired.metadata import Manifest, digest
+from buildkit_operator.desired.metadata import digest
 from buildkit_operator.desired.probe_pod import is_injected, probe_pod
 from buildkit_operator.engine.jitter import jittered
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status import ProbeResult
 from buildkit_operator.status.diagnosis.daemons import Finding, refused_by_pod_security
 

@@ -7,7 +7,8 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.controller.builder_pods import BuilderPods
 from buildkit_operator.controller.volume_expansion import VolumeExpansion
 from buildkit_operator.desired.claims import Claims, seen_claims
-from buildkit_operator.engine.cache import Cache, owned_by
+from buildkit_operator.engine.cache import Cache
+from buildkit_operator.kube.manifests import owned_by
 from buildkit_operator.kube.resources import DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, STATEFUL_SET, Manifest, Resource
 
 

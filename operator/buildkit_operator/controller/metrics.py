@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from buildkit_operator.api import names
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.engine.cache import Cache
+from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
 
 
@@ -48,10 +49,10 @@ def _stalled(builders: list[Manifest]) -> Metric:
         labels=("namespace", "builder", "reason"),
     )
     for builder in builders:
-        condition = _condition(builder, ConditionType.STALLED)
-        if condition.get("status") == "True":
+        stalled = condition(builder, ConditionType.STALLED)
+        if stalled.get("status") == "True":
             metadata = builder["metadata"]
-            family.add_metric((metadata["namespace"], metadata["name"], condition["reason"]), 1)
+            family.add_metric((metadata["namespace"], metadata["name"], stalled["reason"]), 1)
     return family
 
 
@@ -70,9 +71,4 @@ def _certificates(builders: list[Manifest]) -> Metric:
 
 
 def _ready(builder: Manifest) -> str:
-    return str(_condition(builder, ConditionType.READY).get("status", "Unknown"))
-
-
-def _condition(builder: Manifest, kind: ConditionType) -> Manifest:
-    conditions: list[Manifest] = builder.get("status", {}).get("conditions", [])
-    return next((condition for condition in conditions if condition["type"] == kind), {})
+    return str(condition(builder, ConditionType.READY).get("status", "Unknown"))

@@ -8,8 +8,8 @@ from buildkit_operator.desired import buildkitd_toml, connector, network, worklo
 from buildkit_operator.desired.certificates import Certificates, secrets
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims, room
 from buildkit_operator.desired.isolation import Confinement
-from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.platform import Platform
+from buildkit_operator.kube.resources import Manifest
 
 
 def needs_certificates(builder: BuildKitBuilder) -> bool:

@@ -12,7 +12,9 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired import network
 from buildkit_operator.desired.certificates import Certificates, key_pair, value
-from buildkit_operator.desired.metadata import Manifest, child, labels
+from buildkit_operator.desired.metadata import child, labels
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.keypairs import KeyPair, is_whole
 
 SECRETS_PAUSE: Final = timedelta(minutes=1)
@@ -101,8 +103,7 @@ def _authorities(secret: Manifest) -> list[bytes]:
 
 def why_not_issued(request: Manifest | None, name: str) -> str:
     """Return what is being waited for, in a sentence with cert-manager's own words."""
-    conditions = ((request or {}).get("status") or {}).get("conditions") or []
-    said = next((condition.get("message") for condition in conditions if condition.get("type") == "Ready"), None)
+    said = condition(request or {}, "Ready").get("message")
     if not said:
         return f"Certificate {name} is not issued yet: cert-manager has not said anything about it."
     return f"Certificate {name} is not issued yet. cert-manager says: {str(said).strip()[:1000]}"

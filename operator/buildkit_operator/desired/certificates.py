@@ -9,7 +9,8 @@ from datetime import datetime
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.desired import network
-from buildkit_operator.desired.metadata import Manifest, child
+from buildkit_operator.desired.metadata import child
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.keypairs import KeyPair
 from buildkit_operator.pki.rotation import Authorities
 

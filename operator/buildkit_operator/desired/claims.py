@@ -9,8 +9,9 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.desired.container import STATE_VOLUME
-from buildkit_operator.desired.metadata import INSTANCE_LABEL, Manifest, labels
+from buildkit_operator.desired.metadata import INSTANCE_LABEL, labels
 from buildkit_operator.kube import quantity
+from buildkit_operator.kube.resources import Manifest
 
 _RESIZE_ERRORS: Final = ("ControllerResizeError", "NodeResizeError")
 """Conditions of a claim whose storage failed to grow it (KEP-1790)."""

@@ -13,9 +13,10 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import paths
 from buildkit_operator.desired.container import CONFIG_VOLUME, SOCKET_VOLUME, script, served_containers
-from buildkit_operator.desired.metadata import Manifest, child
+from buildkit_operator.desired.metadata import child
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS
+from buildkit_operator.kube.resources import Manifest
 
 CERTIFICATE_VOLUME: Final = "buildkit-client"
 UID: Final = 65532

@@ -16,8 +16,9 @@ from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import LabelSelector, LabelSelectorRequirement, TLSMode
 from buildkit_operator.desired import connector, network
 from buildkit_operator.desired.certificates import client_credentials, connection
-from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.platform import Platform
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.keypairs import KeyPair
 
 
@@ -40,8 +41,7 @@ class Grant:
 
     def condition(self, kind: str) -> Mapping[str, Any]:
         """Return a condition of the provider's; of its words, only reasons are for other namespaces."""
-        conditions = self.status.get("conditions") or ()
-        return next((condition for condition in conditions if condition["type"] == kind), {})
+        return condition({"status": self.status}, kind)
 
     @property
     def not_after(self) -> datetime:

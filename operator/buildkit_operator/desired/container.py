@@ -11,8 +11,8 @@ from buildkit_operator.api.daemon import Resources
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import environment, paths
 from buildkit_operator.desired.isolation import Confinement
-from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.platform import Platform
+from buildkit_operator.kube.resources import Manifest
 
 CONFIG_VOLUME: Final = "buildkit-config"
 SOCKET_VOLUME: Final = "buildkit-socket"

@@ -7,7 +7,7 @@ from typing import Final
 
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.daemon import EnvVar
-from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.kube.resources import Manifest
 
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 """Variables that name a proxy, in upper or lower case."""

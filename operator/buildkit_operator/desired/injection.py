@@ -9,8 +9,8 @@ from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.desired import connector, paths
 from buildkit_operator.desired.container import SOCKET_VOLUME, daemon_container, script
 from buildkit_operator.desired.isolation import Confinement
-from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.platform import Platform
+from buildkit_operator.kube.resources import Manifest
 
 START_SECONDS: Final = 60
 """How long the sidecar's daemon may take until it can be used, in seconds; the job waits."""

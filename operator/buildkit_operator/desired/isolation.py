@@ -10,7 +10,7 @@ from typing import Final
 
 from buildkit_operator.api import versions
 from buildkit_operator.api.builder import BuilderSpec, Isolation, SecurityProfiles
-from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.kube.resources import Manifest
 
 ENFORCE_LABEL: Final = "pod-security.kubernetes.io/enforce"
 """On a namespace: its Pod Security level (KEP-2579)."""

@@ -8,9 +8,7 @@ from typing import Any, Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-
-Manifest = dict[str, Any]
-"""A Kubernetes object as JSON."""
+from buildkit_operator.kube.resources import Manifest
 
 INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
 """Argo CD takes it for its own where it tracks by label, of objects that no other object owns."""

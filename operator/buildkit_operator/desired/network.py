@@ -7,7 +7,8 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.shared import NetworkPolicyPeer
-from buildkit_operator.desired.metadata import Manifest, child, selector
+from buildkit_operator.desired.metadata import child, selector
+from buildkit_operator.kube.resources import Manifest
 
 NAMESPACE_NAME_LABEL: Final = "kubernetes.io/metadata.name"
 """On every namespace, by the API server: its name."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.kube.resources import Manifest
 
 _AMOUNT: Final = {"cpu": "10m", "memory": "16Mi"}
 

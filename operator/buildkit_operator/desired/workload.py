@@ -11,9 +11,10 @@ from buildkit_operator.api.shared import PodOverlay, TopologySpreadConstraint
 from buildkit_operator.desired.claims import Claims, volume_claim_template
 from buildkit_operator.desired.container import STATE_VOLUME, SUBORDINATE_IDS_KEY, daemon_container, volume_owner
 from buildkit_operator.desired.isolation import SUBORDINATE_IDS, Confinement
-from buildkit_operator.desired.metadata import Manifest, child, digest, labels, selector
+from buildkit_operator.desired.metadata import child, digest, labels, selector
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.desired.scripts import SCRIPTS
+from buildkit_operator.kube.resources import Manifest
 
 STATEFUL_SET: Final = "StatefulSet"
 

@@ -17,12 +17,6 @@ REMEMBERED_REMOVALS: Final = 4096
 NO_KEYS: Final[frozenset[Key]] = frozenset()
 
 
-def owned_by(manifest: Manifest, uid: str) -> bool:
-    """Tell whether the object's controller is the one with this uid; the owner label alone anybody can set."""
-    references = manifest["metadata"].get("ownerReferences") or ()
-    return any(reference.get("controller") and reference["uid"] == uid for reference in references)
-
-
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """One object: what is asked of it often, and the rest packed."""

@@ -10,6 +10,7 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.engine.kinds import Kinds
+from buildkit_operator.kube.manifests import condition, has_ended
 from buildkit_operator.kube.resources import POD, Manifest
 
 
@@ -73,13 +74,13 @@ def read_builder(manifest: Manifest, pods: Iterable[Manifest]) -> BuilderTarget:
         wanted=builder.shared.replicas if has_daemons else None,
         runners=counts.get("injected", 0),
         runners_ready=counts.get("ready", 0),
-        pods=tuple(_daemon_pod(builder, pod) for pod in pods if has_daemons and not _has_ended(pod)),
+        pods=tuple(_daemon_pod(builder, pod) for pod in pods if has_daemons and not has_ended(pod)),
     )
 
 
 def _daemon_pod(builder: BuildKitBuilder, pod: Manifest) -> DaemonPod:
     namespace, name, status = builder.metadata.namespace, builder.metadata.name, pod["status"]
-    ready = any(condition["status"] == "True" for condition in status["conditions"])
+    ready = condition(pod, "Ready").get("status") == "True"
     with_tls = builder.shared.tls.mode is not TLSMode.DISABLED
     return DaemonPod(
         namespace=namespace,
@@ -94,7 +95,3 @@ def _daemon_pod(builder: BuildKitBuilder, pod: Manifest) -> DaemonPod:
 def _address(ip: str, port: int) -> str:
     """Return an address that gRPC looks up nowhere."""
     return f"ipv6:[{ip}]:{port}" if ":" in ip else f"ipv4:{ip}:{port}"
-
-
-def _has_ended(pod: Manifest) -> bool:
-    return pod["status"]["phase"] in {"Succeeded", "Failed"}

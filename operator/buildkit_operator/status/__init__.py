@@ -22,7 +22,8 @@ from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.conditions import ConditionType, explained, fitted
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.observed import (
     ConsumerObserved,
     DaemonsObserved,
@@ -76,8 +77,7 @@ def differs_in_counts_only(status: Status, previous: Status) -> bool:
 
 def condition_of(status: Status, kind: ConditionType = ConditionType.READY) -> Manifest:
     """Return a condition that stands in a status, empty where there is none of that type."""
-    conditions: list[Manifest] = status.get("conditions", [])
-    return next((condition for condition in conditions if condition["type"] == kind), {})
+    return condition({"status": status}, kind)
 
 
 def _status(

@@ -12,7 +12,7 @@ from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.isolation import Confinement, PodSecurity
-from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis.daemons import Finding
 
 

@@ -14,8 +14,8 @@ from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import environment
 from buildkit_operator.desired.isolation import Confinement
-from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.workload import STATEFUL_SET
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis import claims, runner_pods
 from buildkit_operator.status.diagnosis.daemons import Finding, diagnose, diagnose_namespace
 from buildkit_operator.status.observed import (

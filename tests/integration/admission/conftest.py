@@ -5,18 +5,17 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Usage
 from hack.cluster.controlplane import ControlPlane
 from tests.integration.admission.engines import Engine, WebhookServer, create_builders, stored_builders
 from tests.integration.conftest import CRDS
-
-Manifest = dict[str, Any]
 
 TOP: Final = Path(__file__).parents[3]
 

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import yaml
 
-from tests.integration.admission.engines import Manifest, Refusal
+from buildkit_operator.kube.resources import Manifest
+from tests.integration.admission.engines import Refusal
 
 
 def described(outcome: Manifest | Refusal) -> str:

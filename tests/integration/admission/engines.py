@@ -10,7 +10,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import yaml
@@ -19,11 +19,10 @@ from buildkit_operator.admission.review import Builders, WebhookName, answer
 from buildkit_operator.desired import injection
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.platform import Platform
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from tests.unit.make import make_builder
-
-Manifest = dict[str, Any]
 
 HERE: Final = Path(__file__).parent
 NAMESPACES: Final = {"ci": {}, "open": {"buildkit-operator.dev/injection": "enabled"}}

@@ -7,7 +7,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.integration.admission.engines import HERE, Engine, Manifest, Refusal
+from buildkit_operator.kube.resources import Manifest
+from tests.integration.admission.engines import HERE, Engine, Refusal
 
 POD: Final = yaml.safe_load((HERE / "pods" / "evryfs-runner.yaml").read_text())
 

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar
 
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.audit import Request
-from hack.cluster.kubectl import condition, wait_for
-from tests.integration.namespace_client import Manifest, NamespaceClient
+from hack.cluster.kubectl import wait_for
+from tests.integration.namespace_client import NamespaceClient
 
 T = TypeVar("T")
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Usage
 from tests.integration.builders.builder_namespace import Builders
-from tests.integration.namespace_client import Manifest
 
 CERTIFICATES: Final = "certificates.cert-manager.io"
 USAGES: Final = {"server auth": Usage.SERVER, "client auth": Usage.CLIENT}

@@ -14,12 +14,12 @@ from typing import Any, Final, Self
 
 import yaml
 
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import artifacts
 from hack.cluster.controlplane import ControlPlane
-from hack.cluster.kubectl import condition
 from hack.cluster.processes import Process, free_port
 from tests.integration.builders.builder_namespace import GROUPS, Builders
-from tests.integration.namespace_client import Manifest
 
 HOST: Final = "127.0.0.1"
 READY_SECONDS: Final = 60

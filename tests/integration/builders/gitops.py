@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import artifacts
-from tests.integration.namespace_client import Manifest
 
 ARGO_CD: Final = Path(__file__).parents[3] / "deploy" / "argocd"
 SCRIPT: Final = ARGO_CD / "health.lua"

@@ -6,12 +6,12 @@ from typing import Any, Final
 import pytest
 
 from buildkit_operator.desired import cert_manager as pauses
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster import artifacts
 from hack.cluster.controlplane import ControlPlane
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.cert_manager import CertManager, make_authority
 from tests.integration.builders.conftest import StartOperator
-from tests.integration.namespace_client import Manifest
 
 SERVER: Final = "demo-buildkitd-tls"
 CLIENT: Final = "demo-buildkitd-client-tls"

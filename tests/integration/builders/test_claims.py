@@ -10,10 +10,10 @@ from http import HTTPStatus
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator
-from tests.integration.namespace_client import Manifest
 
 GIB = 1024**3
 

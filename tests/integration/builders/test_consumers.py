@@ -9,10 +9,10 @@ from typing import Any, Final
 import pytest
 from cryptography import x509
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator
-from tests.integration.namespace_client import Manifest
 
 CONNECTION: Final = "team-connection"
 USER: Final = "developer"

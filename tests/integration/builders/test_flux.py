@@ -9,10 +9,10 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.flux import Artifacts, KustomizeController, Repository, apply_definitions
-from tests.integration.namespace_client import Manifest
 
 DOCUMENTATION: Final = Path(__file__).parents[3] / "docs" / "gitops.md"
 PROMPT_SECONDS: Final = 30

@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from tests.integration.builders.builder_namespace import Builders
-from tests.integration.namespace_client import Manifest
 
 SPECS: Final = Path(__file__).parents[2] / "unit" / "golden"
 CASES: Final = ("minimal", "everything", "claims", "sidecar", "sidecar-everything")

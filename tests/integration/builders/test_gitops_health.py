@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from buildkit_operator.api.reasons import Reason, TerminalError
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status import DaemonsObserved, Observed, Pending, ProbeResult, SidecarObserved, status_for
 from buildkit_operator.status.diagnosis.daemons import Finding
 from hack.cluster.controlplane import ControlPlane
-from hack.cluster.kubectl import condition
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.gitops import ARGO_CD, SCRIPT, health_of
-from tests.integration.namespace_client import Manifest
 from tests.unit.make import NOW, make_builder, make_resource
 
 GOOD: Final = ("Current", "Healthy")

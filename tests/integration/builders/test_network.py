@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from tests.integration.builders.builder_namespace import Builders
-from tests.integration.namespace_client import Manifest
 
 EXPORTER_FILE = Path(__file__).parents[3] / "deploy/kustomize/components/exporter/exporter.yaml"
 PEERS = [

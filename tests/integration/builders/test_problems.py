@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
-from tests.integration.namespace_client import Manifest
 
 
 def registry_with_ca(secret: str) -> Manifest:

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_authority
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.processes import free_port
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator
 from tests.integration.builders.daemon import RealDaemon, real_daemon
-from tests.integration.namespace_client import Manifest
 
 AUTHORITY: Final = "demo-buildkitd-ca"
 RESYNC_SECONDS: Final = 2

@@ -12,8 +12,8 @@ import yaml
 from buildkit_operator.api import names
 from buildkit_operator.controller.apply_set import stamped
 from buildkit_operator.kube.diff import is_within
+from buildkit_operator.kube.resources import Manifest
 from tests.integration.builders.builder_namespace import Builders
-from tests.integration.namespace_client import Manifest
 
 PLURALS: Final = {
     "ConfigMap": "configmaps",

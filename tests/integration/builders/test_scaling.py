@@ -9,9 +9,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from buildkit_operator.kube.manifests import condition
 from hack.cluster import artifacts
 from hack.cluster.controlplane import ControlPlane
-from hack.cluster.kubectl import condition
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator
 from tests.integration.conftest import CRDS

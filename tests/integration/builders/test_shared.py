@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from hack.cluster.kubectl import condition
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from tests.integration.builders.builder_namespace import Builders
-from tests.integration.namespace_client import Manifest
 
 OBJECTS = {
     "configmaps/demo-buildkitd",

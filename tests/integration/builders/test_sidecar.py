@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.reasons import INSTALL_ENGINE
+from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
-from hack.cluster.kubectl import condition
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.conftest import StartOperator, apply_policies
-from tests.integration.namespace_client import Manifest
 
 StartControlPlane = Callable[..., ControlPlane]
 

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.settings import PREFIX, CommonSettings, ExporterSettings, Settings, WebhookSettings
-from hack.cluster.kubectl import Manifest
 
 KINDS: Final[dict[str, type[CommonSettings]]] = {
     "operator": Settings,

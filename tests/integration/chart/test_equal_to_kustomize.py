@@ -9,9 +9,9 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.settings import PREFIX
 from hack.cluster.controlplane import program
-from hack.cluster.kubectl import Manifest
 from tests.integration.chart.settings import KINDS
 from tests.support.helm import Helm
 

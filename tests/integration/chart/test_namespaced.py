@@ -9,9 +9,10 @@ from typing import Final
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.settings import PREFIX
 from hack.cluster.controlplane import ControlPlane
-from hack.cluster.kubectl import Manifest, wait_for
+from hack.cluster.kubectl import wait_for
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.builders.test_exporter import ExporterProcess

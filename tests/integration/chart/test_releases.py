@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
-from hack.cluster.kubectl import Manifest
 from tests.integration.chart.test_rendered import ADMISSION, EVERYTHING
 from tests.integration.conftest import CRDS
 from tests.integration.installation.conftest import know_prometheus_operator

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from buildkit_operator.api import names
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.settings import Settings, WebhookSettings
 from hack.cluster import pins
-from hack.cluster.kubectl import Manifest
 from tests.integration.chart import settings
 from tests.support.helm import CHART, NAME, Helm, HelmError, kinds, named, workloads
 

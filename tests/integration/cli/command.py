@@ -13,9 +13,8 @@ from typing import Any, Final
 
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
-
-Manifest = dict[str, Any]
 
 DEPLOY: Final = Path(__file__).parents[3] / "deploy"
 OPERATOR: Final = "buildkit-operator"

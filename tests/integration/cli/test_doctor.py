@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import yaml
 
 from buildkit_operator.cli.checks import CHECKS
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.keypairs import Lifetimes
 from buildkit_operator.webhook import certificate
 from hack.cluster.controlplane import ControlPlane
@@ -16,7 +17,6 @@ from tests.integration.cli.command import (
     OPERATOR,
     VIEW,
     Answer,
-    Manifest,
     applied,
     apply,
     create_namespace,

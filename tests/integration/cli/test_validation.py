@@ -10,10 +10,9 @@ import pytest
 
 from buildkit_operator.api import crd
 from buildkit_operator.cli.schema import InvalidResource, created
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from tests.support.specs import REFUSED, TAKEN
-
-Manifest = dict[str, Any]
 
 pytestmark = pytest.mark.usefixtures("crds")
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from hack.generate import kustomize
@@ -21,7 +22,6 @@ from tests.integration.builders.flux import (
     apply_definitions,
     decision,
 )
-from tests.integration.namespace_client import Manifest
 from tests.integration.webhook.installation import CONFIGURATION
 from tests.integration.webhook.webhook_process import WebhookProcess
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from hack.generate import kustomize
-from hack.generate.kustomize import KUSTOMIZE, Manifest
+from hack.generate.kustomize import KUSTOMIZE
 from tests.integration.conftest import CRDS
 from tests.integration.installation.conftest import NAMESPACE, WATCHED, Compose, install
 

@@ -7,9 +7,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from tests.integration.builders.builder_namespace import Builders
-
-Manifest = dict[str, Any]
 
 DEFINITION: Final = "buildkitbuilders.buildkit-operator.dev"
 ADMISSION: Final = (

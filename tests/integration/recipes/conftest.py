@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
@@ -17,8 +17,6 @@ from hack.cluster.kubectl import wait_for
 from tests.integration.admission.engines import Engine, Refusal
 from tests.integration.conftest import CRDS
 from tests.unit.make import make_builder
-
-Manifest = dict[str, Any]
 
 BUILDER: Final = "sidecar"
 MODES: Final = ("Sidecar", "Shared")

@@ -1,10 +1,9 @@
 """What a pod of the samples must have become."""
 
-from typing import Any, Final
+from typing import Final
 
+from buildkit_operator.kube.resources import Manifest
 from tests.integration.admission.engines import Engine, Refusal
-
-Manifest = dict[str, Any]
 
 SIDECARS: Final = {"sidecar": "buildkitd", "shared": "buildkit-connector"}
 KEY: Final = "buildkit-operator.dev/cache-key"

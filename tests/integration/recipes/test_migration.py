@@ -5,8 +5,9 @@ from typing import Final
 import pytest
 import yaml
 
+from buildkit_operator.kube.resources import Manifest
 from tests.integration.admission.engines import Engine
-from tests.integration.recipes.injected import Manifest, assert_builds, create
+from tests.integration.recipes.injected import assert_builds, create
 from tests.support import runner_pods
 from tests.support.runner_pods import TOP
 

@@ -8,17 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Final
 
 import yaml
 from cryptography import x509
 
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from tests.integration.admission.engines import Engine, Refusal, create_builders
 from tests.integration.webhook.webhook_process import WebhookProcess
-
-Manifest = dict[str, Any]
 
 NAME: Final = "buildkit-operator-webhook"
 NAMESPACE: Final = "buildkit-operator"

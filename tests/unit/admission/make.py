@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from buildkit_operator.admission.review import Answer, WebhookName, answer
-
-Manifest = dict[str, Any]
+from buildkit_operator.kube.resources import Manifest
 
 SOCKET: Final = {"name": "buildkit-socket", "mountPath": "/run/buildkit"}
 SIDECAR: Final = {"name": "buildkitd", "image": "buildkit", "restartPolicy": "Always", "volumeMounts": [SOCKET]}

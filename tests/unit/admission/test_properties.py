@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildkit_operator.admission.review import AdmissionResult
-from tests.unit.admission.make import SOCKET, Manifest, ask, make_builder, patched
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.admission.make import SOCKET, ask, make_builder, patched
 
 OURS: Final = ("buildkit-operator.dev/",)
 NAMES: Final = st.sampled_from(["a", "b", "build", "jnlp", "buildkit", "x-1", "c" * 63])

@@ -1,7 +1,8 @@
 from typing import Any
 
 from buildkit_operator.admission.review import AdmissionResult, WebhookName, answer
-from tests.unit.admission.make import Builders, Manifest, make_pod, make_review, patched
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.admission.make import Builders, make_pod, make_review, patched
 
 
 def written_back(old: Manifest, new: Manifest) -> tuple[AdmissionResult, Manifest]:

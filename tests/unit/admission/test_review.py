@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from buildkit_operator.admission.review import AdmissionResult, BadReview, WebhookName, answer
-from tests.unit.admission.make import Builders, Manifest, ask, make_builder, make_pod, make_review, patched
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.admission.make import Builders, ask, make_builder, make_pod, make_review, patched
 
 
 def picking(name: str = "demo", *, rendered: bool = True) -> Manifest:

@@ -7,7 +7,8 @@ from buildkit_operator.api import crd
 from buildkit_operator.cli.checks import CHECKS
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, CheckResult, worst
-from tests.unit.make import NOW, Manifest, make_resource
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.make import NOW, make_resource
 
 FORBIDDEN: Final = Unasked("You lack the right to list that.")
 PAST: Final = "2026-11-24T11:00:00Z"

@@ -9,8 +9,7 @@ import yaml
 
 from buildkit_operator.__main__ import main
 from buildkit_operator.api import generated
-
-Manifest = dict[str, Any]
+from buildkit_operator.kube.resources import Manifest
 
 
 @dataclass(frozen=True)

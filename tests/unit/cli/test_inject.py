@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.run import Manifest, Printed, Run, builder, written
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.cli.run import Printed, Run, builder, written
 
 LABELS = {"buildkit-operator.dev/builder": "demo"}
 PICKING = {"podSelector": {"matchLabels": {"pool": "linux"}}}

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from buildkit_operator.kube import quantity
+from buildkit_operator.kube.resources import Manifest
 from tests.integration.admission.described import without_defaults
 from tests.integration.admission.engines import HERE, NAMESPACES, as_resource, as_status, read_builders
-from tests.unit.cli.run import Manifest, Run, written
+from tests.unit.cli.run import Run, written
 
 PODS: Final = sorted(file.stem for file in (HERE / "pods").glob("*.yaml"))
 

@@ -11,6 +11,7 @@ from buildkit_operator.api.reasons import INSTALL_ENGINE, Reason, row
 from buildkit_operator.cli.checks.cluster_state import WebhookState
 from buildkit_operator.cli.checks.findings import CheckResult
 from buildkit_operator.controller.injection_probe import admitted
+from buildkit_operator.kube.resources import Manifest
 from tests.unit.cli.cluster_states import (
     FORBIDDEN,
     cluster,
@@ -22,7 +23,7 @@ from tests.unit.cli.cluster_states import (
     ready,
     result,
 )
-from tests.unit.make import Manifest, changed, make_builder
+from tests.unit.make import changed, make_builder
 
 TOP = Path(__file__).parents[3]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from buildkit_operator.cli.checks.findings import CheckResult
+from buildkit_operator.kube.resources import Manifest
 from tests.unit.cli.cluster_states import (
     FORBIDDEN,
     cluster,
@@ -16,7 +17,6 @@ from tests.unit.cli.cluster_states import (
     messages,
     result,
 )
-from tests.unit.make import Manifest
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 
 from buildkit_operator.cli.checks.findings import CheckResult
 from buildkit_operator.cli.checks.nodes import lacks
+from buildkit_operator.kube.resources import Manifest
 from tests.unit.cli.cluster_states import FORBIDDEN, cluster, found, live, messages, node, result
-from tests.unit.make import Manifest
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 OPTED_IN = {"buildkit-operator.dev/injection": "enabled"}

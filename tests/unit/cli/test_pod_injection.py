@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from buildkit_operator.cli.checks.findings import CheckResult
+from buildkit_operator.kube.resources import Manifest
 from tests.unit.cli.cluster_states import FORBIDDEN, asking_pod, cluster, found, live, messages, ready, result
-from tests.unit.make import Manifest, changed
+from tests.unit.make import changed
 
 RENDERED: Manifest = ready() | {"injection": {"initContainers": [{"name": "buildkitd"}]}}
 

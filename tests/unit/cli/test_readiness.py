@@ -8,10 +8,11 @@ import pytest
 from buildkit_operator.api.reasons import Reason, row
 from buildkit_operator.cli.checks.cluster_state import WebhookState
 from buildkit_operator.cli.checks.findings import CheckResult
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
 from tests.unit.cli.cluster_states import FORBIDDEN, cluster, found, installed_webhook, live, messages, ready, result
-from tests.unit.make import NOW, Manifest
+from tests.unit.make import NOW
 
 
 @pytest.mark.parametrize(

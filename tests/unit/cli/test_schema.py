@@ -12,9 +12,8 @@ from buildkit_operator.cli import schema
 from buildkit_operator.cli.schema import InvalidResource, created
 from buildkit_operator.cli.schema import cel_rules as rules_module
 from buildkit_operator.cli.schema.field_errors import FieldError
+from buildkit_operator.kube.resources import Manifest
 from tests.support.specs import REFUSED, TAKEN
-
-Manifest = dict[str, Any]
 
 SCHEMA = crd.definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 

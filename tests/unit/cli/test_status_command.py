@@ -7,8 +7,9 @@ import pytest
 from buildkit_operator.api.reasons import UNKNOWN, Reason, row
 from buildkit_operator.cli import status_command
 from buildkit_operator.cli.summary import NO_OPERATOR, NOT_LOOKED_AT, summarize
+from buildkit_operator.kube.resources import Manifest
 from tests.unit.cli.cluster_states import live, ready
-from tests.unit.make import NOW, Manifest
+from tests.unit.make import NOW
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from buildkit_operator.controller.injection_probe import (
     refused,
 )
 from buildkit_operator.kube import errors
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status import ProbeResult
 from buildkit_operator.status.diagnosis.daemons import Finding
-from tests.unit.make import Manifest, injection_of, make_builder
+from tests.unit.make import injection_of, make_builder
 
 BUILDER = make_builder(mode="Sidecar")
 INJECTION = injection_of(BUILDER)

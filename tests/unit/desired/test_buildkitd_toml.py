@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.buildkitd_toml import render
-from tests.unit.make import Manifest, make_builder
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.make import make_builder
 
 GIB = 1024**3
 

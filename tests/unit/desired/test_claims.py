@@ -11,7 +11,8 @@ from buildkit_operator.desired import children
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims, request, room, seen_claims, to_grow
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.platform import Platform
-from tests.unit.make import Manifest, make_builder, make_claim
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.make import make_builder, make_claim
 
 GIB = 1024**3
 

@@ -8,7 +8,8 @@ import pytest
 from buildkit_operator.desired.connector import Upstream, config_map
 from buildkit_operator.desired.isolation import Level, PodSecurity
 from buildkit_operator.desired.platform import Platform
-from tests.unit.make import Manifest, injection_of, make_builder
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.make import injection_of, make_builder
 
 CLAIMS: Manifest = {"cache": {"persistentVolumeClaim": {}}}
 

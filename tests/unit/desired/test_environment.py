@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from buildkit_operator.desired.environment import leaves_cluster_to_proxy, render
-from tests.unit.make import Manifest, make_builder
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.make import make_builder
 
 PROXY = {"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}
 OURS = "localhost,127.0.0.1,.svc,.svc.k8s.example.org"

@@ -12,8 +12,9 @@ import yaml
 from pydantic import BaseModel
 
 from buildkit_operator.api.builder import BuilderSpec
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status import judge, nothing_observed
-from tests.unit.make import Manifest, changed, children_of, fake_certificates, injection_of, make_builder
+from tests.unit.make import changed, children_of, fake_certificates, injection_of, make_builder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SHARED: Manifest = yaml.safe_load((GOLDEN / "everything" / "builder.yaml").read_text())

@@ -8,7 +8,8 @@ import yaml
 
 from buildkit_operator.desired import paths, scripts
 from buildkit_operator.desired.scripts import SCRIPTS
-from tests.unit.make import Manifest, children_of, fake_certificates, injection_of, make_builder
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.make import children_of, fake_certificates, injection_of, make_builder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SCRIPTS_FOLDER = Path(scripts.__file__).parent

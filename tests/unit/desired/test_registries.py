@@ -7,7 +7,8 @@ import pytest
 from buildkit_operator.api.daemon import Registry
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.registries import tables
-from tests.unit.make import Manifest, injection_of, make_builder
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.make import injection_of, make_builder
 
 CA = ["/etc/buildkit-registry-ca/company-ca.crt"]
 

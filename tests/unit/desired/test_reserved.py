@@ -16,7 +16,8 @@ from buildkit_operator.desired.container import daemon_container
 from buildkit_operator.desired.environment import EXCEPTIONS
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.platform import Platform
-from tests.unit.make import Manifest, make_builder
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.make import make_builder
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden"
 BUILDERS: Final = [make_builder(**yaml.safe_load(file.read_text())) for file in sorted(GOLDEN.glob("*/builder.yaml"))]

@@ -12,7 +12,7 @@ from buildkit_operator.desired import cert_manager, consumers
 from buildkit_operator.desired.claims import seen_claims
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.isolation import Level, PodSecurity
-from buildkit_operator.kube.resources import SERVICE
+from buildkit_operator.kube.resources import SERVICE, Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
 from buildkit_operator.status import (
@@ -30,7 +30,6 @@ from tests.support.reason_pages import Condition
 from tests.unit.make import (
     FAKE_CERTIFICATES,
     NOW,
-    Manifest,
     children_of,
     container_status,
     make_builder,

@@ -6,7 +6,7 @@ import pytest
 
 from buildkit_operator.api import names
 from buildkit_operator.controller.watched import BUILDERS
-from buildkit_operator.engine.cache import Cache, owned_by
+from buildkit_operator.engine.cache import Cache
 from buildkit_operator.kube.resources import CONFIG_MAP, DEPLOYMENT, POD, SERVICE, Manifest
 
 BUILDER = BUILDERS.primary
@@ -157,23 +157,6 @@ def test_of_a_pod_only_its_state_is_kept(cache: Cache) -> None:
     assert found is not None
     assert found["spec"] == {"nodeName": "n1"}
     assert found["status"] == {"phase": "Pending", "conditions": []}
-
-
-@pytest.mark.parametrize(
-    ("references", "expected"),
-    [
-        (None, False),
-        ([], False),
-        ([{"uid": "owner", "controller": True}], True),
-        ([{"uid": "other", "controller": True}], False),
-        pytest.param([{"uid": "owner"}], False, id="an owner that does not control"),
-        ([{"uid": "other"}, {"uid": "owner", "controller": True}], True),
-    ],
-)
-def test_the_controller_owns(references: list[dict[str, object]] | None, expected: bool) -> None:  # noqa: FBT001
-    metadata = {} if references is None else {"ownerReferences": references}
-
-    assert owned_by({"metadata": metadata}, "owner") is expected
 
 
 # A builder that depends on another

@@ -7,7 +7,8 @@ import pytest
 
 from buildkit_operator.controller.apply_set import is_applied, stamped
 from buildkit_operator.kube.diff import is_within
-from tests.unit.make import Manifest, changed, children_of, fake_certificates, make_builder
+from buildkit_operator.kube.resources import Manifest
+from tests.unit.make import changed, children_of, fake_certificates, make_builder
 
 
 def deployment() -> Manifest:

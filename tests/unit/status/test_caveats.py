@@ -2,8 +2,9 @@
 
 import pytest
 
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status import DaemonsObserved, Observed, ProbeResult, SidecarObserved, judge
-from tests.unit.make import Manifest, make_builder, make_deployment
+from tests.unit.make import make_builder, make_deployment
 
 PROXY = {"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}
 ELSEWHERE = {"name": "NO_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxies", "key": "none"}}}

@@ -4,6 +4,7 @@ from typing import Any
 
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.desired.isolation import Confinement
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status import (
     ProbeResult,
     SidecarObserved,
@@ -15,7 +16,7 @@ from buildkit_operator.status import (
     status_for_unreadable,
 )
 from buildkit_operator.status.diagnosis.daemons import Finding
-from tests.unit.make import NOW, Manifest, injection_of, make_builder
+from tests.unit.make import NOW, injection_of, make_builder
 from tests.unit.status.diagnosis.test_runner_pods import NO_IMAGE, READY, runner
 
 SERVED = ProbeResult(served=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.reasons import Reason, TerminalError
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
 from buildkit_operator.status import (
@@ -19,7 +20,7 @@ from buildkit_operator.status import (
     status_for,
     status_for_unreadable,
 )
-from tests.unit.make import FAKE_CERTIFICATES, NOW, Manifest, container_status, make_builder, make_deployment, make_pod
+from tests.unit.make import FAKE_CERTIFICATES, NOW, container_status, make_builder, make_deployment, make_pod
 
 STAMP = "2026-11-24T12:00:00Z"
 LATER = NOW + timedelta(hours=1)

@@ -14,7 +14,8 @@ from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked, readable
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, or_ok, unknown, warning
 from buildkit_operator.cli.checks.installation import deployment_of
-from buildkit_operator.cli.summary import BuilderSummary, condition
+from buildkit_operator.cli.summary import BuilderSummary
+from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.keypairs import Lifetimes, parse
 

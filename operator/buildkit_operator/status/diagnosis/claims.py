@@ -9,8 +9,8 @@ from typing import Final
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.claims import Claim, Claims
-from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.kube import quantity
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis.daemons import Finding, sentence, unschedulable
 
 NAMED: Final = 3

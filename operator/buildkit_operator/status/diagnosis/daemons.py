@@ -17,7 +17,8 @@ from buildkit_operator.desired.isolation import (
     PodSecurity,
     strictest_level,
 )
-from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.kube.manifests import condition, has_ended
+from buildkit_operator.kube.resources import Manifest
 
 
 @dataclass(frozen=True)
@@ -115,20 +116,20 @@ def _suspects(pods: Iterable[Manifest]) -> Iterator[Manifest]:
 
 
 def _refused(builder: BuildKitBuilder, deployment: Manifest) -> Finding | None:
-    condition = _condition(deployment, "ReplicaFailure")
-    if condition.get("status") != "True":
+    failure = condition(deployment, "ReplicaFailure")
+    if failure.get("status") != "True":
         return None
-    said = sentence(condition.get("message"))
+    said = sentence(failure.get("message"))
     refused = refused_by_pod_security(builder, said)
     return refused or Finding(Reason.PODS_REFUSED, f"The API server refuses the daemon's pods: {said}")
 
 
 def unschedulable(pod: Manifest) -> str | None:
     """Return what the scheduler says of a pod that no node takes, or None."""
-    condition = _condition(pod, "PodScheduled")
-    if condition.get("status") != "False" or condition.get("reason") != "Unschedulable":
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
-    message = str(condition.get("message", ""))
+    message = str(scheduled.get("message", ""))
     # A StatefulSet makes a PVC just before its pod, and the scheduler may hear of the pod first.
     return None if _CLAIM_UNHEARD_OF.search(message) else sentence(message)
 
@@ -240,11 +241,6 @@ def _is_ready(pod: Manifest) -> bool:
     return bool(daemon_status(pod).get("ready"))
 
 
-def has_ended(pod: Manifest) -> bool:
-    """Tell whether a pod has ended for good; a Deployment leaves such pods, evicted ones for instance, lying about."""
-    return pod.get("status", {}).get("phase") in {"Failed", "Succeeded"}
-
-
 def _state(pod: Manifest, which: str, state: str) -> dict[str, Any]:
     return daemon_status(pod).get(which, {}).get(state) or {}
 
@@ -265,11 +261,6 @@ def container_status(pod: Manifest, name: str) -> dict[str, Any]:
     status = pod.get("status", {})
     containers = (status.get("containerStatuses") or []) + (status.get("initContainerStatuses") or [])
     return next((container for container in containers if container["name"] == name), {})
-
-
-def _condition(manifest: Manifest, kind: str) -> dict[str, Any]:
-    conditions: list[dict[str, Any]] = manifest.get("status", {}).get("conditions") or []
-    return next((condition for condition in conditions if condition["type"] == kind), {})
 
 
 def _name(pod: Manifest) -> str:

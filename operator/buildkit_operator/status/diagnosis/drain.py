@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from buildkit_operator.api.reasons import Reason
-from buildkit_operator.desired.metadata import Manifest
 from buildkit_operator.desired.workload import STOP_SECONDS
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis.daemons import Finding, daemon_status
 
 ENDING_SECONDS: Final = 5

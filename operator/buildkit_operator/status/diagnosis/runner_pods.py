@@ -11,7 +11,8 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.container import STATE_VOLUME
-from buildkit_operator.desired.metadata import Manifest
+from buildkit_operator.kube.manifests import has_ended
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis.daemons import (
     PULL_FAILURES,
     Finding,
@@ -19,7 +20,6 @@ from buildkit_operator.status.diagnosis.daemons import (
     container_status,
     crash,
     evicted,
-    has_ended,
     image_pull,
     sentence,
 )

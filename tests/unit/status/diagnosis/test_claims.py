@@ -7,10 +7,11 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.claims import seen_claims
 from buildkit_operator.desired.isolation import Level, PodSecurity
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status import DaemonsObserved, Verdict, judge
 from buildkit_operator.status.diagnosis.claims import diagnose, remarks
 from buildkit_operator.status.diagnosis.daemons import Finding
-from tests.unit.make import Manifest, container_status, make_builder, make_claim, make_pod, make_stateful_set
+from tests.unit.make import container_status, make_builder, make_claim, make_pod, make_stateful_set
 
 
 def with_claims(size: str = "50Gi", replicas: int = 1, **spec: Any) -> BuildKitBuilder:

@@ -6,8 +6,9 @@ import pytest
 
 from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.isolation import Level, PodSecurity
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis.daemons import Finding, diagnose, diagnose_namespace
-from tests.unit.make import Manifest, container_status, make_builder, make_deployment, make_pod
+from tests.unit.make import container_status, make_builder, make_deployment, make_pod
 
 LABEL = "kubectl label --overwrite namespace ci pod-security.kubernetes.io/enforce"
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from buildkit_operator.api.reasons import Reason
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis import drain
-from tests.unit.make import Manifest
 
 KILLED_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 OVERDUE = KILLED_AT - timedelta(seconds=24)

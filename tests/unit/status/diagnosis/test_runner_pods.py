@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.reasons import Reason
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis.runner_pods import counts, diagnose, is_runner
-from tests.unit.make import Manifest, make_pod
+from tests.unit.make import make_pod
 
 READY: Manifest = {"started": True, "ready": True, "state": {"running": {}}}
 STARTING: Manifest = {"started": False, "state": {"running": {}}}
