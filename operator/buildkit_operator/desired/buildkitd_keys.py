@@ -1,6 +1,7 @@
 """Schema of buildkitd.toml: its keys with their types, as buildkitd itself passes over an unknown one in silence.
 
-Read from cmd/buildkitd/config/config.go and util/resolver/config/config.go of BuildKit v0.34.
+Read from cmd/buildkitd/config/config.go and util/resolver/config/config.go of BuildKit v0.34, with which
+tests/integration/test_buildkitd_keys.py compares them.
 """
 
 from __future__ import annotations
