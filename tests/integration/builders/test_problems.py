@@ -125,7 +125,7 @@ def test_a_missing_secret_is_named_and_creating_it_is_enough(builders: Builders)
     message = stalled(builders, "SecretNotFound")
     assert message == (
         "Secret company-ca, which spec.daemon.registries names as caSecretName, is missing in namespace "
-        f"{builders.namespace}. Create it with the registry's certificate authorities, PEM, under the key ca.crt."
+        f"{builders.namespace}. Create it with the registry's CA certificates, PEM, under the key ca.crt."
     )
     assert builders.children() == {}
 
