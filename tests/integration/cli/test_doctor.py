@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import yaml
 
+from buildkit_operator.api.reasons import INSTALL_ENGINE
 from buildkit_operator.cli.checks import CHECKS
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.keypairs import Lifetimes
@@ -80,7 +81,7 @@ def test_a_cluster_that_has_never_heard_of_us_is_told_what_to_install(bare: Cont
     assert failed == {"Definition", "Operator", "Leader", "Engine"}
     assert answer.results["Builders"] == "ok"
     assert "crds | kubectl apply" in answer.said("Definition")
-    assert "policies | kubectl apply" in answer.said("Engine")
+    assert INSTALL_ENGINE in answer.said("Engine")
 
 
 def test_what_ails_a_builder_is_told_once_for_it_and_once_for_its_namespace(well: ControlPlane) -> None:
