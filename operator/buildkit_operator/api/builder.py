@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from buildkit_operator.api.daemon import Cache, Daemon, EnvVar, LocalReference, Resources
+from buildkit_operator.api.daemon import BuildCache, Daemon, EnvVar, LocalReference, Resources
 from buildkit_operator.api.fields import (
     Model,
     alone,
@@ -129,7 +129,7 @@ class BuilderSpec(Model):
     """
     daemon: Daemon = Daemon()
     """The daemon's configuration."""
-    cache: Cache = Cache()
+    cache: BuildCache = BuildCache()
     """The build cache."""
     shared: Shared | None = None
     """Settings of mode Shared; unset there means all defaults. An autoscaler needs it set."""

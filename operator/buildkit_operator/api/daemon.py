@@ -234,7 +234,7 @@ class ClaimTemplate(Model):
     """What becomes of PVCs that no daemon uses any more."""
 
 
-class Cache(Model):
+class BuildCache(Model):
     """Where the daemon keeps its build cache."""
 
     size: Annotated[

@@ -110,7 +110,7 @@ def _objects_of_consumer(
         raise ValueError("no consumer")
     provider = others.get((wanted.namespace, wanted.name))
     if provider is not None:
-        consumers.check(builder, provider.builder, cluster.labels, ())
+        consumers.granting_provider(builder, provider.builder, cluster.labels, ())
     shape = provider.builder if provider is not None else _unknown_provider(wanted.namespace, wanted.name)
     grant = Grant(shape, {}, b"", _NO_PAIR, _NO_TIME)
     for manifest in consumers.children(builder, grant, cluster.platform):

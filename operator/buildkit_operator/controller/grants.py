@@ -16,7 +16,7 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.controller.certificate_issuance import stored_in
 from buildkit_operator.controller.namespaces import NamespaceCache
 from buildkit_operator.desired.certificates import key_pair, value
-from buildkit_operator.desired.consumers import Grant, admits_by_labels, check
+from buildkit_operator.desired.consumers import Grant, admits_by_labels, granting_provider
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.named_objects import NamedObjects
 from buildkit_operator.kube.manifests import owned_by
@@ -81,7 +81,7 @@ class Grants:
         """Return the provider and its status. Raises TerminalError when it will not have the builder."""
         provider, status = self._provider(builder)
         labels = await self._namespaces.labels(builder.metadata.namespace) if _asks_labels(provider) else {}
-        return check(builder, provider, labels, self._watched), status
+        return granting_provider(builder, provider, labels, self._watched), status
 
     def _provider(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder | None, Manifest]:
         """Return the provider and its status, None where there is none or its spec cannot be read."""

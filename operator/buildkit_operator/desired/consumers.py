@@ -58,7 +58,7 @@ def children(builder: BuildKitBuilder, grant: Grant, platform: Platform) -> list
     ]
 
 
-def check(
+def granting_provider(
     builder: BuildKitBuilder, provider: BuildKitBuilder | None, labels: Mapping[str, str], watched: Sequence[str]
 ) -> BuildKitBuilder:
     """Return the provider if it admits the consumer, whose namespace has these labels. Raises TerminalError otherwise.

@@ -6,7 +6,7 @@ import pytest
 
 from buildkit_operator.api.builder import Role
 from buildkit_operator.api.reasons import Reason, TerminalError
-from buildkit_operator.desired.consumers import admits, admits_by_labels, check
+from buildkit_operator.desired.consumers import admits, admits_by_labels, granting_provider
 from tests.unit.make import make_builder
 
 CONSUMER = make_builder("team", shared={"from": {"namespace": "ci", "name": "demo"}})
@@ -92,7 +92,7 @@ ADMITTING = provider(allowedNamespaces={"names": ["ci"]})
 )
 def test_refusals(found: Any, watched: tuple[str, ...], reason: Reason) -> None:
     with pytest.raises(TerminalError) as refused:
-        check(CONSUMER, found, {}, watched)
+        granting_provider(CONSUMER, found, {}, watched)
 
     assert refused.value.reason == reason
     assert refused.value.message.startswith("Builder demo of namespace ci, which spec.shared.from names,")
@@ -102,7 +102,7 @@ def test_a_refusal_does_not_tell_what_there_is() -> None:
     said = set()
     for found in (None, make_builder(mode="Sidecar"), CONSUMER, provider()):
         with pytest.raises(TerminalError) as refused:
-            check(CONSUMER, found, {}, ())
+            granting_provider(CONSUMER, found, {}, ())
         said.add(refused.value.message)
 
     assert len(said) == 1
@@ -110,4 +110,4 @@ def test_a_refusal_does_not_tell_what_there_is() -> None:
 
 @pytest.mark.parametrize("watched", [(), ("ci",), ("ci", "other")])
 def test_an_admitted_consumer_gets_its_provider(watched: tuple[str, ...]) -> None:
-    assert check(CONSUMER, ADMITTING, {}, watched) == ADMITTING
+    assert granting_provider(CONSUMER, ADMITTING, {}, watched) == ADMITTING

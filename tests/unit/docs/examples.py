@@ -90,7 +90,7 @@ def stalled(builder: BuildKitBuilder) -> list[Condition]:
 
 def refused_by_provider(provider: BuildKitBuilder | None, watched: tuple[str, ...] = ()) -> list[Condition]:
     try:
-        consumers.check(CONSUMER, provider, {}, watched)
+        consumers.granting_provider(CONSUMER, provider, {}, watched)
     except TerminalError as problem:
         return of(ConsumerObserved(blocked=problem), CONSUMER)
     raise AssertionError("it is admitted")
