@@ -7,7 +7,6 @@ python := .venv/bin/python
 by_target := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # A file stays on one worker, and with it what its tests share.
 in_parallel := --numprocesses=auto --dist=loadfile
-policies := deploy/kustomize/components/policies/policies.yaml
 
 ##@ Start here
 demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
@@ -61,15 +60,8 @@ docs: venv ## The site of docs/, in dist/site; fails where a link leads nowhere
 	@$(python) -m properdocs build --config-file docs/site/properdocs.yml
 
 ##@ Generated files
-generate: venv ## Write crds/ from the models, the admission policies from the rules of injection, and from these the rest
-	@$(python) -m buildkit_operator crds > crds/buildkitbuilders.yaml.new
-	@mv crds/buildkitbuilders.yaml.new crds/buildkitbuilders.yaml
-	@cp crds/buildkitbuilders.yaml deploy/kustomize/base/crds/
-	@$(python) -m buildkit_operator policies > $(policies).new
-	@mv $(policies).new $(policies)
-	@$(python) -m hack.generate.kustomize
-	@$(python) -m hack.generate.reference
-	@$(python) -m hack.generate.chart
+generate: venv ## Write the CRD from the models, both engines from the rules of injection, RBAC, and from these the rest
+	@$(python) -m hack.generate
 
 verify: generate ## Generate again and fail if anything differs from what is checked in
 	@git diff --exit-code -- crds deploy docs || { echo "Run make generate and commit what it writes." >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""Writes what the Helm chart says a second time: `python -m hack.generate.chart`, which `make generate` runs.
+"""Helm chart: values.yaml, the README's table, the version, and the files that are the same elsewhere.
 
 Each value is described once, in values.schema.json: values.yaml and the table in the chart's README come from there.
 The CRD, the policies, the alerts and the dashboard are copies of what kustomize installs; the version is the project's.
@@ -6,9 +6,8 @@ The CRD, the policies, the alerts and the dashboard are copies of what kustomize
 
 import json
 import re
-import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -16,15 +15,15 @@ from typing import Any, Final
 import yaml
 
 from hack.generate.kustomize import stamped
+from hack.generate.paths import CHART, CRDS, KUSTOMIZE
 
-_TOP: Final = Path(__file__).parents[2]
-CHART: Final = _TOP / "deploy" / "helm" / "buildkit-operator"
-_COMPONENTS: Final = _TOP / "deploy" / "kustomize" / "components"
+_COMPONENTS: Final = KUSTOMIZE / "components"
 COPIES: Final = {
     "alerts.yaml": _COMPONENTS / "monitoring" / "alerts.yaml",
-    "buildkitbuilders.yaml": _TOP / "crds" / "buildkitbuilders.yaml",
+    "buildkitbuilders.yaml": CRDS / "buildkitbuilders.yaml",
     "dashboard.json": _COMPONENTS / "monitoring" / "dashboard.json",
     "policies.yaml": _COMPONENTS / "policies" / "policies.yaml",
+    "webhook-configuration.yaml": _COMPONENTS / "webhook" / "configuration.yaml",
 }
 """Files of the chart that are the same elsewhere."""
 WIDTH: Final = 120
@@ -69,15 +68,16 @@ def with_version(chart: str) -> str:
     return stamped(re.sub(r"(?m)^((?:appV|v)ersion: ).*$", rf"\g<1>{version('buildkit-operator')}", chart))
 
 
-def main() -> None:
-    """Write them."""
+def files() -> Mapping[Path, str]:
+    """Return the text of each file."""
     values = schema()
-    (CHART / "values.yaml").write_text(values_yaml(values))
-    for name, source in COPIES.items():
-        shutil.copyfile(source, CHART / "files" / name)
     readme, chart = CHART / "README.md", CHART / "Chart.yaml"
-    readme.write_text(_TABLE.sub(lambda _: table(values), readme.read_text()))
-    chart.write_text(with_version(chart.read_text()))
+    return {
+        CHART / "values.yaml": values_yaml(values),
+        readme: _TABLE.sub(lambda _: table(values), readme.read_text()),
+        chart: with_version(chart.read_text()),
+        **{CHART / "files" / name: source.read_text() for name, source in COPIES.items()},
+    }
 
 
 def _lines(of: Schema, indent: str) -> Iterator[str]:
@@ -97,7 +97,3 @@ def _lines(of: Schema, indent: str) -> Iterator[str]:
 def _default(key: str, default: object, indent: str) -> Iterator[str]:
     text = yaml.safe_dump({key: default}, sort_keys=False, default_flow_style=False)
     yield from textwrap.indent(text.rstrip("\n").replace("''", '""'), indent).split("\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,9 @@
-"""deploy/kustomize as kubectl renders it.
-
-`python -m hack.generate.kustomize` writes the project's version where its image is named, and one overlay into
-deploy/install.yaml.
-"""
+"""Kustomize: deploy/kustomize as kubectl renders it, one overlay of it as install.yaml, and the image's version."""
 
 import os
 import re
 import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -17,12 +12,8 @@ import yaml
 
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import program
-from hack.cluster.recipes import RecipeError
-from hack.cluster.toolchain import MissingError
+from hack.generate.paths import INSTALL, KUSTOMIZE, TOP
 
-TOP: Final = Path(__file__).parents[2]
-KUSTOMIZE: Final = TOP / "deploy" / "kustomize"
-INSTALL: Final = KUSTOMIZE.parent / "install.yaml"
 OVERLAY: Final = KUSTOMIZE / "overlays" / "policies"
 HEADER: Final = f"# Generated from {OVERLAY.relative_to(TOP)} by `make generate`; do not edit.\n"
 
@@ -35,6 +26,16 @@ def stamped(text: str) -> str:
     return re.sub(
         r"(/buildkit-operator:|\$IMAGE:)[0-9]\S*?(?=[\s|\"`]|$)", rf"\g<1>{version('buildkit-operator')}", text
     )
+
+
+def naming_the_image() -> Mapping[Path, str]:
+    """Return the text of each file that names the image, with the project's version."""
+    return {file: stamped(file.read_text()) for file in NAMING_THE_IMAGE}
+
+
+def install() -> Mapping[Path, str]:
+    """Return the text of install.yaml. Raises CalledProcessError, RecipeError and MissingError."""
+    return {INSTALL: HEADER + render(OVERLAY)}
 
 
 def render(folder: Path) -> str:
@@ -85,23 +86,3 @@ def _path(folder: Path, name: str) -> str:
 
 def _write_kustomization(folder: Path, content: Manifest) -> None:
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(content))
-
-
-def main() -> int:
-    """Write both; what stands in the way is said on standard error, with the status 1."""
-    for file in NAMING_THE_IMAGE:
-        file.write_text(stamped(file.read_text()))
-    try:
-        text = HEADER + render(OVERLAY)
-    except subprocess.CalledProcessError as problem:
-        print(problem.stderr.strip(), file=sys.stderr)
-        return 1
-    except (RecipeError, MissingError) as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    INSTALL.write_text(text)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

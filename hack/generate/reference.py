@@ -1,8 +1,8 @@
-"""Writes docs/reference.md from what the code says: `make generate`, or `python -m hack.generate.reference`."""
+"""Reference documentation: docs/reference.md, rendered from the CRD, the names and the settings of the code."""
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
@@ -13,10 +13,9 @@ from pydantic_core import PydanticUndefined
 from buildkit_operator import settings
 from buildkit_operator.api import crd, names
 from buildkit_operator.api.reasons import Reason
+from hack.generate.paths import REFERENCE
 
 Schema = dict[str, Any]
-
-FILE: Final = Path(__file__).parents[2] / "docs" / "reference.md"
 
 HEAD: Final = f"""\
 <!-- Generated from operator/buildkit_operator by `make generate`; do not edit. -->
@@ -43,6 +42,11 @@ CHILDREN: Final[tuple[Callable[[str], str], ...]] = (
     names.client_secret,
     names.connection_secret,
 )
+
+
+def files() -> Mapping[Path, str]:
+    """Return the text of the file."""
+    return {REFERENCE: render()}
 
 
 def render() -> str:
@@ -273,7 +277,3 @@ def _one_line(text: str) -> str:
 def _anchor(heading: str) -> str:
     """Return the anchor that GitHub and Python-Markdown alike give a heading."""
     return "".join(letter for letter in heading.lower() if letter.isalnum() or letter in "-_")
-
-
-if __name__ == "__main__":
-    FILE.write_text(render())

@@ -8,8 +8,16 @@ from typing import Final
 from buildkit_operator.admission import matching
 from buildkit_operator.admission.matching import Matching
 from buildkit_operator.admission.review import WebhookName
-from buildkit_operator.api import names
+from buildkit_operator.api import generated, names
 from buildkit_operator.kube.resources import Manifest
+
+_SOURCE: Final = "operator/buildkit_operator/admission"
+_HEAD: Final = """\
+# The webhook itself fills in each clientConfig.caBundle, and keeps it right. Delete this object first to uninstall it:
+# without the webhook behind it, pods that ask for a builder are refused. Mirror pods only show what a kubelet runs
+# already, from a file of its own: nothing can be added any more. What other webhooks add later are their own helpers,
+# no jobs, so none is asked about a second time.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ _WEBHOOKS: Final = {
 
 
 def manifest() -> Manifest:
-    """Return the configuration. The webhook itself fills in each clientConfig.caBundle, and keeps it right."""
+    """Return the configuration."""
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
@@ -44,21 +52,25 @@ def manifest() -> Manifest:
             "name": names.WEBHOOK,
             "labels": {"app.kubernetes.io/name": names.OPERATOR, "app.kubernetes.io/component": "webhook"},
         },
-        "webhooks": [_webhook(endpoint, webhook) for endpoint, webhook in _WEBHOOKS.items()],
+        "webhooks": [_webhook(name, webhook) for name, webhook in _WEBHOOKS.items()],
     }
 
 
-def comments() -> dict[str, str]:
-    """Return what is said of each webhook, by its name."""
-    return {_name(endpoint): webhook.reason for endpoint, webhook in _WEBHOOKS.items()}
+def render() -> str:
+    """Return it as YAML, with the reason of each webhook, the same bytes each time."""
+    text = generated.dump([manifest()])
+    for name, webhook in _WEBHOOKS.items():
+        first_line = f"- name: {_name(name)}\n"
+        text = text.replace(first_line, f"# {webhook.reason}\n{first_line}")
+    return f"{generated.head(_SOURCE)}{_HEAD}{text}"
 
 
-def _webhook(endpoint: WebhookName, webhook: _Webhook) -> Manifest:
+def _webhook(name: WebhookName, webhook: _Webhook) -> Manifest:
     match = webhook.matching
-    service = {"namespace": names.OPERATOR, "name": names.WEBHOOK, "path": f"/{endpoint}", "port": 443}
+    service = {"namespace": names.OPERATOR, "name": names.WEBHOOK, "path": f"/{name}", "port": 443}
     conditions = match.match_conditions()
     return {
-        "name": _name(endpoint),
+        "name": _name(name),
         "clientConfig": {"service": service},
         "rules": [match.rule()],
         **match.selectors(),
@@ -72,5 +84,5 @@ def _webhook(endpoint: WebhookName, webhook: _Webhook) -> Manifest:
     }
 
 
-def _name(endpoint: WebhookName) -> str:
-    return f"{endpoint}.{names.GROUP}"
+def _name(name: WebhookName) -> str:
+    return f"{name}.{names.GROUP}"

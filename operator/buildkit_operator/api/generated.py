@@ -11,7 +11,12 @@ import yaml
 
 def render(source: str, manifests: Iterable[dict[str, Any]]) -> str:
     """Return manifests as YAML documents, under a line that names the source folder they are made from."""
-    return f"# Generated from {source} by `make generate`; do not edit.\n{dump(manifests)}"
+    return f"{head(source)}{dump(manifests)}"
+
+
+def head(source: str) -> str:
+    """Return that line."""
+    return f"# Generated from {source} by `make generate`; do not edit.\n"
 
 
 def dump(manifests: Iterable[Any]) -> str:

@@ -165,7 +165,7 @@ CHILD_KINDS: Final = (
         # Never deleted, whatever label they have: they belong to the StatefulSet or to nobody.
         pruned=False,
         verbs=("get", "list", "watch", "patch"),
-        why="The claims of shared builders, which StatefulSets make, are told to grow; and whether that of a local "
+        why="The PVCs of shared builders, which StatefulSets make, are told to grow; and whether that of a local "
         "cache is there.",
     ),
 )

@@ -9,6 +9,7 @@ import pytest
 from hack.cluster import artifacts
 from hack.cluster.controlplane import ControlPlane
 from hack.generate import kustomize
+from hack.generate.paths import KUSTOMIZE
 
 NAMESPACE: Final = "buildkit-operator"
 WATCHED: Final = ("team-a", "team-b")
@@ -31,7 +32,7 @@ def create_namespaces(control_plane: ControlPlane) -> None:
     """Create the namespaces that are watched, and ours, where Pod Security warns of what it would refuse."""
     for name in WATCHED:
         control_plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    control_plane.kubectl("apply", "--server-side", f"--filename={kustomize.KUSTOMIZE / 'base/namespace.yaml'}")
+    control_plane.kubectl("apply", "--server-side", f"--filename={KUSTOMIZE / 'base/namespace.yaml'}")
     control_plane.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/warn=restricted")
 
 

@@ -11,7 +11,7 @@ import pytest
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
-from hack.generate import kustomize
+from hack.generate.paths import KUSTOMIZE
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.builders.flux import (
@@ -27,10 +27,10 @@ from tests.integration.webhook.webhook_process import WebhookProcess
 
 NAMESPACE: Final = "buildkit-operator"
 DEPLOYMENTS: Final = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/"
-SAMPLES: Final = kustomize.KUSTOMIZE.parent / "samples" / "gitops"
+SAMPLES: Final = KUSTOMIZE.parent / "samples" / "gitops"
 TREE: Final = {
-    f"deploy/kustomize/{file.relative_to(kustomize.KUSTOMIZE)}": file.read_text()
-    for file in kustomize.KUSTOMIZE.rglob("*")
+    f"deploy/kustomize/{file.relative_to(KUSTOMIZE)}": file.read_text()
+    for file in KUSTOMIZE.rglob("*")
     if file.is_file()
 }
 """What Flux finds in this repository."""

@@ -10,7 +10,7 @@ import pytest
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from hack.generate import kustomize
-from hack.generate.kustomize import KUSTOMIZE
+from hack.generate.paths import INSTALL, KUSTOMIZE
 from tests.integration.conftest import CRDS
 from tests.integration.installation.conftest import NAMESPACE, WATCHED, Compose, install
 
@@ -83,7 +83,7 @@ def test_a_component_is_added_by_itself(installed: ControlPlane) -> None:
 
 
 def test_install_yaml_is_the_overlay_with_the_policies() -> None:
-    assert kustomize.INSTALL.read_text() == kustomize.HEADER + kustomize.render(KUSTOMIZE / "overlays/policies")
+    assert INSTALL.read_text() == kustomize.HEADER + kustomize.render(KUSTOMIZE / "overlays/policies")
 
 
 def test_the_bases_crds_are_those_of_the_checkout() -> None:

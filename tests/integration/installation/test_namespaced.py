@@ -13,6 +13,7 @@ from hack.cluster.audit import Request
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from hack.generate import kustomize
+from hack.generate.paths import KUSTOMIZE
 from tests.integration.builders import test_claims as claims
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
@@ -24,7 +25,7 @@ from tests.integration.installation.conftest import NAMESPACE, WATCHED, Compose,
 from tests.integration.service_process import ServiceProcess
 from tests.integration.webhook.webhook_process import WebhookProcess
 
-OVERLAY: Final = kustomize.KUSTOMIZE / "overlays" / "namespaced"
+OVERLAY: Final = KUSTOMIZE / "overlays" / "namespaced"
 ACCOUNT: Final = "buildkit-operator"
 CERTIFICATES: Final = "cert-manager.io_certificates.yaml"
 OWN: Final[dict[str, object]] = {"lease": True, "namespace": NAMESPACE, "lease_namespace": NAMESPACE}

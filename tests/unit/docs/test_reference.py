@@ -6,7 +6,8 @@ import pytest
 
 from buildkit_operator import settings
 from buildkit_operator.api import names
-from hack.generate.reference import FILE, PROCESSES, render
+from hack.generate.paths import REFERENCE
+from hack.generate.reference import PROCESSES, render
 from tests.unit.api.test_crd import ALL, FIELDS
 
 PAGE = render()
@@ -19,7 +20,7 @@ def section(heading: str) -> str:
 
 
 def test_the_file_is_what_the_code_gives() -> None:
-    assert FILE.read_text() == PAGE, "run `make generate`"
+    assert REFERENCE.read_text() == PAGE, "run `make generate`"
 
 
 @pytest.mark.parametrize("path", FIELDS)

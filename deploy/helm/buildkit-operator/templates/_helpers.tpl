@@ -61,10 +61,19 @@ Webhook
 {{- end -}}
 {{- end -}}
 
-{{/* The namespaces whose pods no engine looks at, or in which alone it does, as expressions of a namespaceSelector. */}}
+{{/*
+The expressions of an engine's namespaceSelector, with the namespaces whose pods this release leaves alone, or looks at
+alone, in the place of the generated ones. Takes a list of the root and the generated expressions.
+*/}}
 {{- define "buildkit-operator.namespaceExpressions" -}}
-- {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, {{ .Release.Namespace | quote }}]}
-{{- with .Values.watchNamespaces }}
+{{- $root := index . 0 -}}
+{{- range index . 1 }}
+{{- if ne .key "kubernetes.io/metadata.name" }}
+- {{ toJson . }}
+{{- end }}
+{{- end }}
+- {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, {{ $root.Release.Namespace | quote }}]}
+{{- with $root.Values.watchNamespaces }}
 - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
 {{- end }}
 {{- end -}}

@@ -1,0 +1,44 @@
+"""Code generation: `python -m hack.generate`, which is `make generate`, writes every generated file of the checkout.
+
+The order matters: install.yaml is rendered from files that earlier steps have written.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from hack.cluster.recipes import RecipeError
+from hack.cluster.toolchain import MissingError
+from hack.generate import chart, kustomize, manifests, rbac, reference
+
+STEPS: Final[tuple[Callable[[], Mapping[Path, str]], ...]] = (
+    manifests.files,
+    rbac.files,
+    kustomize.naming_the_image,
+    kustomize.install,
+    reference.files,
+    chart.files,
+)
+
+
+def main() -> int:
+    """Write them; what stands in the way is said on standard error, with the status 1."""
+    try:
+        for step in STEPS:
+            for file, text in step().items():
+                file.write_text(text)
+    except subprocess.CalledProcessError as problem:
+        print(problem.stderr.strip(), file=sys.stderr)
+        return 1
+    except (RecipeError, MissingError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
