@@ -1,1 +1,1 @@
-"""How a runner pod gets its builder: decided once, for the API server's own policies (CEL) and the webhook (Python)."""
+"""Pod admission: how a runner pod gets its builder, decided once for admission policies (CEL) and webhook (Python)."""

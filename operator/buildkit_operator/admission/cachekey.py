@@ -1,4 +1,4 @@
-"""By what pods that run builds of the same thing meet the same daemon, in Python and in CEL.
+"""Key of the consistent hash: by it pods that run builds of the same thing meet the same daemon. In Python and in CEL.
 
 A pod's own annotation comes first. Else the key is whoever made the pod (its controller, or what its name was made of),
 without what Kubernetes adds to make names unique: the next runner of a set, and a CronJob's next run, has the same key.

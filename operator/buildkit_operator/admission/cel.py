@@ -1,4 +1,4 @@
-"""CEL as text: expressions composed of parts, literals, and sentences as the concatenations that make them."""
+"""CEL (Common Expression Language) as text: composed expressions, literals, and sentences as concatenations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a pod has its builder already. That is asked without the builder, so it goes by the marker and by names."""
+"""Idempotence: whether a pod has its builder already. Asked without the builder, it goes by the marker and by names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admission policies: what the API server itself does for pods, from Kubernetes 1.36 on, without a webhook.
+"""MutatingAdmissionPolicies, and a ValidatingAdmissionPolicy: the API server itself injects, from Kubernetes 1.36 on.
 
 One set serves every builder: a policy takes the builder as its parameter and copies what its status says.
 """

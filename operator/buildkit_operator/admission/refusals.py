@@ -1,4 +1,4 @@
-"""Why a pod gets no builder: every reason once, as the sentence that people read and as either engine's condition."""
+"""Admission refusals: why a pod gets no builder, each as a sentence for people and as the condition of both engines."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ class Rule:
     values: Values = field(default_factory=dict)
     """CEL: expressions for the placeholders."""
     is_permanent: bool = True
-    """Whether the pod will be refused for as long as nobody changes anything."""
+    """Whether the pod will be refused for as long as nobody changes anything.
+
+    Only the webhook can answer otherwise: 429, so that the client tries again. A policy refuses with 422 in any case.
+    """
 
 
 def check(variables: Variables) -> None:

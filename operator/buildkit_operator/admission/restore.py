@@ -1,4 +1,4 @@
-"""What is put back when a client that knows fewer fields than the API server writes an injected pod without them.
+"""Pod updates: fields are put back that a client with older types than the API server's dropped from an injected pod.
 
 The API server takes the loss for a change, which a pod may not undergo, and refuses the update for ever: so
 evryfs/github-actions-runner-operator v0.11.1 cannot take its finalizer off a pod that has a native sidecar.

@@ -1,4 +1,4 @@
-"""The webhook's answers: an AdmissionReview (admission.k8s.io/v1) in, one out, given a way to look builders up."""
+"""AdmissionReview (admission.k8s.io/v1): one in, one out, given a way to look builders up. The webhook's answers."""
 
 from __future__ import annotations
 

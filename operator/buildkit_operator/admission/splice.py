@@ -1,4 +1,4 @@
-"""What is added to a pod so that it has its builder. The same is done in CEL by mutation.py."""
+"""JSON Patch that gives a pod its builder, for the webhook. mutation.py makes the same in CEL, for the policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pod and its builder look like to the rules and to the splice: each fact as a CEL variable and in Python."""
+"""Variables of the admission policies: what refusals and the patch go by, in CEL and as properties in Python."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VARIABLES: Final = {
     """),
     "servedNames": "variables.served.map(c, c.name)",
 }
-"""The same variables for the policies. The API server evaluates a variable when it is first asked for, and once."""
+"""The CEL of each. The API server evaluates a variable when it is first asked for, and once."""
 
 
 class Variables:

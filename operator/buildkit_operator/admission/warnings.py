@@ -1,4 +1,4 @@
-"""What a pod's author should know although the pod gets its builder: sentences that kubectl shows with the answer."""
+"""Admission warnings: what a pod's author should know although it gets its builder. kubectl shows them."""
 
 from __future__ import annotations
 
