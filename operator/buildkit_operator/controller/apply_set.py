@@ -84,7 +84,7 @@ class ApplySet:
         return [child for child in live if child is not None and owned_by(child, builder.metadata.uid)]
 
     async def delete(self, child: Manifest) -> None:
-        """Delete an object, which was seen just now. Raises kube.errors.ApiError."""
+        """Delete an object as it was read just now, and no other of its name. Raises kube.errors.ApiError."""
         resource, metadata = self._client.resource_of(child), child["metadata"]
         await self._client.delete(resource, metadata["namespace"], metadata["name"], uid=metadata["uid"])
         if resource in self._named:

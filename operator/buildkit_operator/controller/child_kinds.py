@@ -36,7 +36,7 @@ Verbs: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Listed and watched by the owner label, into the informer cache. Such a kind must be served by every cluster."""
+    """Listed and watched by the owner label, into the informer cache, which waits for it: every cluster serves it."""
 
     keep: Transform = drop_bookkeeping
     """What the cache keeps of an object."""
@@ -51,7 +51,7 @@ class ByName:
     ttl: Callable[[float], float] = short_ttl
     """Seconds for which an object is remembered, from the seconds between two resyncs."""
     optional: bool = False
-    """Whether the kind may be missing: its CRD is not ours. A builder without objects of it is none the worse."""
+    """Whether its CRD may be missing. The operator gets ready without it, and builders that need none work."""
 
 
 class Apply(Enum):

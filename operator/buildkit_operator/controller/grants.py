@@ -54,31 +54,31 @@ class Grants:
     async def reconcile(self, builder: BuildKitBuilder, now: datetime) -> Grant:
         """Return what a consumer is granted, with a certificate that will do.
 
-        Raises TerminalError when its provider will not have it, ProviderPending and kube.errors.ApiError.
+        Raises TerminalError when its provider does not admit it, ProviderPending and kube.errors.ApiError.
         """
-        admitted, status = await self._admitting(builder)
-        authorities = await self._authorities(admitted, now)
+        provider, status = await self._resolve(builder)
+        authorities = await self._authorities(provider, now)
         pair = await self._stored(builder)
         if pair is None or not leaf_will_do(pair, authorities.active, Usage.CLIENT, [], now):
             subject = f"client of {builder.metadata.name}.{builder.metadata.namespace}"
             pair = issue_leaf(authorities.active, subject, Usage.CLIENT, [], self._lifetimes.granted, now)
         dues = [renewal_time(pair.parsed()), next_step(authorities, self._lifetimes)]
-        if _asks_labels(admitted):
+        if _asks_labels(provider):
             dues.append(now + LABELS_REQUEUE)
-        return Grant(admitted, status, authorities.trust, pair, min(dues))
+        return Grant(provider, status, authorities.trust, pair, min(dues))
 
     async def observe(self, builder: BuildKitBuilder, now: datetime) -> Grant | None:
         """Return what a consumer was granted, as it is, or None where that is nothing.
 
-        Raises TerminalError when its provider will not have it, and kube.errors.ApiError.
+        Raises TerminalError when its provider does not admit it, and kube.errors.ApiError.
         """
-        admitted, status = await self._admitting(builder)
+        provider, status = await self._resolve(builder)
         secret = await self._secret(builder)
         pair, trust = key_pair(secret), value(secret, "ca.crt")
-        return None if pair is None or trust is None else Grant(admitted, status, trust, pair, now)
+        return None if pair is None or trust is None else Grant(provider, status, trust, pair, now)
 
-    async def _admitting(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder, Manifest]:
-        """Return the provider and its status. Raises TerminalError when it will not have the builder."""
+    async def _resolve(self, builder: BuildKitBuilder) -> tuple[BuildKitBuilder, Manifest]:
+        """Return the provider and its status. Raises TerminalError when it does not admit the builder."""
         provider, status = self._provider(builder)
         labels = await self._namespaces.labels(builder.metadata.namespace) if _asks_labels(provider) else {}
         return granting_provider(builder, provider, labels, self._watched), status

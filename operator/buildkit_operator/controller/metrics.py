@@ -20,7 +20,7 @@ class BuilderStateCollector(Collector):
     """Metrics that are a view of the cache, so that none is left over of a builder that is gone."""
 
     def __init__(self, cache: Cache) -> None:
-        """Look into `cache` at each scrape."""
+        """Read `cache` at each scrape."""
         self._cache = cache
 
     def collect(self) -> Iterator[Metric]:

@@ -56,5 +56,5 @@ def _until_sidecar_is_served(probe: ProbeResult | None, until_probe: float | Non
         return None
     if until_probe is not None:
         return until_probe
-    # What is rendered was written just now and is to be tried; or the namespace is in the way, which is not watched.
+    # What is rendered was written just now and is to be probed; or the namespace is in the way, which is not watched.
     return 0.0 if probe is None else UNWATCHED_FIX_REQUEUE
