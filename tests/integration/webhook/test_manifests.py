@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from tests.integration.webhook.installation import COMPONENT, NAME, NAMESPACE, Installation
+from tests.integration.webhook.installation import COMPONENT, NAMESPACE, Installation
 
 
 def read(file: str) -> list[dict[str, Any]]:
@@ -30,34 +30,3 @@ def test_its_pods_are_admitted_where_pod_security_is_restricted(shared: Installa
         f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All&fieldValidation=Strict",
         {"metadata": {"name": "webhook", **template["metadata"]}, "spec": template["spec"]},
     )
-
-
-def test_all_webhooks_leave_the_cluster_and_the_operator_alone_and_answer_in_time() -> None:
-    (configuration,) = read("configuration.yaml")
-
-    for webhook in configuration["webhooks"]:
-        excluded = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", NAMESPACE]}
-        assert excluded in webhook["namespaceSelector"]["matchExpressions"]
-        assert webhook["timeoutSeconds"] <= 5
-        assert webhook["sideEffects"] == "None"
-        assert webhook["clientConfig"]["service"] == {
-            "namespace": NAMESPACE,
-            "name": NAME,
-            "path": f"/{webhook['name'].partition('.')[0]}",
-            "port": 443,
-        }
-
-
-def test_only_pods_that_asked_depend_on_it() -> None:
-    (configuration,) = read("configuration.yaml")
-
-    closed = [webhook["name"] for webhook in configuration["webhooks"] if webhook["failurePolicy"] == "Fail"]
-
-    assert closed == ["label.buildkit-operator.dev"]
-
-
-def test_its_rights_are_on_its_own_objects() -> None:
-    rules = [rule for manifest in read("rbac.yaml") for rule in manifest.get("rules", ())]
-
-    assert [rule["resources"] for rule in rules if "resourceNames" not in rule] == [["buildkitbuilders"]]
-    assert {tuple(rule["resourceNames"]) for rule in rules if "resourceNames" in rule} == {(NAME,)}

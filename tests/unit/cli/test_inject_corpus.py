@@ -1,5 +1,7 @@
 """The pods that both engines are tested with on API servers, through the command line: the same comes of them."""
 
+import json
+from functools import cache
 from typing import Any, Final
 
 import pytest
@@ -9,29 +11,45 @@ from buildkit_operator.kube import quantity
 from buildkit_operator.kube.resources import Manifest
 from tests.integration.admission.described import without_defaults
 from tests.integration.admission.engines import HERE, NAMESPACES, as_resource, as_status, read_builders
-from tests.unit.cli.run import Run, written
+from tests.unit.cli.run import Run
 
 PODS: Final = sorted(file.stem for file in (HERE / "pods").glob("*.yaml"))
+
+
+def load(text: str) -> Any:
+    """Return what a golden file or a command's output says, by the parser in C: the one in Python is slow."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+def as_json(*manifests: Manifest) -> str:
+    """Return manifests as a file for the command; that it reads YAML is for other tests."""
+    return "\n".join(map(json.dumps, manifests))
+
+
+@cache
+def all_builders() -> str:
+    """Return the builders of those tests, whose rendering takes a while, as JSON: nobody is to change another's."""
+    return json.dumps(read_builders())
 
 
 def builders(pod: Manifest) -> str:
     """Return those builders of those tests that the pod may have to do with, as the API server has them there."""
     name = pod["metadata"].get("labels", {}).get("buildkit-operator.dev/builder")
     found = []
-    for builder in read_builders():
+    for builder in json.loads(all_builders()):
         resource = as_resource(builder)
         metadata = {**resource["metadata"], "namespace": builder["namespace"]}
         if name in (None, metadata["name"]):
             # So it is while nobody has looked.
             status = as_status(builder) or {"observedGeneration": -1}
             found.append({**resource, "metadata": metadata, "status": status})
-    return written(*found)
+    return as_json(*found)
 
 
 @pytest.mark.parametrize("name", PODS)
 def test_a_pod_becomes_what_it_becomes_in_a_cluster(name: str, *, run: Run) -> None:
-    pod = yaml.safe_load((HERE / "pods" / f"{name}.yaml").read_text())
-    golden = yaml.safe_load((HERE / "golden" / f"{name}.yaml").read_text())
+    pod = load((HERE / "pods" / f"{name}.yaml").read_text())
+    golden = load((HERE / "golden" / f"{name}.yaml").read_text())
     labels = NAMESPACES.get(pod["metadata"]["namespace"], {})
 
     given = builders(pod)
@@ -39,14 +57,14 @@ def test_a_pod_becomes_what_it_becomes_in_a_cluster(name: str, *, run: Run) -> N
         *("inject", "-f", "builders.yaml", "-f", "pod.yaml") if given else ("inject", "-f", "pod.yaml"),
         *(f"--namespace-label={key}={value}" for key, value in labels.items()),
         builders=given,
-        pod=written(pod),
+        pod=as_json(pod),
     )
 
     if "refused" in golden:
         assert (printed.code, printed.out) == (1, "")
         assert printed.err.endswith(f": {golden['refused']}\n")
         return
-    (ours,) = printed.objects
+    ours = load(printed.out)
     metadata = {key: ours["metadata"][key] for key in ("labels", "annotations") if key in ours["metadata"]}
     assert metadata == golden["metadata"]
     assert differences(without_defaults(ours["spec"]), golden["spec"]) == []

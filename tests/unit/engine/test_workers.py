@@ -51,6 +51,16 @@ class Bench:
         self.called.clear()
         await asyncio.wait_for(self.called.wait(), timeout=2)
 
+    async def waits_for_its_turn(self) -> None:
+        """Assert that what is added is done when the turn comes, and not before."""
+        self.queue.add(KEY)
+        await settled()
+        assert self.calls == 0
+
+        self.turn.mine.set()
+
+        await self.called_again()
+
     def count(self, result: str) -> float:
         return (
             self.metrics.registry.get_sample_value(
@@ -65,6 +75,10 @@ async def bench() -> AsyncIterator[Bench]:
     bench = Bench()
     yield bench
     await bench.workers.drain(0)
+
+
+async def succeed() -> None:
+    return None
 
 
 async def settled() -> None:
@@ -152,37 +166,20 @@ async def test_one_that_hangs_is_broken_off(bench: Bench, monkeypatch: pytest.Mo
 
 
 async def test_a_replica_that_stands_by_does_nothing(bench: Bench) -> None:
-    async def reconcile() -> None:
-        return None
-
-    bench.reconcile = reconcile
+    bench.reconcile = succeed
     bench.turn.mine.clear()
     bench.workers.start()
-    bench.queue.add(KEY)
-    await settled()
-    assert bench.calls == 0
 
-    bench.turn.mine.set()
-
-    await bench.called_again()
+    await bench.waits_for_its_turn()
 
 
 async def test_a_turn_that_ended_while_there_was_nothing_to_do_has_ended(bench: Bench) -> None:
-    async def reconcile() -> None:
-        return None
-
-    bench.reconcile = reconcile
+    bench.reconcile = succeed
     bench.workers.start()
     await settled()
     bench.turn.mine.clear()
 
-    bench.queue.add(KEY)
-    await settled()
-    assert bench.calls == 0
-
-    bench.turn.mine.set()
-
-    await bench.called_again()
+    await bench.waits_for_its_turn()
 
 
 async def test_what_the_fence_stopped_is_done_at_the_next_turn(bench: Bench) -> None:
