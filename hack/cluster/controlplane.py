@@ -117,7 +117,8 @@ class ControlPlane:
 
     def request(self, method: str, path: str, body: Any = None, *, token: str = ADMIN_TOKEN) -> Any:
         """Return the API server's answer as an object. Raises urllib.error.HTTPError for what it refuses."""
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        content = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": content}
         data = None if body is None else json.dumps(body).encode()
         asked = urllib.request.Request(self.url + path, data, headers, method=method)
         with urllib.request.urlopen(asked, context=self._tls(), timeout=30) as answer:
@@ -200,9 +201,10 @@ class ControlPlane:
             "--listen-peer-urls=http://127.0.0.1:0",
             # The data are worth nothing after the test, and waiting for the disk would be most of the time.
             "--unsafe-no-fsync",
-            # Milliseconds. A member without others waits this long before it elects itself, a second by default.
-            "--heartbeat-interval=10",
-            "--election-timeout=100",
+            # Milliseconds. A member without others waits this long before it elects itself, a second by default. Each
+            # heartbeat costs processor time, also of a server that nobody asks.
+            "--heartbeat-interval=50",
+            "--election-timeout=250",
         )
         self._others.append(etcd)
 

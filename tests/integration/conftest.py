@@ -4,13 +4,26 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from hack.cluster.controlplane import PROGRAMS, ControlPlane, program
+from tests.integration import workers
 
 CRDS: Final = Path(__file__).parents[2] / "crds"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what --numprocesses=auto means here."""
+    return workers.number()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> workers.FolderScheduling | None:
+    """Refine --dist=loadfile; others are xdist's own."""
+    return workers.FolderScheduling(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

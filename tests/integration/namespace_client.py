@@ -1,6 +1,5 @@
 """A client of one namespace that goes past the operator, with the rights of an admin."""
 
-import json
 import urllib.error
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -38,9 +37,10 @@ class NamespaceClient:
         created: Manifest = self.control_plane.request("POST", self.path(plural), manifest)
         return created
 
-    def patch(self, plural: str, name: str, change: Manifest, *flags: str) -> None:
-        """Merge a change into an object; ControlPlane.request knows no patches."""
-        self.kubectl("patch", plural, name, "--type=merge", f"--patch={json.dumps(change)}", *flags)
+    def patch(self, plural: str, name: str, change: Manifest, subresource: str = "") -> None:
+        """Merge a change into an object, or into its status by that subresource."""
+        path = self.path(plural, name) + (f"/{subresource}" if subresource else "")
+        self.control_plane.request("PATCH", path, change)
 
     def delete(self, plural: str, name: str) -> None:
         self.control_plane.request("DELETE", self.path(plural, name))

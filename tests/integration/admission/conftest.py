@@ -20,14 +20,14 @@ from tests.integration.conftest import CRDS
 TOP: Final = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="session", params=["policies", "webhook"])
+@pytest.fixture(scope="package", params=["policies", "webhook"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Return one engine after the other."""
     found: Engine = request.getfixturevalue(request.param)
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def policies() -> Iterator[Engine]:
     """Start the engine that the API server brings along."""
     with ControlPlane() as control_plane:
@@ -40,7 +40,7 @@ def policies() -> Iterator[Engine]:
         yield engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Start the engine that runs beside the API server."""
     now = datetime.now(UTC)

@@ -21,6 +21,7 @@ GROUPS: Final = {
     "statefulsets": "/apis/apps/v1",
     "poddisruptionbudgets": "/apis/policy/v1",
     "networkpolicies": "/apis/networking.k8s.io/v1",
+    "certificates": "/apis/cert-manager.io/v1",
 }
 CHILDREN: Final = (
     "configmaps",

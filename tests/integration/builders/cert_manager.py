@@ -43,7 +43,7 @@ class CertManager:
             "message": message,
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }
-        self.builders.patch(CERTIFICATES, name, {"status": {"conditions": [condition]}}, "--subresource=status")
+        self.builders.patch("certificates", name, {"status": {"conditions": [condition]}}, "status")
 
     def issue(self, name: str, **other: bytes) -> None:
         """Fill the Secret of a Certificate, again with a new one if it is there; `other` is what else it holds."""

@@ -100,7 +100,7 @@ def tell(builders: Builders, pod: str, *, ready: bool, ip: str = HOST) -> None:
         "podIPs": [{"ip": ip}],
         "conditions": [{"type": "Ready", "status": str(ready)}],
     }
-    builders.patch("pods", pod, {"status": status}, "--subresource=status")
+    builders.patch("pods", pod, {"status": status}, "status")
 
 
 class SlowServer:

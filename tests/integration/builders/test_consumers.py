@@ -335,7 +335,7 @@ def test_a_user_cannot_forge_a_status(builders: Builders, user: Builders) -> Non
     with pytest.raises(subprocess.CalledProcessError):
         attempt(user, "patch", "bkb", "team", "--subresource=status", "--type=merge", f"--patch={json.dumps(forged)}")
     # Written all the same, by somebody with more rights, it opens nothing.
-    user.patch("buildkitbuilders", "team", forged, "--subresource=status")
+    user.patch("buildkitbuilders", "team", forged, "status")
     user.wait("the true status", lambda: user.condition("Ready", "team").get("reason") == "NotAdmitted")
     assert user.children() == {}
 

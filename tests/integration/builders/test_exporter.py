@@ -244,7 +244,7 @@ def test_a_builder_without_tls_is_asked_in_plain_text(builders: Builders, export
 def test_runner_pods_are_counted_by_the_builders_status(builders: Builders, exporter: ExporterProcess) -> None:
     builders.create(mode="Sidecar", suspend=True)
     status = {"status": {"pods": {"injected": 7, "ready": 5, "failed": 1}}}
-    builders.patch("buildkitbuilders", "demo", status, "--subresource=status")
+    builders.patch("buildkitbuilders", "demo", status, "status")
 
     wait = waits(builders, exporter)
     wait({("runner_pods", "demo"): 7, ("runner_pods_ready", "demo"): 5, ("spec_replicas", "demo"): None})

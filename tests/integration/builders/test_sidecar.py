@@ -45,7 +45,7 @@ def runner(builders: Builders, builder: str = "demo", **status: Any) -> str:
 def tell(builders: Builders, name: str, phase: str = "Pending", **daemon: Any) -> None:
     """Play the kubelet: a pod's phase, and how its daemon is doing."""
     state = {"name": "buildkitd", "image": "", "imageID": "", "ready": False, "restartCount": 0, **daemon}
-    builders.patch("pods", name, {"status": {"phase": phase, "initContainerStatuses": [state]}}, "--subresource=status")
+    builders.patch("pods", name, {"status": {"phase": phase, "initContainerStatuses": [state]}}, "status")
 
 
 RUNNING: Manifest = {"started": True, "ready": True, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}

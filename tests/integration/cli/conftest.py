@@ -19,7 +19,7 @@ from tests.integration.cli.command import (
 from tests.integration.conftest import CRDS
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """Start an API server with everything installed, the real operator at work, and a node."""
     with ControlPlane() as control_plane:
@@ -50,7 +50,7 @@ def team(well: ControlPlane) -> Builders:
     return Builders(well, create_namespace(well))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plain() -> Iterator[ControlPlane]:
     """Start an API server that knows our resource, and has nothing else of ours."""
     with ControlPlane() as control_plane:
@@ -58,7 +58,7 @@ def plain() -> Iterator[ControlPlane]:
         yield control_plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bare() -> Iterator[ControlPlane]:
     """Start an API server that has never heard of us."""
     with ControlPlane() as control_plane:

@@ -134,7 +134,7 @@ def test_pods_that_have_ended_are_nobodys_trouble(team: Builders) -> None:
     team.create("sidecar", mode="Sidecar")
     team.post("pods", pod("ended"))
     team.kubectl("label", "pod", "ended", "buildkit-operator.dev/builder=sidecar")
-    team.patch("pods", "ended", {"status": {"phase": "Succeeded"}}, "--subresource=status")
+    team.patch("pods", "ended", {"status": {"phase": "Succeeded"}}, "status")
 
     assert doctor(team.control_plane, "-n", team.namespace).results["UninjectedPods"] == "ok"
 

@@ -24,7 +24,7 @@ DAEMON_SECONDS: Final = 0.5
 """How long a daemon takes to be ready."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builders]:
     """Start it, and return the namespace of the story, which does not exist yet."""
     with ControlPlane(controllers=("garbage-collector-controller",)) as control_plane:

@@ -30,7 +30,7 @@ DEFINITIONS: Final = {
 """The definitions of other projects' resources, as their Go modules have them."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine() -> Iterator[Engine]:
     """Start it. A builder's mode is the name of its namespace, in small letters."""
     with ControlPlane() as server:
@@ -44,7 +44,7 @@ def engine() -> Iterator[Engine]:
         yield engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def definitions(engine: Engine) -> None:
     """Let the API server know the kinds of the samples that are not Kubernetes' own."""
     folders = artifacts.ensure(*DEFINITIONS)
