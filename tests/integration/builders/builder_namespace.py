@@ -146,7 +146,9 @@ class Builders(NamespaceClient):
             builder = self.get("buildkitbuilders", name) or {"metadata": {}}
             ready = condition(builder, "Ready")
             seen = ready.get("observedGeneration") == builder["metadata"].get("generation")
-            return found is not None and is_settled(found) and seen and ready["reason"] == "Available"
+            # While a rollout goes on it is Ready, too: until the operator has heard of the end of it.
+            is_over = not condition(builder, "Reconciling")
+            return found is not None and is_settled(found) and seen and is_over and ready["reason"] == "Available"
 
         self.wait(f"{name} is ready", probe)
 
