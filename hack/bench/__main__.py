@@ -1,4 +1,4 @@
-"""Prints figures: how fast builders, pods and jobs become what they should be, and what that costs. It judges nothing.
+"""Benchmarks: how fast builders, pods and jobs become what they should be, and what that costs. They judge nothing.
 
 python -m hack.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--rounds 50]
 
@@ -10,6 +10,8 @@ python -m hack.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--round
   builds     builds through the connector and directly, with each kind of cache, and beside docker:dind
   hits       builds that met their cache on one of three replicas
   soak       builds lost while their shared builder is rolled, scaled, evicted, and its operator killed
+
+Alone in hack/, it imports from tests: what starts an operator, a webhook, builders and jobs is what the tests start.
 """
 
 import argparse
@@ -19,8 +21,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from hack.bench import admission, api_server, builds, jobs, soak, webhook
-from hack.bench import cluster as ready
+from hack.bench import admission, api_server, builds, jobs, soak, startup, webhook
 from hack.bench.figures import Figure
 from hack.cluster import cluster
 from hack.cluster.installation import running_cluster
@@ -33,7 +34,7 @@ ON_API_SERVER: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = 
 }
 PROJECTS: Final = 12
 ON_CLUSTER: Final[dict[str, Callable[[Kubectl, argparse.Namespace], list[Figure]]]] = {
-    "ready": lambda kubectl, _: ready.measure(kubectl),
+    "ready": lambda kubectl, _: startup.measure(kubectl),
     "jobs": lambda kubectl, chosen: jobs.measure(kubectl, chosen.runs),
     "builds": lambda kubectl, chosen: builds.measure(kubectl, chosen.runs),
     "hits": lambda kubectl, _: builds.share_of_hits(kubectl, PROJECTS),
@@ -67,7 +68,7 @@ def _measure(chosen: argparse.Namespace) -> Iterator[list[Figure]]:
             if part in chosen.parts:
                 yield measure_on(kubectl, chosen)
     if "ready" in chosen.parts and not was_up:
-        yield [ready.start_again()]
+        yield [startup.start_again()]
 
 
 def _arguments() -> argparse.Namespace:

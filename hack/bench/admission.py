@@ -1,4 +1,4 @@
-"""What it adds to the creation of a pod that it gets its builder, by either engine, over a pod without the label."""
+"""Admission latency: what getting its builder, by either engine, adds to the creation of a pod without the label."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""How long builds take: through the connector over direct mTLS, and one real project with each kind of cache."""
+"""Build times: through the connector, over direct mTLS, and of one real project with each kind of cache."""
 
 import re
 import subprocess

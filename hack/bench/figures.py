@@ -1,4 +1,4 @@
-"""How a figure is written down."""
+"""A row of the result table: what was measured, and the value to reach."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

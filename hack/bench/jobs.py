@@ -1,4 +1,4 @@
-"""How soon a job starts that has a builder in its pod: ours, what people write by hand, and Docker-in-Docker.
+"""Job start latency with a builder in the pod: ours, what people write by hand, and Docker-in-Docker.
 
 A job has started when the container runtime gets its first line of output. The time since the request to create its
 pod is by the clocks of client and node; what they differ by is in the pod without a builder as well.

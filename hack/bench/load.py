@@ -1,4 +1,4 @@
-"""A client that costs little beside what it measures: requests made beforehand, over TLS connections that stay open."""
+"""A load generator that costs little beside what it measures: prepared requests over kept TLS connections."""
 
 import selectors
 import socket

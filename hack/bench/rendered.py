@@ -1,4 +1,4 @@
-"""An API server without pods that has Sidecar builders with the status that the operator writes, and runners' pods."""
+"""A test fixture of load: an API server without pods, Sidecar builders with their status, and runner pods."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Builds without a break from several clients, while everything that ends daemons happens to their shared builder."""
+"""A soak test: builds without a break from several clients, while their shared builder is disturbed in every way."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""How fast the webhook answers by itself: AdmissionReviews sent as the API server sends them."""
+"""Webhook throughput and latency: AdmissionReviews sent as the API server sends them."""
 
 import json
 import ssl

@@ -1,4 +1,4 @@
-"""The cluster from the command line: up, down, status, load."""
+"""The command line of the test cluster: up, down, status, load."""
 
 import argparse
 import os

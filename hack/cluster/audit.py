@@ -1,4 +1,4 @@
-"""Reads the API server's audit log, so that tests can count and name the requests that somebody made."""
+"""A reader of the API server's audit log, so that tests can count and name the requests that somebody made."""
 
 import json
 from dataclasses import dataclass

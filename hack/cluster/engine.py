@@ -1,4 +1,4 @@
-"""Which Docker engine runs the cluster: the user's where it can pull, else a private one, else a sentence why not."""
+"""The choice of a Docker engine: the user's where it can pull, else a private one, else a sentence why not."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What a cluster changes on the machine itself: processes, cgroups and sysctls, and how each is told from others'."""
+"""Host state that a cluster changes: processes, cgroups and sysctls, and how each is told from others'."""
 
 import os
 import re

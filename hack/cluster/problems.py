@@ -1,4 +1,4 @@
-"""The error of everything here whose message is a sentence for people."""
+"""The base of exceptions whose message is a sentence for people."""
 
 
 class ClusterError(Exception):

@@ -1,4 +1,4 @@
-"""Starts programs that cannot outlive the tests, waits until they answer, and shows their log when they do not."""
+"""A process supervisor: programs that cannot outlive the tests, readiness polls, and their log when they fail."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""Says what is going on and for how long: a live line on a terminal, plain lines elsewhere."""
+"""Progress reports: a live line with its clock on a terminal, plain lines elsewhere."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""When a cluster can be relied on: its node, its DNS, its storage class, and the registry in it."""
+"""The readiness check of a cluster: its node, its DNS, its storage class, and the registry in it."""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""Finds the programs that builds need, and installs what is missing where that is possible without asking anyone."""
+"""Build dependencies: the programs that builds need are found, or installed where that needs nobody's answer."""
 
 import os
 import re

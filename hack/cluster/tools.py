@@ -1,4 +1,4 @@
-"""What lies in the checkout while a cluster is up: its kubeconfig, and programs to look around with."""
+"""The folder `.cluster` of the checkout while a cluster is up: its kubeconfig, and programs to look around with."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How fast shared builders are ready on a real cluster, and how fast that cluster starts."""
+"""Start-up times: of shared builders on a real cluster, and of that cluster."""
 
 import asyncio
 import time
