@@ -1,6 +1,6 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check unit integration e2e coverage bench lint style types imports scripts generated docs generate verify lock release cluster-up cluster-down clean
+.PHONY: help demo run test check unit integration e2e coverage bench lint style types imports scripts generated docs generate verify lock release cluster-up cluster-down controlplane clean
 
 python := .venv/bin/python
 # Output of what runs side by side, one target after the other; make 3.81, as macOS has it, mixes it.
@@ -76,6 +76,9 @@ release: venv ## Write what a release consists of into dist/release (TAG=v…: r
 cluster-up: venv ## A kind cluster with a registry (CLUSTER=current: the one of your kubeconfig)
 	@$(python) -m hack.cluster up
 
+controlplane: venv ## An API server without pods, with the CRDs, until Ctrl-C; prints its kubeconfig
+	@$(python) -m hack.cluster.controlplane
+
 cluster-down: venv ## Remove it without a trace
 	@$(python) -m hack.cluster down
 
@@ -92,6 +95,6 @@ venv:
 
 # With progress shown: pytest's workers would build them in silence.
 programs: venv
-	@$(python) -m hack.cluster.controlplane
+	@$(python) -m hack.cluster.controlplane --build-only
 	@$(python) -m hack.cluster.artifacts gitops-health flux >/dev/null
 .PHONY: programs

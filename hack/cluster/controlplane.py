@@ -1,11 +1,16 @@
-"""A Kubernetes without nodes: etcd, the API server and chosen controllers as plain processes that need no root.
+"""A control plane without nodes: etcd, kube-apiserver and chosen controllers as plain processes that need no root.
 
 Made for tests that count requests, and kill, freeze and restart the API server. No pod ever runs here.
+
+By hand, `python -m hack.cluster.controlplane` starts one with the project's CRDs, prints the export of its kubeconfig,
+and keeps it until Ctrl-C; then nothing of it is left. Objects are garbage-collected and namespaces go, as in a cluster.
 """
 
+import argparse
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -14,7 +19,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,13 +29,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hack.cluster import artifacts, audit, toolchain
-from hack.cluster.processes import Process, free_port
+from hack.cluster.processes import Process, ProcessError, free_port
 from hack.cluster.recipes import RecipeError
 
 READY_SECONDS: Final = 60
 PROGRAMS: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 ADMIN_TOKEN: Final = "admin"
 CONTROLLERS_TOKEN: Final = "controllers"
+TOP: Final = Path(__file__).parents[2]
+CONTROLLERS_BY_HAND: Final = ("namespace-controller", "garbage-collector-controller", "serviceaccount-controller")
+"""What people expect of any cluster: without pods, nothing else would have work."""
 
 
 class ControlPlane:
@@ -281,15 +289,41 @@ def program(name: str) -> Path:
     return artifacts.ensure("kube")["kube"] / name
 
 
-def main() -> int:
-    """Build the programs where they are absent, with progress shown: pytest's workers would do it in silence."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run one by hand; what went wrong is a sentence on standard error and the status 1."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hack.cluster.controlplane",
+        description="Start an API server without nodes, with the project's CRDs, and keep it until Ctrl-C.",
+        epilog="No pod ever runs on it. For clusters where builds run: make cluster-up.",
+    )
+    parser.add_argument("--build-only", action="store_true", help="only build the programs where they are absent")
+    chosen = parser.parse_args(arguments)
     try:
+        # With progress shown: pytest's workers would do it in silence.
         for name in PROGRAMS:
             program(name)
-    except (RecipeError, toolchain.MissingError) as problem:
+        if not chosen.build_only:
+            _run_until_interrupted()
+    except (RecipeError, toolchain.MissingError, ProcessError) as problem:
         print(problem, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
     return 0
+
+
+def _run_until_interrupted() -> None:
+    """Start one, say how to reach it, and stop it on Ctrl-C, or when the terminal is closed."""
+    # Ctrl-C too: a shell has its background jobs ignore it.
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.default_int_handler)
+    with ControlPlane(controllers=CONTROLLERS_BY_HAND) as started:
+        started.apply_crds(TOP / "crds")
+        print(f"export KUBECONFIG={started.kubeconfig} PATH={program('kubectl').parent}:$PATH", flush=True)
+        print(f"The API server answers at {started.url}. Ctrl-C ends it.", file=sys.stderr, flush=True)
+        with suppress(KeyboardInterrupt):
+            signal.pause()
 
 
 if __name__ == "__main__":

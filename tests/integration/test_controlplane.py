@@ -221,6 +221,28 @@ def test_chosen_controllers_do_their_work(start_control_plane: StartControlPlane
     assert until(lambda: exists(own, "/api/v1/namespaces/default/serviceaccounts/default"), 30)
 
 
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_by_hand_it_answers_kubectl_until_it_is_interrupted(end: signal.Signals) -> None:
+    command = [sys.executable, "-m", "hack.cluster.controlplane"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        said = started.stdout.readline()
+        kubectl = f"{said.strip()}; kubectl"
+
+        assert "default" in subprocess.check_output(["sh", "-c", f"{kubectl} get namespaces"], text=True)
+        assert subprocess.check_output(["sh", "-c", f"{kubectl} get buildkitbuilders"], text=True) == ""
+        started.send_signal(end)
+
+    assert started.returncode == 0
+    assert not Path(said.partition("KUBECONFIG=")[2].split()[0]).exists()
+
+
+def test_it_can_build_its_programs_only() -> None:
+    command = [sys.executable, "-m", "hack.cluster.controlplane", "--build-only"]
+
+    assert subprocess.check_output(command, cwd=REPOSITORY, text=True) == ""
+
+
 def test_stop_leaves_no_process_and_no_file(start_control_plane: StartControlPlane) -> None:
     own = start_control_plane()
     pids, folder = own.pids, own.kubeconfig.parent
