@@ -1,4 +1,4 @@
-"""The operator of this checkout in a cluster, and what builds need there: for the demo, the tests, the benchmark."""
+"""Installing the operator of this checkout in a cluster, with what builds need: for demo, tests and benchmarks."""
 
 import base64
 import json
@@ -123,7 +123,7 @@ def running_cluster() -> Iterator[Kubectl]:
 
 @contextmanager
 def connection_files(team: Kubectl, secret: str) -> Iterator[Path]:
-    """Give a folder with a connection Secret's certificates, as `buildctl --tlsdir` takes it."""
+    """Yield a folder with a connection Secret's certificates, as `buildctl --tlsdir` takes it."""
     with tempfile.TemporaryDirectory() as folder:
         for name, value in team.get("secret", secret)["data"].items():
             file = Path(folder) / name
@@ -135,7 +135,7 @@ def connection_files(team: Kubectl, secret: str) -> Iterator[Path]:
 def tags(kubectl: Kubectl, repository: str) -> list[str]:
     """Return the tags that the cluster's registry has of a repository, through the API server's proxy."""
     service = "/api/v1/namespaces/registry/services/registry:5000/proxy"
-    answer = json.loads(kubectl("get", f"--raw={service}/v2/{repository}/tags/list"))
+    answer = json.loads(kubectl.read(f"{service}/v2/{repository}/tags/list"))
     return sorted(answer["tags"] or [])
 
 

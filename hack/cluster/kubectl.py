@@ -1,20 +1,24 @@
-"""kubectl as the tests and the demo use it: what people would type, with its answers as text or objects."""
+"""A wrapper of kubectl for tests and the demo: what people would type, with its answers as text or objects."""
 
 import json
+import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import yaml
 
 from buildkit_operator.kube.resources import Manifest
+from hack.cluster.api_reader import ReadError, UnknownKindError, reader
 
 T = TypeVar("T")
 
 _TOP: Final = Path(__file__).parents[2]
+_SELECTORS: Final = {"selector": "labelSelector", "field-selector": "fieldSelector"}
 
 
 class KubectlError(Exception):
@@ -53,14 +57,39 @@ class Kubectl:
         self("apply", *flags, "--filename=-", text=yaml.safe_dump_all(manifests))
 
     def get(self, *what: str) -> Any:
-        """Return an object, or the items of a list."""
+        """Return an object, or the items of a list. Raises KubectlError.
+
+        What is asked for in a plain way is read without a kubectl process, so that it may be polled.
+        """
+        if (plain := _Query.parse(what)) is not None:
+            try:
+                return plain.read(self)
+            except ReadError as error:
+                raise KubectlError(f"kubectl get {' '.join(what)}: {error}") from None
+            except UnknownKindError:
+                pass  # kubectl says it in its own words
         found = json.loads(self("get", *what, "--output=json"))
         return found["items"] if found["kind"] == "List" else found
 
     def find(self, *what: str) -> Any:
-        """Return an object, or None where there is none."""
-        answer = self("get", *what, "--ignore-not-found", "--output=json")
-        return json.loads(answer) if answer else None
+        """Return an object, or None where there is none. Raises KubectlError."""
+        try:
+            return self.get(*what)
+        except KubectlError as error:
+            if "(NotFound)" not in str(error):
+                raise
+        return None
+
+    def read(self, path: str) -> str:
+        """Return what the API server serves at a path, as `kubectl get --raw` does. Raises KubectlError."""
+        try:
+            return reader(self.kubeconfig).read(path, accept="*/*")
+        except ReadError as error:
+            raise KubectlError(f"kubectl get --raw={path}: {error}") from None
+
+    def logs(self, pod: str, container: str) -> str:
+        """Return what a container of a pod has printed so far. Raises KubectlError."""
+        return self.read(f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log?container={container}")
 
     def create_namespace(self, name: str, **labels: str) -> "Kubectl":
         """Create a namespace and return the kubectl for it."""
@@ -69,7 +98,7 @@ class Kubectl:
 
     @contextmanager
     def port_forward(self, target: str, port: int) -> Iterator[int]:
-        """Forward a free local port to a pod's or Service's port, and give the local one."""
+        """Forward a free local port to a pod's or Service's port, and yield the local one."""
         command = self.command("port-forward", "--address=127.0.0.1", target, f":{port}")
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as forwarder:
             try:
@@ -80,6 +109,36 @@ class Kubectl:
                 yield int(said.removeprefix("Forwarding from 127.0.0.1:").split()[0])
             finally:
                 forwarder.terminate()
+
+
+@dataclass(frozen=True)
+class _Query:
+    """The arguments of a `kubectl get` of one kind: an object by its name, or those that selectors choose."""
+
+    kind: str
+    name: str
+    selectors: dict[str, str]
+
+    @classmethod
+    def parse(cls, what: Sequence[str]) -> "_Query | None":
+        """Return the query, or None where the arguments have more to them."""
+        kind, *rest = what
+        if "," in kind or "/" in kind:
+            return None
+        names = [one for one in rest if not one.startswith("-")]
+        flags = dict(one.removeprefix("--").split("=", 1) for one in rest if re.match("--[a-z-]+=", one))
+        if len(names) > 1 or len(names) + len(flags) < len(rest) or not flags.keys() <= _SELECTORS.keys():
+            return None
+        return cls(kind, "".join(names), {_SELECTORS[flag]: value for flag, value in flags.items()})
+
+    def read(self, kubectl: Kubectl) -> Any:
+        """Return the object, or the list's items, with the changes that kubectl makes. Raises ReadError."""
+        found = reader(kubectl.kubeconfig).get(self.kind, kubectl.namespace, self.name, **self.selectors)
+        common = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
+        objects = [found] if self.name else [common | item for item in found["items"]]
+        for one in objects:
+            one["metadata"].pop("managedFields", None)
+        return found if self.name else objects
 
 
 def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 60) -> T:

@@ -3,7 +3,6 @@
 import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import yaml
@@ -12,8 +11,8 @@ from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
 from hack.cluster.kubectl import Kubectl
+from hack.cluster.ready import REGISTRY
 
-MANIFESTS: Final = Path(__file__).parents[1] / "cluster" / "registry.yaml"
 CERTIFICATES: Final = "/certificates"
 DAY: Final = timedelta(days=1)
 
@@ -47,7 +46,7 @@ def _secret(name: str, data: dict[str, str]) -> Manifest:
 
 def _manifests(namespace: str, names: tuple[str, ...]) -> list[Manifest]:
     """Return the cluster's own registry once more, with TLS, in another namespace and behind other names."""
-    found = {manifest["kind"]: manifest for manifest in yaml.safe_load_all(MANIFESTS.read_text())}
+    found = {manifest["kind"]: manifest for manifest in yaml.safe_load_all(REGISTRY.read_text())}
     deployment, service = found["Deployment"], found["Service"]
     deployment["metadata"]["namespace"] = service["metadata"]["namespace"] = namespace
     pod = deployment["spec"]["template"]["spec"]

@@ -10,14 +10,12 @@ import yaml
 
 from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
-from hack.cluster import pins
 from hack.cluster.installation import OPERATOR, operator_image
 from hack.cluster.kubectl import Kubectl, wait_for
-from tests.support.jobs import BUILD, Job, builder, wait_ready, wait_reason
+from tests.support.jobs import BUILD, Job, builder, gated, open_gate, wait_ready, wait_reason
 
 EXPORTER: Final = "buildkit-operator-exporter"
 SELECTOR: Final = f"--selector=app.kubernetes.io/name={EXPORTER}"
-SLOW: Final = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN echo begun $SALT && sleep 8\n"}
 SAMPLES: Final = Path(__file__).parents[2] / "deploy" / "samples" / "scaling"
 
 Series = dict[tuple[str, ...], float]
@@ -58,7 +56,7 @@ def metrics(exporter: Kubectl) -> str:
     """Return what the exporter serves, through the API server's proxy."""
     running = [pod for pod in exporter.get("pods", SELECTOR) if "deletionTimestamp" not in pod["metadata"]]
     path = f"/api/v1/namespaces/{OPERATOR}/pods/{running[0]['metadata']['name']}:8080/proxy/metrics"
-    return exporter("get", f"--raw={path}")
+    return exporter.read(path)
 
 
 def of_all(series: Series, name: str) -> list[float]:
@@ -76,9 +74,10 @@ def test_a_build_is_seen_while_it_runs_and_leaves_its_cache(team: Kubectl, serie
     up(series, 1)
     wait_for("no build", lambda: of_all(series(), "active_builds") == [0])
 
-    build = Job.start(team, f"{BUILD} --opt build-arg:SALT=seen", files=SLOW)
+    build = Job.start(team, f"{BUILD} --opt build-arg:SALT=seen", files=gated(team))
     build.wait_log("begun seen")
-    wait_for("one build", lambda: of_all(series(), "active_builds") == [1], 8)
+    wait_for("one build", lambda: of_all(series(), "active_builds") == [1])
+    open_gate(team)
     build.finish()
 
     wait_for("no build any more", lambda: of_all(series(), "active_builds") == [0])

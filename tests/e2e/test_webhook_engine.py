@@ -33,6 +33,8 @@ REPLICAS: Final = 2
 SELECTOR: Final = f"--selector=app.kubernetes.io/name={WEBHOOK}"
 LABELLED: Final = {LABEL: "demo"}
 
+pytestmark = pytest.mark.exclusive("changes the engine that injects into everybody's pods")
+
 
 @pytest.fixture(scope="module")
 def webhook(cluster: Kubectl) -> Iterator[Kubectl]:
@@ -105,7 +107,7 @@ def injected(webhook: Kubectl) -> float:
     said = ""
     for pod in webhook.get("pods", SELECTOR):
         path = f"/api/v1/namespaces/{OPERATOR}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
-        said += webhook("get", f"--raw={path}")
+        said += webhook.read(path)
     sign = 'buildkit_operator_webhook_requests_total{result="injected",webhook="label"} '
     return sum(float(line.removeprefix(sign)) for line in said.splitlines() if line.startswith(sign))
 

@@ -27,6 +27,8 @@ COPY --from=made /answer /answer
 RUN cat /answer
 """
 
+_GATE: Final = "gate"
+
 BUILD: Final = "buildctl --addr $BUILDKIT_HOST --tlsdir /etc/buildkit build --progress plain --frontend dockerfile.v0 \
 --local context=/workspace --local dockerfile=/workspace"
 """The command line of a build of the workspace through a shared builder, up to its output."""
@@ -47,12 +49,28 @@ def builder(name: str = "demo", **spec: Any) -> Manifest:
     }
 
 
+def gated(team: Kubectl) -> dict[str, str]:
+    """Return a Dockerfile whose step prints that it has begun, and that it ended once `open_gate` has been called.
+
+    The gate is a name in the cluster's DNS, which build steps can look up.
+    """
+    lookup = f"getent hosts {_GATE}.{team.namespace}.svc.cluster.local. >/dev/null"
+    step = f"echo begun $SALT && until {lookup}; do sleep 0.3; done && echo ended $SALT"
+    return {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN {step}\n"}
+
+
+def open_gate(team: Kubectl) -> None:
+    """Let the builds of `gated` files in this namespace go on to their end."""
+    port = {"port": 1}
+    team.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": _GATE}, "spec": {"ports": [port]}})
+
+
 def wait_ready(kubectl: Kubectl, name: str = "demo", seconds: float = 90) -> Manifest:
     """Wait until a builder is ready for its newest spec, all changes done, and return it."""
 
     def settled() -> Manifest | None:
         found: Manifest = kubectl.get("bkb", name)
-        current = found["status"]["observedGeneration"] == found["metadata"]["generation"]
+        current = found.get("status", {}).get("observedGeneration") == found["metadata"]["generation"]
         done = condition(found, "Ready").get("status") == "True" and not condition(found, "Reconciling")
         return found if current and done else None
 
@@ -119,7 +137,7 @@ class Job:
     def log(self) -> str:
         """Return what the job has printed so far."""
         waiting = self.kubectl.get("pod", self.name)["status"].get("containerStatuses", [{}])[0].get("state", {})
-        return "" if "running" not in waiting and "terminated" not in waiting else self.kubectl("logs", self.name)
+        return "" if "running" not in waiting and "terminated" not in waiting else self.kubectl.logs(self.name, "job")
 
     def _ended(self) -> str | None:
         phase: str = self.kubectl.get("pod", self.name)["status"].get("phase", "Pending")

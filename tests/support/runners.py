@@ -106,7 +106,7 @@ class Runner:
         assert self.finish(seconds) == "Succeeded", self.kubectl("logs", self.name, "--all-containers", "--prefix")
 
     def log(self, container: str = "job") -> str:
-        return self.kubectl("logs", self.name, f"--container={container}")
+        return self.kubectl.logs(self.name, container)
 
     def daemon(self) -> Manifest:
         """Return what the kubelet says of the injected container."""
