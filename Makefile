@@ -7,6 +7,8 @@ python := .venv/bin/python
 by_target := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # A file stays on one worker, and with it what its tests share.
 in_parallel := --numprocesses=auto --dist=loadfile
+# Tests on the cluster wait more than they compute, up to here: more workers make its node too slow for their deadlines.
+E2E_WORKERS ?= 4
 
 ##@ Start here
 demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
@@ -27,7 +29,7 @@ integration: venv programs ## The operator against a real API server, without po
 	@$(python) -m pytest tests/integration $(in_parallel)
 
 e2e: venv ## Builds and pushes on a kind cluster; takes the cluster down again if it was not up before
-	@$(python) -m pytest tests/e2e
+	@$(python) -m pytest tests/e2e --numprocesses=$(E2E_WORKERS)
 
 coverage: venv programs ## Unit and integration tests, and which lines of the operator they ran
 	@hack/coverage.sh $(in_parallel)

@@ -18,5 +18,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def progress_shown(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
     """Return a context in which what is printed is seen at once: the first build of a cluster takes minutes."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    return capture.global_and_fixture_disabled if capture else nullcontext
+    return lambda: uncaptured(request.config)
+
+
+def uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
+    """Return a context in which pytest does not hold back what is printed."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    return capture.global_and_fixture_disabled() if capture else nullcontext()

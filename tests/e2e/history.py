@@ -50,7 +50,7 @@ class History:
 
 @contextmanager
 def recorded(team: Kubectl) -> Iterator[History]:
-    """Give the history of the namespace's pods, from now until the end of the block."""
+    """Yield the history of the namespace's pods, from now until the end of the block."""
     history = History()
     command = team.command("get", "--raw", f"/api/v1/namespaces/{team.namespace}/pods?watch=true")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:

@@ -56,7 +56,7 @@ def store() -> Iterator[None]:
 
 @pytest.fixture
 def panic() -> Iterator[Path]:
-    """Give a sysctl that a kubelet sets a value that is nobody's, until the test has ended."""
+    """Set a sysctl that a kubelet sets to a value that is nobody's, until the test has ended."""
     path = Path("/proc/sys/kernel/panic")
     before = path.read_text()
     path.write_text("7")

@@ -18,16 +18,16 @@ import pytest
 
 from hack.cluster.installation import OPERATOR, has_policies, operator_image, run_operator, tags, uninstall
 from hack.cluster.kubectl import Kubectl, KubectlError, wait_for
-from tests.e2e.test_rolls import SLOW
 from tests.e2e.test_webhook_engine import created
 from tests.support.helm import CHART, NAME, Helm, HelmError
-from tests.support.jobs import BUILD, Job, builder, wait_ready
+from tests.support.jobs import BUILD, Job, builder, gated, open_gate, wait_ready
 from tests.support.runners import BUILD as INJECTED_BUILD
 from tests.support.runners import LABEL, Runner, push, sidecar, step
 
 TOP: Final = Path(__file__).parents[2]
 PODS: Final = f"--selector=app.kubernetes.io/name={OPERATOR}"
 LABELLED: Final = {LABEL: "sidecar"}
+pytestmark = pytest.mark.exclusive("removes the operator and its CRD, and so every builder")
 CRD: Final = "buildkitbuilders.buildkit-operator.dev"
 
 
@@ -69,7 +69,7 @@ class Release:
     def leading(self) -> list[str]:
         """Return the pods that say of themselves that they write."""
         path = f"/api/v1/namespaces/{NAME}/pods/{{}}:8080/proxy/metrics"
-        said = {pod: self.own("get", f"--raw={path.format(pod)}") for pod in self.pods()}
+        said = {pod: self.own.read(path.format(pod)) for pod in self.pods()}
         return [pod for pod, metrics in said.items() if "\nbuildkit_operator_leading 1.0\n" in metrics]
 
 
@@ -153,11 +153,12 @@ def may(team: Kubectl, user: str, verb: str, subresource: str = "") -> bool:
 
 def test_an_upgrade_replaces_the_operator_and_no_daemon_and_no_build(release: Release, team: Kubectl) -> None:
     before, at_work = daemon(team), release.pods()
-    build = Job.start(team, f"{BUILD} --opt build-arg:SALT=upgrade", files=SLOW)
+    build = Job.start(team, f"{BUILD} --opt build-arg:SALT=upgrade", files=gated(team))
     build.wait_log("begun upgrade")
 
     # What changes rolls the pods, also where the charts are the same.
     release.change("upgrade", CHART, podAnnotations={"test": "upgraded"})
+    open_gate(team)
 
     assert "ended upgrade" in build.finish()
     wait_for("all pods are new", lambda: len(release.pods()) == 2 and not set(release.pods()) & set(at_work))

@@ -34,7 +34,7 @@ ROOTLESS: Final[Manifest] = {}
 USER_NAMESPACE: Final[Manifest] = {"isolation": "UserNamespace"}
 NODE_DEFAULT: Final[Manifest] = {"securityProfiles": "NodeDefault"}
 
-RELABELLED_SECONDS: Final = 30
+RELABELLED_SECONDS: Final = 60
 """How long a builder may take to see that its namespace is no longer in its way: it looks every ten seconds."""
 
 

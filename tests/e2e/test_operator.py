@@ -6,8 +6,7 @@ import pytest
 import yaml
 
 from hack.cluster.kubectl import Kubectl, KubectlError
-from tests.e2e.test_rolls import SLOW
-from tests.support.jobs import BUILD, Job, builder, wait_ready
+from tests.support.jobs import BUILD, Job, builder, gated, open_gate, wait_ready
 
 NAMES = [f"made-{number}" for number in range(6)]
 GOLDEN = Path(__file__).parents[1] / "unit/golden/minimal/children.yaml"
@@ -20,6 +19,7 @@ def kill_operator(cluster: Kubectl) -> None:
     operator("delete", "pod", "--selector=app.kubernetes.io/name=buildkit-operator", "--grace-period=0", "--force")
 
 
+@pytest.mark.exclusive("kills the operator")
 def test_a_successor_completes_what_a_killed_operator_began(cluster: Kubectl, team: Kubectl) -> None:
     # Without daemons, so that a small machine is not what this test waits for.
     team.apply(*(builder(name, shared={"replicas": 0}) for name in NAMES))
@@ -38,13 +38,17 @@ def test_a_successor_completes_what_a_killed_operator_began(cluster: Kubectl, te
     assert len({child["metadata"]["ownerReferences"][0]["uid"] for child in made}) == len(NAMES)
 
 
+@pytest.mark.exclusive("kills the operator")
 def test_a_build_does_not_notice_that_the_operator_is_killed(cluster: Kubectl, team: Kubectl) -> None:
     team.apply(builder())
     wait_ready(team)
-    build = Job.start(team, f"{BUILD} --opt build-arg:SALT=kill", files=SLOW)
+    build = Job.start(team, f"{BUILD} --opt build-arg:SALT=kill", files=gated(team))
     build.wait_log("begun kill")
 
     kill_operator(cluster)
+    operator = cluster.within("buildkit-operator")
+    operator("rollout", "status", "deployment/buildkit-operator", "--timeout=120s", timeout=130)
+    open_gate(team)
 
     assert "ended kill" in build.finish()
 

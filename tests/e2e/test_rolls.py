@@ -12,12 +12,11 @@ from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import REGISTRY, tags
 from hack.cluster.kubectl import Kubectl, wait_for
-from tests.support.daemons import daemon_pods, evict, kill_daemon
-from tests.support.jobs import BUILD, Job, JobError, builder, run, wait_ready
+from tests.support.daemons import daemon_pods, ending_daemons, evict, kill_daemon
+from tests.support.jobs import BUILD, Job, JobError, builder, gated, open_gate, run, wait_ready
 from tests.support.runners import BUILD as CONNECTED_BUILD
 from tests.support.runners import Runner, step
 
-SLOW = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN echo begun $SALT && sleep 40 && echo ended $SALT\n"}
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}}
 KEYS = ("org/one", "org/two", "org/three")
 
@@ -32,7 +31,7 @@ def pair(**spec: Any) -> Manifest:
 
 @dataclass
 class Clients:
-    """Jobs in the middle of a build each: one that mounts the Secret, and some with a connector."""
+    """Jobs in the middle of a build each, until the gate opens: one with the Secret, and some with a connector."""
 
     direct: Job
     connected: list[Runner]
@@ -40,13 +39,13 @@ class Clients:
     @classmethod
     def begin(cls, team: Kubectl) -> "Clients":
         """Start them all, and return when each of their build steps runs."""
-        direct = Job.start(team, f"{BUILD} --opt build-arg:SALT=direct {_push('direct')}", files=SLOW)
+        direct = Job.start(team, f"{BUILD} --opt build-arg:SALT=direct {_push('direct')}", files=gated(team))
         connected = []
         for number, key in enumerate(KEYS):
             labels = {"buildkit-operator.dev/builder": "demo"}
             metadata = {"labels": labels, "annotations": {"buildkit-operator.dev/cache-key": key}}
             script = f"{CONNECTED_BUILD} --opt build-arg:SALT={number} {_push(str(number))}"
-            connected.append(Runner.start(team, step(script), files=SLOW, metadata=metadata))
+            connected.append(Runner.start(team, step(script), files=gated(team), metadata=metadata))
         direct.wait_log("begun direct")
         for number, runner in enumerate(connected):
             runner.wait_log(f"begun {number}")
@@ -90,22 +89,25 @@ def _evict_all(team: Kubectl) -> None:
 
 
 @pytest.mark.parametrize(
-    "disturb",
+    ("disturb", "count"),
     [
-        pytest.param(_apply(daemon={"logLevel": "debug"}), id="roll-by-configuration"),
-        pytest.param(_apply(shared={"tls": {"dnsNames": ["builds.example.com"]}}), id="roll-by-certificate"),
-        pytest.param(_apply(image=OTHER_IMAGE), id="roll-by-image"),
-        pytest.param(_scale_down, id="scale-down"),
-        pytest.param(_evict_all, id="node-drain"),
+        pytest.param(_apply(daemon={"logLevel": "debug"}), 2, id="roll-by-configuration"),
+        pytest.param(_apply(shared={"tls": {"dnsNames": ["builds.example.com"]}}), 2, id="roll-by-certificate"),
+        pytest.param(_apply(image=OTHER_IMAGE), 2, id="roll-by-image"),
+        pytest.param(_scale_down, 1, id="scale-down"),
+        pytest.param(_evict_all, 2, id="node-drain"),
     ],
 )
-def test_no_build_is_lost(team: Kubectl, disturb: Callable[[Kubectl], None]) -> None:
+def test_no_build_is_lost(team: Kubectl, disturb: Callable[[Kubectl], None], count: int) -> None:
     team.apply(pair())
     wait_ready(team)
     before = daemon_pods(team)
     clients = Clients.begin(team)
 
     disturb(team)
+    # Told to end, while all builds go on.
+    wait_for("daemons are told to end", lambda: len(ending_daemons(team)) == count, 180)
+    open_gate(team)
 
     clients.finish()
     wait_for("a daemon of before is gone", lambda: set(before) - set(daemon_pods(team)), 180)
@@ -123,10 +125,10 @@ def test_a_killed_daemon_fails_its_builds_at_once_and_nobody_repeats_them(team: 
     kill_daemon(team, daemon)
 
     for runner in clients.connected:
-        assert runner.finish(20) == "Failed"
+        assert runner.finish(30) == "Failed"
         _assert_told(runner.log())
     with pytest.raises(JobError) as failure:
-        clients.direct.finish(20)
+        clients.direct.finish(30)
     _assert_told(str(failure.value))
     wait_ready(team)
     assert "STARTED" not in _histories(team, daemon)

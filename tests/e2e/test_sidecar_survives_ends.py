@@ -17,7 +17,7 @@ from tests.support.runners import BUILD, DAEMON, IMAGE, JOB_LABEL, Runner, sidec
 PATIENCE = 30
 """Kubernetes' own grace period, in seconds: what a process takes that does not heed TERM."""
 
-PROMPT = 10
+PROMPT = 20
 """Seconds that the kubelet may take for an end that nobody holds up, on a busy machine."""
 
 SLOW = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nRUN echo begun && sleep 8 && echo ended\n"}
@@ -77,7 +77,7 @@ def test_a_pod_completes_with_its_job_and_the_sidecar_ends_well(
 
 
 def test_the_sidecars_processes_end_with_it_though_the_pod_shares_its_processes(team: Kubectl) -> None:
-    job = Runner.start(team, step(f"{BUILD}; sleep 2"), shareProcessNamespace=True)
+    job = Runner.start(team, step(f"{BUILD}; until [ -e /tmp/seen ]; do sleep 0.2; done"), shareProcessNamespace=True)
     uid = job.pod()["metadata"]["uid"]
     node = step("sleep 600", "node")
     observer = Runner.start(team, node, metadata={"labels": {}}, hostPID=True)
@@ -89,6 +89,7 @@ def test_the_sidecars_processes_end_with_it_though_the_pod_shares_its_processes(
         return team("exec", observer.name, "--", "sh", "-c", f"({look}) 2>/dev/null || true")
 
     wait_for("the daemon is seen from its node", lambda: "buildkitd" in processes())
+    team("exec", job.name, "--container=job", "--", "touch", "/tmp/seen")
     job.succeed()
 
     assert exit_codes(job.pod(), DAEMON) == {0}

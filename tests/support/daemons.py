@@ -10,6 +10,12 @@ def daemon_pods(team: Kubectl, builder: str = "") -> list[str]:
     return [pod["metadata"]["name"] for pod in team.get("pods", selector)]
 
 
+def ending_daemons(team: Kubectl) -> list[str]:
+    """Return the names of a namespace's pods with a shared daemon that has been told to end, and has not yet."""
+    pods = team.get("pods", "--selector=app.kubernetes.io/name=buildkitd")
+    return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" in pod["metadata"]]
+
+
 def evict(team: Kubectl, pod: str) -> bool:
     """Do to a daemon what `kubectl drain` does to the pods of a node; tell whether the disruption budget allowed it."""
     eviction = f'{{"apiVersion":"policy/v1","kind":"Eviction","metadata":{{"name":"{pod}"}}}}'
