@@ -7,7 +7,7 @@ python := .venv/bin/python
 by_target := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # A file stays on one worker, and with it what its tests share.
 in_parallel := --numprocesses=auto --dist=loadfile
-# Tests on the cluster wait more than they compute, up to here: more workers make its node too slow for their deadlines.
+# Of two cores: tests on the cluster wait more than they compute, and many at once make its node too slow for deadlines.
 E2E_WORKERS ?= 4
 
 ##@ Start here
