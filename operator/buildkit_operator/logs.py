@@ -31,8 +31,6 @@ def configure(level: str, log_format: Literal["json", "text"]) -> None:
     handler.setFormatter(TextFormatter() if log_format == "text" else _json_formatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("buildkit_operator").setLevel(level.upper())
-    # It announces what it tries again as an error, and says with a traceback what we log ourselves.
-    logging.getLogger("kopf").setLevel(logging.WARNING)
 
 
 def _json_formatter() -> logging.Formatter:

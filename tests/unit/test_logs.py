@@ -16,8 +16,7 @@ def loggers_as_before() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in ("buildkit_operator", "kopf"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
+    logging.getLogger("buildkit_operator").setLevel(logging.NOTSET)
 
 
 def test_json_lines_hold_all_fields(capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +57,7 @@ def test_the_level_is_ours_alone(level: str, expected: str, capsys: pytest.Captu
     logs.configure(level, "text")
 
     logging.getLogger("buildkit_operator.test").debug("debugging")
-    logging.getLogger("kopf.objects").info("Handler succeeded.")
+    logging.getLogger("library.objects").info("Handler succeeded.")
 
     assert capsys.readouterr().err.endswith(expected)
     assert "Handler" not in capsys.readouterr().err

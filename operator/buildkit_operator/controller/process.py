@@ -142,7 +142,7 @@ class Operator:
 
     async def _shut_down(self, elector: asyncio.Task[None]) -> None:
         """Finish what runs, hand the Lease over, and only then let go of the watches and connections."""
-        self._lifecycle.hush()
+        self._lifecycle.silence_shutdown_errors()
         await self._workers.drain(DRAIN_SECONDS)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._recorder.flush(), FLUSH_SECONDS)

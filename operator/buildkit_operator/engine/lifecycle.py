@@ -8,6 +8,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from buildkit_operator.engine.kopf_adapter import silence_shutdown_errors
 from buildkit_operator.engine.watch import Watches
 
 UNWATCH_SECONDS: Final = 0.5
@@ -48,13 +49,12 @@ class Lifecycle:
         """Whether the watches are over although nobody told them to stop: only a new process helps."""
         return self._watches_ending.is_set() and not self.stop.is_set()
 
-    def hush(self) -> None:
-        """Take no notice of what kopf says when things are taken away under it."""
-        asyncio.get_running_loop().set_exception_handler(_hush)
-        logging.getLogger("kopf").setLevel(logging.CRITICAL)
+    def silence_shutdown_errors(self) -> None:
+        """Ignore errors of watches whose connections are taken away while the process stops."""
+        silence_shutdown_errors()
 
     async def end(self) -> None:
-        """End the watches, then every task that is left, also those that kopf does not wait for."""
+        """End the watches, then every task that is left, also those that nobody waits for."""
         if self._watching is not None:
             self._unwatch.set()
             await asyncio.wait({self._watching}, timeout=UNWATCH_SECONDS)
@@ -65,19 +65,9 @@ class Lifecycle:
             await asyncio.wait(left, timeout=UNWATCH_SECONDS)
 
     async def watch(self, watches: Watches) -> None:
-        """Watch until the end. Other parts start before: kopf cancels, when it ends, what is younger than itself."""
+        """Watch until the end. Other parts start before, see kopf_adapter."""
         self._watching = asyncio.current_task()
-        ready = asyncio.Event()
-        retaking = asyncio.create_task(self._retake_signals(ready), name="signals")
-        try:
-            await watches.run(ready, self._unwatch, self._watches_ending)
-        finally:
-            retaking.cancel()
-
-    async def _retake_signals(self, kopf_ready: asyncio.Event) -> None:
-        """Put our signal handlers back: kopf's would end the watches before everything else."""
-        await kopf_ready.wait()
-        self.handle_signals()
+        await watches.run(self._unwatch, self._watches_ending, self.handle_signals)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self.stop.is_set():
@@ -89,7 +79,3 @@ class Lifecycle:
         )
         self.exit_status = 1
         self.stop.set()
-
-
-def _hush(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    logger.debug("While stopping: %s", context["message"])

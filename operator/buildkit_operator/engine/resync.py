@@ -1,6 +1,6 @@
 """Resync of the informer cache with the API server's lists: before work starts, after a relist, every few minutes.
 
-kopf does not report what was deleted while it was disconnected, and a list without objects makes no event at all.
+The watches do not report what was deleted while they were disconnected, and a list without objects makes no event.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from buildkit_operator.kube.errors import ApiError
 from buildkit_operator.kube.resources import Key, Resource
 
 DEBOUNCE_SECONDS: Final = 2.0
-"""kopf reports a list object by object: the comparison waits until it is probably through."""
+"""A relist is reported object by object: the comparison waits until it is probably through."""
 RETRY_SECONDS: Final = 2.0
 
 logger = logging.getLogger(__name__)

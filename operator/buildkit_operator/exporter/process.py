@@ -89,7 +89,7 @@ class ExporterProcess:
         await self._lifecycle.watch(self._watches)
 
     async def _shut_down(self) -> None:
-        self._lifecycle.hush()
+        self._lifecycle.silence_shutdown_errors()
         await self._server.stop()
         await self._lifecycle.end()
         await self._client.close()

@@ -6,7 +6,7 @@ import asyncio.sslproto
 import os
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -16,7 +16,7 @@ import aiohttp
 from buildkit_operator import NAME
 
 if TYPE_CHECKING:
-    from aiohttp.client_middlewares import ClientHandlerType
+    from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
     from kubernetes.aio.client import Configuration
 
 SERVICE_ACCOUNT_FOLDER: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -42,25 +42,8 @@ class Credential(Protocol):
         """
 
 
-class NotAuthenticated(aiohttp.ClientConnectionError):
-    """The server answered 401, also to a token read anew; or there is none to be read.
-
-    It counts as a connection error, which kopf tries again for ever; a 401 would end it within a second (kopf#1158).
-    """
-
-
-class ListExpired(aiohttp.ClientPayloadError):
-    """The server answered 410: a page's `continue` token, or a watch's version, is too old.
-
-    kopf takes a broken payload as the reason to list anew; the 410 itself, in a listing, would end it.
-    """
-
-
-class NotServed(aiohttp.ClientConnectionError):
-    """The server answered 404 to a watch: it does not serve the kind, whose definition somebody deleted.
-
-    As a connection error it is tried again until the definition is back; on the 404 itself kopf ends, and may hang.
-    """
+class NotAuthenticated(aiohttp.ClientError):
+    """The server answered 401, also to a token read anew; or there is none to be read."""
 
 
 @dataclass(slots=True)
@@ -136,8 +119,8 @@ class Connection:
     _read_at: float = float("-inf")
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def session(self, *, watching: bool = False) -> aiohttp.ClientSession:
-        """Open a session that authenticates by itself, one for watches that also waits for kinds that are not served.
+    def session(self, *, around: Sequence[ClientMiddlewareType] = ()) -> aiohttp.ClientSession:
+        """Open a session that authenticates by itself; the middlewares `around` see what becomes of each request.
 
         Closing it leaves the shared connections open.
         """
@@ -148,7 +131,7 @@ class Connection:
             connector_owner=False,
             # Unpacking costs us more than what it saves on the short way to the API server.
             headers={"User-Agent": self.user_agent, "Accept-Encoding": "identity"},
-            middlewares=(_wait_for_kind, self._authenticate) if watching else (self._authenticate,),
+            middlewares=(*around, self._authenticate),
             proxy=self.proxy,
         )
 
@@ -166,9 +149,6 @@ class Connection:
         if response.status == 401:
             response.release()
             raise NotAuthenticated("The API server does not accept our credential (401).")
-        if response.status == 410:
-            response.release()
-            raise ListExpired("The API server no longer knows this version of the list (410).")
         return response
 
     async def _send(self, request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
@@ -190,14 +170,6 @@ class Connection:
             except (OSError, ConnectionSettingsError) as error:
                 raise NotAuthenticated(f"The credential cannot be read: {error}") from error
             self._read_at = time.monotonic()
-
-
-async def _wait_for_kind(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
-    response = await send(request)
-    if response.status == 404:
-        response.release()
-        raise NotServed(f"The API server does not serve {request.url.path} (404).")
-    return response
 
 
 def own_namespace() -> str:

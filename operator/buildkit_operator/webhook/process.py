@@ -92,7 +92,7 @@ class WebhookProcess:
 
     async def _shut_down(self) -> None:
         """Let nobody come any more, answer who is there, and only then let go of the watches and connections."""
-        self._lifecycle.hush()
+        self._lifecycle.silence_shutdown_errors()
         await self._https_server.drain()
         await self._server.stop()
         await self._lifecycle.end()

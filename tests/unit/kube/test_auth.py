@@ -11,7 +11,7 @@ import yaml
 from aiohttp import web
 
 from buildkit_operator.kube import auth
-from buildkit_operator.kube.auth import Connection, ListExpired, NotAuthenticated, TokenFile, connect
+from buildkit_operator.kube.auth import Connection, NotAuthenticated, TokenFile, connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import Unavailable
 from buildkit_operator.kube.resources import CONFIG_MAP
@@ -115,13 +115,6 @@ async def test_a_token_that_cannot_be_read_is_a_connection_error_until_it_can(gu
 
     assert await post(connection) == 200
     await connection.close()
-
-
-async def test_an_expired_list_breaks_off(guard: Guard, connection: Connection) -> None:
-    guard.status = 410
-
-    with pytest.raises(ListExpired):
-        await post(connection)
 
 
 async def test_every_answer_is_counted(guard: Guard, connection: Connection) -> None:
@@ -291,8 +284,3 @@ async def test_without_any_it_says_what_is_missing(tmp_path: Path, monkeypatch: 
 
     with pytest.raises(auth.ConnectionSettingsError, match="KUBECONFIG"):
         await connect()
-
-
-def test_kopf_meets_only_errors_that_it_survives() -> None:
-    assert issubclass(NotAuthenticated, aiohttp.ClientConnectionError), "kopf tries these again for ever"
-    assert issubclass(ListExpired, aiohttp.ClientPayloadError), "kopf lists anew after these"
