@@ -1,4 +1,4 @@
-"""How log messages look: one JSON object a line for collectors, or a line of text for people."""
+"""Structured logging: one JSON object a line for collectors, or a line of text for people."""
 
 from __future__ import annotations
 

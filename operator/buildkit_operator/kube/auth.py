@@ -1,4 +1,4 @@
-"""How we reach and convince the API server: kubeconfig or service account, TLS, a bearer token that changes."""
+"""Connection to the API server: kubeconfig or service account, TLS, and a bearer token that is rotated."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Credential(Protocol):
     """Where the Authorization header's value comes from."""
 
     async def read(self) -> str | None:
-        """Give the value that is valid now; None where a client certificate identifies us.
+        """Return the value that is valid now; None where a client certificate identifies us.
 
         Raises OSError and ConnectionSettingsError.
         """

@@ -1,4 +1,4 @@
-"""Hearing that one object has changed, by a watch of it alone: right for a few objects whose names are known."""
+"""Watch of one object by its name, which tells that it has changed: right for a few objects whose names are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs of the Kubernetes API, over plain dicts: each one request, each failure one of `kube.errors`."""
+"""Client of the Kubernetes API over plain dicts: each verb is one request, each failure one of `kube.errors`."""
 
 from __future__ import annotations
 

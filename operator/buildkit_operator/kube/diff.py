@@ -1,4 +1,4 @@
-"""Whether a live object is already as it should be, so that a write can be left out."""
+"""Drift detection: whether a live object is already as it should be, so that a write can be left out."""
 
 from __future__ import annotations
 

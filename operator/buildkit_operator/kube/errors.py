@@ -1,4 +1,4 @@
-"""What the API server can answer instead of the object, as few types as callers tell apart.
+"""API errors: what the server can answer instead of the object, as few types as callers tell apart.
 
 Every message is a sentence that may be logged and shown in a status: a Secret's values never get into one.
 """
@@ -80,7 +80,7 @@ def _status_object(body: bytes) -> dict[str, Any]:
 
 
 def _server_sentence(answer: dict[str, Any], resource: Resource) -> str:
-    """Give the server's message on one line; about a Secret only reason and fields, for messages quote values."""
+    """Return the server's message on one line; about a Secret only reason and fields, for messages quote values."""
     if resource == SECRET:
         causes = (answer.get("details") or {}).get("causes") or ()
         fields = ", ".join(sorted({str(cause["field"]) for cause in causes if cause.get("field")}))

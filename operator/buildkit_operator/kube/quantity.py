@@ -22,21 +22,21 @@ _QUANTITY = re.compile(
 def value(quantity: str) -> Decimal:
     """Return the number that a quantity stands for: bytes for memory and disk, cores for CPU.
 
-    Raises ValueError when it is no quantity (apimachinery, pkg/api/resource/quantity.go), or one beyond all measure.
+    Raises ValueError when it is no quantity (apimachinery, pkg/api/resource/quantity.go), or one out of range.
     """
     match = _QUANTITY.fullmatch(quantity)
     if match is None:
         raise ValueError(f"{quantity!r} is not a quantity such as 500m, 2 or 20Gi")
     number, suffix, exponent = Decimal(match["number"]), match["suffix"] or "", int(match["exponent"] or 0)
     if abs(exponent) > MAX_EXPONENT:
-        raise ValueError(f"{quantity!r} is beyond all measure")
+        raise ValueError(f"{quantity!r} is out of range")
     if match["exponent"] is not None:
         return number.scaleb(exponent)
     return number * (_BINARY.get(suffix) or _DECIMAL[suffix])
 
 
 def is_quantity(text: str) -> bool:
-    """Tell whether a text is a quantity, though it may be one beyond all measure, which the API server takes."""
+    """Tell whether a text is a quantity, though it may be one out of range, which the API server takes."""
     return _QUANTITY.fullmatch(text) is not None
 
 

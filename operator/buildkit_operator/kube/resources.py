@@ -1,4 +1,4 @@
-"""The kinds we read and write: where the API server keeps them. One constant a kind."""
+"""API resources: group, version and plural of each kind that we read and write. One constant a kind."""
 
 from __future__ import annotations
 

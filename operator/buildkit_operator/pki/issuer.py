@@ -1,4 +1,4 @@
-"""Makes the keys and certificates that were found missing or due. Elliptic curves: P-256."""
+"""Certificate issuer: makes the keys and certificates that were found missing or due. ECDSA with P-256."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from buildkit_operator.pki.keypairs import CLOCK_SKEW, KeyPair, Usage
 
 
 def issue_authority(name: str, lifetime: timedelta, now: datetime) -> KeyPair:
-    """Make a certificate authority that can issue leaves and nothing else."""
+    """Make a CA that can issue leaves and nothing else."""
     key = ec.generate_private_key(ec.SECP256R1())
     builder = (
         _template(name, lifetime, now)

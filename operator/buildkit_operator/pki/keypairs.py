@@ -1,4 +1,4 @@
-"""A certificate with its key, and whether one will do. Reads certificates; making them is control.issuer's affair."""
+"""Key pairs: a certificate with its key, and whether one will do. Reads certificates; pki.issuer makes them."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def renewal_time(certificate: x509.Certificate) -> datetime:
 
 
 def made_at(certificate: x509.Certificate) -> datetime:
-    """Return when control.issuer made a certificate."""
+    """Return when pki.issuer made a certificate."""
     return certificate.not_valid_before_utc + CLOCK_SKEW
 
 
 def can_issue(pair: KeyPair | None, now: datetime) -> bool:
-    """Tell whether this is a certificate authority that control.issuer made, and valid."""
+    """Tell whether this is a CA that pki.issuer made, and valid."""
     if pair is None or not is_whole(pair):
         return False
     certificate = pair.parsed()
@@ -79,12 +79,12 @@ def can_issue(pair: KeyPair | None, now: datetime) -> bool:
 
 
 def authority_will_do(pair: KeyPair | None, now: datetime) -> bool:
-    """Tell whether a certificate authority can go on issuing and is not yet due for renewal."""
+    """Tell whether a CA can go on issuing and is not yet due for renewal."""
     return pair is not None and can_issue(pair, now) and _is_fresh(pair.parsed(), now)
 
 
 def leaf_will_do(pair: KeyPair | None, authority: KeyPair, usage: Usage, dns_names: list[str], now: datetime) -> bool:
-    """Tell whether a certificate is of this authority, for this use and these names, and not yet due for renewal."""
+    """Tell whether a certificate is of this CA, for this use and these names, and not yet due for renewal."""
     if pair is None or not is_whole(pair):
         return False
     certificate = pair.parsed()

@@ -1,6 +1,6 @@
-"""Which of a builder's certificate authorities issues and which are trusted, from one to the next: a policy chain.
+"""CA rotation: which CA issues and which are trusted, from one to the next, as a chain of policies.
 
-An authority and the one after it overlap, so that no client with a valid certificate is ever refused, nor refuses:
+A CA and the one after it overlap, so that no client with a valid certificate is ever refused, nor refuses:
 
     made         the next one is trusted beside the active one, and issues nothing yet
     + one leaf   whoever has a valid certificate has read it since, and with it the trust in both: the next one issues
@@ -19,7 +19,7 @@ from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, can_issue, made_a
 
 @dataclass(frozen=True)
 class Authorities:
-    """The certificate authorities of one builder."""
+    """The CAs of one owner."""
 
     active: KeyPair
     """The one that issues."""
@@ -37,7 +37,7 @@ class Authorities:
 
 @dataclass(frozen=True)
 class Step:
-    """One policy: when it is due, None for not at all, and what it makes of the authorities."""
+    """One policy: when it is due, None for not at all, and what it makes of the CAs."""
 
     name: str
     due: Callable[[Authorities, Lifetimes], datetime | None]
@@ -71,13 +71,13 @@ PROMOTE: Final = Step("promote the next one", _promotion, _promote)
 RETIRE: Final = Step("retire the previous one", _retirement, _retire)
 
 CHAIN: Final = (PROMOTE, RETIRE)
-"""The steps in their order. Neither makes anything: whoever else issues by these authorities takes them too."""
+"""The steps in their order. Neither makes anything: whoever else issues by these CAs takes them too."""
 
 
 def usable(
     active: KeyPair | None, following: KeyPair | None, previous: bytes | None, now: datetime
 ) -> Authorities | None:
-    """Return those of the stored authorities that can be worked with, None when no one of them can issue."""
+    """Return those of the stored CAs that can be worked with, None when no one of them can issue."""
     following = following if can_issue(following, now) else None
     if active is not None and can_issue(active, now):
         return Authorities(active, following, previous if parse(previous) is not None else None)
@@ -85,7 +85,7 @@ def usable(
 
 
 def advanced(authorities: Authorities, lifetimes: Lifetimes, now: datetime) -> Authorities:
-    """Return the authorities with every step taken that is due."""
+    """Return the CAs with every step taken that is due."""
     for step in CHAIN:
         due = step.due(authorities, lifetimes)
         if due is not None and due <= now:

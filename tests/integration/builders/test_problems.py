@@ -73,7 +73,7 @@ def test_a_spec_that_the_definition_lets_through_is_refused_with_its_place(build
     builders.create(resources={"limits": {"cpu": "1e100"}})
 
     message = stalled(builders, "InvalidSpec")
-    assert message == "spec.resources.limits.cpu: '1e100' is beyond all measure."
+    assert message == "spec.resources.limits.cpu: '1e100' is out of range."
     assert builders.children() == {}
 
     builders.edit(resources={"limits": {"cpu": "1"}})

@@ -235,8 +235,8 @@ def test_what_only_the_models_refuse_is_told_with_its_reason(run: Run) -> None:
 
     assert printed.code == 1
     assert printed.err == (
-        "builder.yaml, document 1: InvalidSpec: spec.daemon.garbageCollection.maxUsedSpace: '1e400' is beyond all "
-        "measure. See https://buildkit-operator.dev/reasons/InvalidSpec/.\n"
+        "builder.yaml, document 1: InvalidSpec: spec.daemon.garbageCollection.maxUsedSpace: '1e400' is out of "
+        "range. See https://buildkit-operator.dev/reasons/InvalidSpec/.\n"
     )
 
 

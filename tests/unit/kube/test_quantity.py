@@ -43,7 +43,7 @@ def test_anything_else_is_refused_and_repeated(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["1e100", "1e-100", "1e999999999"])
 def test_an_exponent_beyond_all_measure_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="beyond all measure"):
+    with pytest.raises(ValueError, match="out of range"):
         quantity.checked(text)
 
 

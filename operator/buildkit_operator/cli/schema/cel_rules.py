@@ -81,7 +81,7 @@ def _is_cidr(text: str) -> bool:
 
 
 def _quantity(text: str) -> Decimal:
-    """Return the number that a quantity stands for; for one beyond all measure, one that is as far as they go.
+    """Return the number that a quantity stands for; for one out of range, one that is as far as they go.
 
     Raises ValueError for what is none: a rule is evaluated whole, and may do without this part.
     """
