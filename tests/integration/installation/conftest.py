@@ -20,7 +20,7 @@ Compose = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def compose(tmp_path_factory: pytest.TempPathFactory) -> Compose:
-    """Return packaging.compose with a folder of its own for each overlay."""
+    """Return kustomize.compose with a folder of its own for each overlay."""
 
     def compose(*components: str, watched: tuple[str, ...] = ()) -> Path:
         return kustomize.compose(tmp_path_factory.mktemp("overlay"), *components, watched=watched)
