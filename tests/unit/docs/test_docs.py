@@ -16,7 +16,7 @@ from tests.support.markdown import TOP
 FILES = markdown.files()
 
 # A path below one of the repository's folders, in text or code; not a part of a longer path or address.
-PATH = re.compile(r"(?<![\w./:-])(?:crds|deploy|docs|operator|tests)/(?:[\w./-]*[\w/])?")
+PATH = re.compile(r"(?<![\w./:-])(?:crds|deploy|docs|hack|operator|tests)/(?:[\w./-]*[\w/])?")
 FLAGS_WITH_FILES = re.compile(r"\s(?:-f|-k|--filename|--kustomize|--values)[ =]([\w./-]*\w|-)")
 SITE = "https://buildkit-operator.dev/"
 # Of the reader's own making.
