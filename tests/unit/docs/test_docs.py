@@ -20,7 +20,7 @@ PATH = re.compile(r"(?<![\w./:-])(?:crds|deploy|docs|hack|operator|tests)/(?:[\w
 FLAGS_WITH_FILES = re.compile(r"\s(?:-f|-k|--filename|--kustomize|--values)[ =]([\w./-]*\w|-)")
 SITE = "https://buildkit-operator.dev/"
 # Of the reader's own making.
-OWN = {"-", "FILE", "BUILDER", "POD"}
+OWN = {"-", "FILE", "FOLDER", "BUILDER", "POD"}
 
 everywhere = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TOP)))
 
