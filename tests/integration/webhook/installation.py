@@ -161,6 +161,11 @@ class Traffic:
                 self.served += 1
             time.sleep(0.01)
 
+    def wait_for_more(self, pods: int = 20) -> None:
+        """Wait until so many more pods got their builder: how long that takes depends on the machine."""
+        wanted = self.served + pods
+        wait_for(f"{pods} more pods with their builder", lambda: self.served >= wanted)
+
 
 def pod(builder: str, namespace: str = "ci") -> Manifest:
     """Return a job's pod that asks for a builder."""

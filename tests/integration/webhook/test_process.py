@@ -75,10 +75,9 @@ def test_replacing_all_replicas_loses_no_pod(start_installation: StartInstallati
                 balancer.add(installation.start_ready())
                 balancer.remove(old)
                 time.sleep(0.5)  # of the five seconds that preStop waits in the cluster
-                before = traffic.served
                 old.terminate()
                 assert old.wait(5) == 0
-                wait_for("pods served without the old replica", lambda before=before: traffic.served > before + 20)
+                traffic.wait_for_more()
 
     assert traffic.lost == []
 
