@@ -26,6 +26,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> workers.Fold
     return workers.FolderScheduling(config, log) if config.option.dist == "loadfile" else None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Arrange these tests for the scheduler, which goes by the order in which the workers have them."""
+    if hasattr(config, "workerinput"):
+        mine = [item for item in items if Path(__file__).parent in item.path.parents]
+        items[:] = [item for item in items if item not in mine] + workers.arrange(mine)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def programs(progress_shown: Callable[[], AbstractContextManager[None]]) -> None:
     """Build the programs before the first test, whichever that is."""

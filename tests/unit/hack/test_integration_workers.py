@@ -1,8 +1,11 @@
 """How the integration tests are spread over pytest's workers."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from tests.integration.workers import WITH_SERVERS_OF_ITS_OWN, scope
+from tests.integration.workers import LONGEST, WITH_SERVERS_OF_ITS_OWN, arrange, scope
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,17 @@ def test_those_folders_are_there(pytestconfig: pytest.Config) -> None:
 
     # Without it, package-scoped fixtures last as long as the session.
     assert all((folder / name / "__init__.py").exists() for name in WITH_SERVERS_OF_ITS_OWN)
+
+
+def test_files_that_take_long_come_first_and_then_those_with_most_tests() -> None:
+    small, large, long = "test_a.py::1", ["test_b.py::1", "test_b.py::2"], f"{LONGEST[0]}::1"
+    folder = ["cli/test_c.py::1", "cli/test_d.py::1", "cli/test_d.py::2"]
+    tests: list[Any] = [SimpleNamespace(nodeid=name) for name in [small, *large, *folder, long]]
+
+    assert [test.nodeid for test in arrange(tests)] == [long, *folder, *large, small]
+
+
+def test_those_files_are_there(pytestconfig: pytest.Config) -> None:
+    folder = pytestconfig.rootpath / "tests/integration"
+
+    assert all((folder / name).exists() for name in LONGEST)
