@@ -7,6 +7,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar
 
+from buildkit_operator.api import names
+from buildkit_operator.controller.child_kinds import BY_RESOURCE, CHILD_KINDS, Apply, ByName
 from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.audit import Request
@@ -16,23 +18,15 @@ from tests.integration.namespace_client import NamespaceClient
 T = TypeVar("T")
 
 GROUPS: Final = {
-    "buildkitbuilders": "/apis/buildkit-operator.dev/v1alpha1",
-    "deployments": "/apis/apps/v1",
-    "statefulsets": "/apis/apps/v1",
-    "poddisruptionbudgets": "/apis/policy/v1",
-    "networkpolicies": "/apis/networking.k8s.io/v1",
-    "certificates": "/apis/cert-manager.io/v1",
+    resource.plural: f"/apis/{resource.api_version}" for resource in (names.BUILDER, *BY_RESOURCE) if resource.group
 }
-CHILDREN: Final = (
-    "configmaps",
-    "deployments",
-    "networkpolicies",
-    "poddisruptionbudgets",
-    "secrets",
-    "serviceaccounts",
-    "services",
-    "statefulsets",
+MADE: Final = tuple(
+    kind.resource
+    for kind in CHILD_KINDS
+    if kind.apply is not Apply.NEVER and not (isinstance(kind.read, ByName) and kind.read.optional)
 )
+"""Kinds that the operator applies and every API server has."""
+
 SECONDS: Final = 20
 """Until something that takes milliseconds is given up."""
 
@@ -72,9 +66,9 @@ class Builders(NamespaceClient):
     def children(self) -> dict[str, Manifest]:
         """Return every object that says it belongs to a builder, by plural and name."""
         return {
-            f"{plural}/{item['metadata']['name']}": item
-            for plural in CHILDREN
-            for item in self.control_plane.request("GET", self.path(plural))["items"]
+            f"{resource.plural}/{item['metadata']['name']}": item
+            for resource in MADE
+            for item in self.control_plane.request("GET", self.path(resource.plural))["items"]
             if "buildkit-operator.dev/owner" in item["metadata"].get("labels", {})
         }
 

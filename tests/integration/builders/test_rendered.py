@@ -13,18 +13,9 @@ from buildkit_operator.api import names
 from buildkit_operator.controller.apply_set import stamped
 from buildkit_operator.kube.diff import is_within
 from buildkit_operator.kube.resources import Manifest
-from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_namespace import MADE, Builders
 
-PLURALS: Final = {
-    "ConfigMap": "configmaps",
-    "Deployment": "deployments",
-    "NetworkPolicy": "networkpolicies",
-    "PodDisruptionBudget": "poddisruptionbudgets",
-    "Secret": "secrets",
-    "Service": "services",
-    "ServiceAccount": "serviceaccounts",
-    "StatefulSet": "statefulsets",
-}
+PLURALS: Final = {resource.kind: resource.plural for resource in MADE}
 EVERYTHING: Final = Path(__file__).parents[2] / "unit" / "golden" / "everything" / "builder.yaml"
 
 

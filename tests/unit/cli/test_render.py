@@ -91,7 +91,7 @@ def test_the_builder_comes_first_with_its_defaults_and_what_pods_get(run: Run) -
     first, *_ = printed.objects
     made = make_builder(mode="Sidecar", image="example.com/buildkit:1")
     rendered = injection.render(made, Platform(), confine(made.spec, PodSecurity()))
-    assert first["spec"]["cache"] == {"size": "20Gi"}
+    assert first["spec"]["cache"]["size"] == "20Gi"
     assert first["metadata"] == {"name": "demo", "namespace": "default"}
     assert first["status"] == {"injection": rendered}
 

@@ -10,6 +10,7 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.apply_set import ApplySet, PreviousOwnerTerminating
 from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
+from buildkit_operator.controller.child_kinds import CHILD_KINDS, ByName
 from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.desired import cert_manager
 from buildkit_operator.engine.cache import Cache
@@ -35,8 +36,9 @@ class Server:
         self.reads: list[str] = []
         client = cast("Client", self)
         self.named = {
-            SECRET: NamedObjects(client, SECRET, lambda: 0.0, 60),
-            CERTIFICATE: NamedObjects(client, CERTIFICATE, lambda: 0.0, 60, optional=True),
+            kind.resource: NamedObjects(client, kind.resource, lambda: 0.0, 60, optional=kind.read.optional)
+            for kind in CHILD_KINDS
+            if isinstance(kind.read, ByName)
         }
         self.apply_set = ApplySet(client, self.cache, self.named, self.check_references)
         self.requests = CertManagerRequests(client, self.apply_set, self.named[SECRET], self.named[CERTIFICATE])
