@@ -15,6 +15,8 @@ from hack.cluster import archive, artifacts, cache, layers, pins, progress
 from hack.cluster.docker import Docker
 
 SCRIPTS: Final = Path(__file__).with_name("images")
+BASES: Final = (pins.BUSYBOX_IMAGE, pins.PYTHON_IMAGE)
+"""What images are built on, in the engine and in the cluster; no pod runs them."""
 PUBLISHED: Final = (pins.BUILDKIT_IMAGE, pins.DOCKER_IMAGE, pins.HAPROXY_IMAGE, pins.REGISTRY_IMAGE)
 _TOP: Final = Path(__file__).parents[2]
 # What deploy/Dockerfile copies.
@@ -33,6 +35,8 @@ class Made:
     config: Mapping[str, Any]
     # The Debian beneath, an artifact.
     tree: str = "debian"
+    # The folder that is the whole image, where Debian is only what makes it.
+    root: str = ""
 
 
 MADE: Final = {
@@ -85,6 +89,7 @@ MADE: Final = {
             "Volumes": {"/var/lib/registry": {}},
         },
     ),
+    "busybox": Made(pins.BUSYBOX_IMAGE, (), {"Env": [PATH], "Cmd": ["sh"]}, root="image"),
     "python": Made(pins.PYTHON_IMAGE, (), {"Env": [PATH, "LANG=C.UTF-8"], "Cmd": ["python3"]}),
 }
 
@@ -156,10 +161,12 @@ def load(docker: Docker, node: str, name: str) -> None:
 def build_operator(docker: Docker, *, private: bool) -> None:
     """Build the operator's image from this checkout, as users do: deploy/Dockerfile."""
     if private:
-        _have_python(docker)
+        _have_bases(docker)
         _have_wheels()
-    elif docker.image_id(pins.PYTHON_IMAGE) is None:
-        docker("pull", "--quiet", pins.PYTHON_IMAGE)
+    else:
+        for base in BASES:
+            if docker.image_id(base) is None:
+                docker("pull", "--quiet", base)
     with progress.step("Building the operator's image", "Built the operator's image"), tempfile.TemporaryFile() as file:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
             for path in _OPERATOR_SOURCES:
@@ -177,7 +184,7 @@ def in_node(docker: Docker, node: str) -> dict[str, str]:
 def _image(name: str, made: Made) -> archive.Image:
     base = layers.base(made.tree)
     top = layers.layer(name, SCRIPTS / f"{name}.sh", [base], artifacts.ensure(*made.parts))
-    return archive.Image([made.image], [base, top], made.config)
+    return archive.Image([made.image], [top / made.root] if made.root else [base, top], made.config)
 
 
 def _import(docker: Docker, node: str, file: Path) -> None:
@@ -186,11 +193,11 @@ def _import(docker: Docker, node: str, file: Path) -> None:
         docker("exec", "--interactive", "--privileged", node, *command, stdin=stream)
 
 
-def _have_python(docker: Docker) -> None:
+def _have_bases(docker: Docker) -> None:
     made = local_archive()
-    wanted = json.loads((made / "ids.json").read_text())[pins.PYTHON_IMAGE]
-    if docker.image_id(pins.PYTHON_IMAGE) != wanted:
-        with progress.step("Loading Python's image", "Loaded Python's image"):
+    wanted = json.loads((made / "ids.json").read_text())
+    if any(docker.image_id(base) != wanted[base] for base in BASES):
+        with progress.step("Loading the base images", "Loaded the base images"):
             docker.load(made / "images.tar")
 
 

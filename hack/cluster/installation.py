@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from hack.cluster import cluster, current, pins
+from hack.cluster import cluster, current, images, pins
 from hack.cluster.docker import Docker
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.problems import ClusterError
@@ -140,14 +140,15 @@ def tags(kubectl: Kubectl, repository: str) -> list[str]:
 
 
 def _fill_registry(docker: Docker, crane: Path, kubectl: Kubectl) -> None:
-    """Put the base image of this project's Dockerfiles into the registry, which stands in for docker.io there."""
-    repository, _, tag = pins.PYTHON_IMAGE.removeprefix("docker.io/").partition(":")
+    """Put what images are built on into the registry, which stands in for docker.io there."""
     with (
-        step("Filling the registry", "The registry has the base image of builds"),
+        step("Filling the registry", "The registry has the base images of builds"),
         tempfile.TemporaryDirectory() as scratch,
         kubectl.within("registry").port_forward("service/registry", 5000) as port,
     ):
         archive = Path(scratch) / "image.tar"
-        docker("save", f"--output={archive}", pins.PYTHON_IMAGE)
-        push = [str(crane), "push", "--insecure", str(archive), f"localhost:{port}/{repository}:{tag}"]
-        subprocess.run(push, capture_output=True, check=True, env={**os.environ, "NO_PROXY": "localhost"})
+        for base in images.BASES:
+            docker("save", f"--output={archive}", base)
+            target = f"localhost:{port}/{base.removeprefix('docker.io/')}"
+            push = [str(crane), "push", "--insecure", str(archive), target]
+            subprocess.run(push, capture_output=True, check=True, env={**os.environ, "NO_PROXY": "localhost"})

@@ -86,5 +86,7 @@ DOCKER_IMAGE: Final = f"docker.io/library/docker:{DOCKER}-cli"
 DIND_IMAGE: Final = f"docker.io/library/docker:{DOCKER}-dind"
 HAPROXY_IMAGE: Final = f"docker.io/library/haproxy:{HAPROXY}"
 REGISTRY_IMAGE: Final = "docker.io/library/registry:2.8.2"
+# What test builds begin with: small, as every daemon unpacks it anew. The version that Debian has.
+BUSYBOX_IMAGE: Final = "docker.io/library/busybox:1.35.0"
 PYTHON_IMAGE: Final = "docker.io/library/python:3.11-slim-bookworm"
 OPERATOR_IMAGE: Final = f"buildkit-operator.dev/buildkit-operator:{version('buildkit-operator')}"

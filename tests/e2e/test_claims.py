@@ -250,7 +250,7 @@ def test_a_foreign_fs_group_changes_nothing_that_was_built(team: Kubectl, volume
 def _built(team: Kubectl) -> list[str]:
     """Return owner, group and mode of the files in the base image's layers."""
     snapshots = f"{STATE}/root/runc-*/snapshots/snapshots"
-    script = f"find {snapshots} -path '*/fs/usr/*' -exec stat -c '%u:%g:%a %n' {{}} + | sort"
+    script = f"find {snapshots} -path '*/fs/bin/*' -exec stat -c '%u:%g:%a %n' {{}} + | sort"
     found = team("exec", POD, "--", "sh", "-c", script).splitlines()
     assert len(found) > 100
     return found

@@ -22,7 +22,7 @@ VERSION: Final = "pod-security.kubernetes.io/enforce-version"
 
 REPOSITORY: Final = "org/isolation"
 LOOKING_AROUND: Final = {
-    "Dockerfile": f"FROM {pins.PYTHON_IMAGE}\n"
+    "Dockerfile": f"FROM {pins.BUSYBOX_IMAGE}\n"
     'RUN for process in /proc/[0-9]*; do echo "process=$(cat $process/comm)"; done\n',
 }
 DAEMON: Final = {"buildkitd", "rootlesskit"}

@@ -172,7 +172,7 @@ def pushed(made: Runner) -> str:
 
 
 FILES: Final = {
-    "Dockerfile": f"FROM {pins.PYTHON_IMAGE} AS made\nARG VERSION=0\nRUN echo $VERSION > /made\n"
+    "Dockerfile": f"FROM {pins.BUSYBOX_IMAGE} AS made\nARG VERSION=0\nRUN echo $VERSION > /made\n"
     "FROM made AS test\nRUN grep . /made\nFROM scratch AS files\nCOPY --from=made /made /\n",
     "other": "FROM scratch\nCOPY Dockerfile /\n",
     "compose.yaml": f"services: {{app: {{image: '{IMAGE}:compose', build: {{context: ., target: files}}}}}}\n",

@@ -26,10 +26,10 @@ LINK_LOCAL: Final = "169.254.20.10"
 """Where Kubernetes' NodeLocal DNSCache listens."""
 
 FILES: Final = {
-    "base": f"FROM {pins.PYTHON_IMAGE}\nRUN echo made > /made\n",
+    "base": f"FROM {pins.BUSYBOX_IMAGE}\nRUN echo made > /made\n",
     "mirrored": f"FROM {ABSENT}/org/base\nRUN cat /made\n",
     "outside": "FROM registry.example.com/org/base\n",
-    "resolver": f"FROM {pins.PYTHON_IMAGE}\nRUN cat /etc/resolv.conf\n",
+    "resolver": f"FROM {pins.BUSYBOX_IMAGE}\nRUN cat /etc/resolv.conf\n",
 }
 
 Build = Callable[..., str]

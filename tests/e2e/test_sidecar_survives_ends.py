@@ -20,7 +20,7 @@ PATIENCE = 30
 PROMPT = 20
 """Seconds that the kubelet may take for an end that nobody holds up, on a busy machine."""
 
-SLOW = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nRUN echo begun && sleep 8 && echo ended\n"}
+SLOW = {"Dockerfile": f"FROM {pins.BUSYBOX_IMAGE}\nRUN echo begun && sleep 8 && echo ended\n"}
 TINY = {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}
 
 Start = Callable[..., Runner]
