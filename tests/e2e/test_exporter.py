@@ -74,7 +74,9 @@ def test_a_build_is_seen_while_it_runs_and_leaves_its_cache(team: Kubectl, serie
     up(series, 1)
     wait_for("no build", lambda: of_all(series(), "active_builds") == [0])
 
-    build = Job.start(team, f"{BUILD} --opt build-arg:SALT=seen", files=gated(team))
+    files = gated(team)
+    files["Dockerfile"] += "RUN head -c 20000000 /dev/zero > /room\n"
+    build = Job.start(team, f"{BUILD} --opt build-arg:SALT=seen", files=files)
     build.wait_log("begun seen")
     wait_for("one build", lambda: of_all(series(), "active_builds") == [1])
     open_gate(team)

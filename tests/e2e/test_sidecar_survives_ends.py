@@ -89,6 +89,7 @@ def test_the_sidecars_processes_end_with_it_though_the_pod_shares_its_processes(
         return team("exec", observer.name, "--", "sh", "-c", f"({look}) 2>/dev/null || true")
 
     wait_for("the daemon is seen from its node", lambda: "buildkitd" in processes())
+    job.wait_running()
     team("exec", job.name, "--container=job", "--", "touch", "/tmp/seen")
     job.succeed()
 

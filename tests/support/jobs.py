@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from buildkit_operator.kube.manifests import condition
@@ -11,6 +11,7 @@ from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import REGISTRY
 from hack.cluster.kubectl import Kubectl, wait_for
+from tests.support.start_errors import recreated
 
 REGISTRIES: Final = [
     {"host": REGISTRY, "plainHTTP": True},
@@ -97,6 +98,7 @@ class Job:
 
     kubectl: Kubectl
     name: str
+    manifest: Manifest = field(default_factory=dict)
 
     @classmethod
     def start(
@@ -109,7 +111,8 @@ class Job:
         claim: str | None = None,
     ) -> "Job":
         """Start a job that runs a script with /workspace as its directory."""
-        job = cls(kubectl, f"job-{uuid.uuid4().hex[:8]}")
+        name = f"job-{uuid.uuid4().hex[:8]}"
+        job = cls(kubectl, name, _pod(name, script, connection, claim))
         kubectl.apply(
             {
                 "apiVersion": "v1",
@@ -117,7 +120,7 @@ class Job:
                 "metadata": {"name": job.name},
                 "data": dict(files or {"Dockerfile": DOCKERFILE}),
             },
-            job._pod(script, connection, claim),
+            job.manifest,
         )
         return job
 
@@ -125,58 +128,66 @@ class Job:
         """Wait until the job has ended and return its log. Raises JobError."""
         phase = wait_for(f"{self.name} ends", self._ended, seconds)
         if phase == "Failed":
-            raise JobError(self.log())
+            raise JobError(self._failure())
         return self.log()
 
     def wait_log(self, text: str, seconds: float = 120) -> None:
         """Wait until the job has printed a text."""
         wait_for(f"{self.name} prints {text!r}", lambda: self._ended() == "Failed" or text in self.log(), seconds)
         if text not in self.log():
-            raise JobError(self.log())
+            raise JobError(self._failure())
 
     def log(self) -> str:
         """Return what the job has printed so far."""
         waiting = self.kubectl.get("pod", self.name)["status"].get("containerStatuses", [{}])[0].get("state", {})
         return "" if "running" not in waiting and "terminated" not in waiting else self.kubectl.logs(self.name, "job")
 
+    def _failure(self) -> str:
+        """Return what the job printed, or what the kubelet says of one that printed nothing."""
+        return self.log() or str(self.kubectl.get("pod", self.name)["status"])
+
     def _ended(self) -> str | None:
-        phase: str = self.kubectl.get("pod", self.name)["status"].get("phase", "Pending")
+        pod = self.kubectl.get("pod", self.name)
+        phase: str = pod["status"].get("phase", "Pending")
+        if phase == "Failed" and recreated(self.kubectl, pod, self.manifest):
+            return None
         return phase if phase in {"Succeeded", "Failed"} else None
 
-    def _pod(self, script: str, connection: str | None, claim: str | None) -> Manifest:
-        volumes: list[Manifest] = [{"name": "workspace", "configMap": {"name": self.name}}]
-        mounts: list[Manifest] = [{"name": "workspace", "mountPath": "/workspace"}]
-        env: list[Manifest] = [{"name": "REGISTRY", "value": REGISTRY}]
-        if connection is not None:
-            volumes.append({"name": "connection", "secret": {"secretName": connection}})
-            mounts.append({"name": "connection", "mountPath": "/etc/buildkit"})
-            source = {"secretKeyRef": {"name": connection, "key": "BUILDKIT_HOST"}}
-            env.append({"name": "BUILDKIT_HOST", "valueFrom": source})
-        if claim is not None:
-            volumes.append({"name": "cache", "persistentVolumeClaim": {"claimName": claim}})
-            mounts.append({"name": "cache", "mountPath": "/mnt/buildkit-cache"})
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": self.name},
-            "spec": {
-                "restartPolicy": "Never",
-                "automountServiceAccountToken": False,
-                "terminationGracePeriodSeconds": 1,
-                "containers": [
-                    {
-                        "name": "job",
-                        "image": pins.BUILDKIT_IMAGE,
-                        "imagePullPolicy": "IfNotPresent",
-                        "command": ["/bin/sh", "-exc", script],
-                        "workingDir": "/workspace",
-                        "env": env,
-                        "volumeMounts": mounts,
-                    }
-                ],
-                "volumes": volumes,
-            },
-        }
+
+def _pod(name: str, script: str, connection: str | None, claim: str | None) -> Manifest:
+    volumes: list[Manifest] = [{"name": "workspace", "configMap": {"name": name}}]
+    mounts: list[Manifest] = [{"name": "workspace", "mountPath": "/workspace"}]
+    env: list[Manifest] = [{"name": "REGISTRY", "value": REGISTRY}]
+    if connection is not None:
+        volumes.append({"name": "connection", "secret": {"secretName": connection}})
+        mounts.append({"name": "connection", "mountPath": "/etc/buildkit"})
+        source = {"secretKeyRef": {"name": connection, "key": "BUILDKIT_HOST"}}
+        env.append({"name": "BUILDKIT_HOST", "valueFrom": source})
+    if claim is not None:
+        volumes.append({"name": "cache", "persistentVolumeClaim": {"claimName": claim}})
+        mounts.append({"name": "cache", "mountPath": "/mnt/buildkit-cache"})
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 1,
+            "containers": [
+                {
+                    "name": "job",
+                    "image": pins.BUILDKIT_IMAGE,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["/bin/sh", "-exc", script],
+                    "workingDir": "/workspace",
+                    "env": env,
+                    "volumeMounts": mounts,
+                }
+            ],
+            "volumes": volumes,
+        },
+    }
 
 
 def run(kubectl: Kubectl, script: str, **options: Any) -> str:

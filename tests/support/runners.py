@@ -10,6 +10,7 @@ from hack.cluster import pins
 from hack.cluster.installation import REGISTRY
 from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support.jobs import DOCKERFILE, builder
+from tests.support.start_errors import recreated
 
 LABEL: Final = "buildkit-operator.dev/builder"
 JOB_LABEL: Final = "batch.kubernetes.io/job-name"
@@ -52,6 +53,8 @@ class Runner:
 
     kubectl: Kubectl
     name: str
+    manifest: Manifest | None = None
+    """What it was created from; None where something else created it."""
 
     @classmethod
     def start(
@@ -64,17 +67,15 @@ class Runner:
         **spec: Any,
     ) -> "Runner":
         """Start a pod with these containers; files are their workspace, by default one small Dockerfile."""
-        runner = cls(kubectl, f"runner-{uuid.uuid4().hex[:8]}")
-        kubectl.apply(
-            _workspace(runner.name, files),
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {"name": runner.name, "labels": {LABEL: asks_for}, **(metadata or {})},
-                "spec": _pod_spec(runner.name, containers, spec),
-            },
-        )
-        return runner
+        name = f"runner-{uuid.uuid4().hex[:8]}"
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {LABEL: asks_for}, **(metadata or {})},
+            "spec": _pod_spec(name, containers, spec),
+        }
+        kubectl.apply(_workspace(name, files), pod)
+        return cls(kubectl, name, pod)
 
     @classmethod
     def start_job(cls, kubectl: Kubectl, *containers: Manifest, asks_for: str = "demo", **spec: Any) -> "Runner":
@@ -133,7 +134,10 @@ class Runner:
         return next((status["state"] for status in statuses if status["name"] == container), {})
 
     def _ended(self) -> str | None:
-        phase: str = self.pod()["status"].get("phase", "Pending")
+        pod = self.pod()
+        phase: str = pod["status"].get("phase", "Pending")
+        if phase == "Failed" and self.manifest is not None and recreated(self.kubectl, pod, self.manifest):
+            return None
         return phase if phase in {"Succeeded", "Failed"} else None
 
 
