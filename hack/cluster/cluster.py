@@ -115,7 +115,7 @@ def _begin(name: str) -> State:
     made = State(name)
     made.save()
     tools.write(name, docker=docker)
-    configuration = kind.configuration(private=False, port=api_port(), may_lower_oom_score=True)
+    configuration = kind.configuration(private=False, port=api_port())
     kind.create(docker, name, kind.UPSTREAM_IMAGE, configuration, made.kubeconfig)
     return made
 
@@ -127,7 +127,12 @@ def _begin_privately(name: str) -> State:
     docker = _docker(made)
     node.load(docker)
     tools.write(name, docker=docker)
-    configuration = kind.configuration(private=True, port=port, may_lower_oom_score=sandbox.runtime() == "runc")
+    configuration = kind.configuration(
+        private=True,
+        port=port,
+        may_lower_oom_score=sandbox.runtime() == "runc",
+        cgroup_v1=host.has_cgroup_v1(),
+    )
     kind.create(docker, name, kind.LOCAL_IMAGE, configuration, made.kubeconfig)
     sandbox.forward(made, port)
     text = made.kubeconfig.read_text()

@@ -82,6 +82,11 @@ def restore_sysctls(before: Mapping[str, str]) -> None:
         _sysctl(name).write_text(value)
 
 
+def has_cgroup_v1(root: Path = Path("/sys/fs/cgroup")) -> bool:
+    """Tell whether containers here get cgroup v1: with v2, the root lists its controllers."""
+    return not (root / "cgroup.controllers").exists()
+
+
 def remove_cgroup(name: str, root: Path = Path("/sys/fs/cgroup")) -> None:
     """Remove the cgroup and those below it, in every hierarchy. Raises OSError while processes are in one."""
     for top in [root / name, *root.glob(f"*/{name}")]:

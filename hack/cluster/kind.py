@@ -16,6 +16,14 @@ UPSTREAM_IMAGE: Final = "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd
 # By images/node.sh.
 LOCAL_IMAGE: Final = f"kindest-local/node:v{pins.KUBERNETES}"
 
+# Of containerd's configuration, as kind's own patches write it.
+_KEEP_OOM_SCORES: Final = """[plugins."io.containerd.grpc.v1.cri"]
+  restrict_oom_score_adj = true
+"""
+_CGROUPFS: Final = """[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  SystemdCgroup = false
+"""
+
 
 class KindError(ClusterError):
     """The cluster could not be made; the message holds what kind said."""
@@ -26,12 +34,22 @@ def node(name: str) -> str:
     return f"{name}-control-plane"
 
 
-def configuration(*, private: bool, port: int, may_lower_oom_score: bool) -> dict[str, Any]:
+def configuration(
+    *, private: bool, port: int, may_lower_oom_score: bool = True, cgroup_v1: bool = False
+) -> dict[str, Any]:
     """Return kind's configuration; `private` is for the private engine and the local image."""
     # kubelets refuse cgroup v1 unless told that it is known to go away.
-    kubelet = {"kind": "KubeletConfiguration", "failCgroupV1": False}
+    kubelet: dict[str, Any] = {"kind": "KubeletConfiguration", "failCgroupV1": False}
     if not private:
         return _cluster([kubelet], networking={"apiServerAddress": "127.0.0.1", "apiServerPort": port})
+    containerd = []
+    if not may_lower_oom_score:
+        containerd.append(_KEEP_OOM_SCORES)
+    if cgroup_v1:
+        # With systemd's driver and cgroup v1, runc freezes a new container for a moment, gives up when the node is
+        # busy ("unable to freeze"), and a pod that never restarts has failed: kubernetes/kubernetes#131087.
+        kubelet["cgroupDriver"] = "cgroupfs"
+        containerd.append(_CGROUPFS)
     networking = {
         "apiServerAddress": sandbox.GUEST,
         "apiServerPort": port,
@@ -55,8 +73,7 @@ def configuration(*, private: bool, port: int, may_lower_oom_score: bool) -> dic
             ]
         },
     }
-    containerd = '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
-    return _cluster([kubelet, kubeadm], networking, [] if may_lower_oom_score else [containerd])
+    return _cluster([kubelet, kubeadm], networking, containerd)
 
 
 def create(docker: Docker, name: str, image: str, configuration: dict[str, Any], kubeconfig: Path) -> None:

@@ -157,7 +157,7 @@ def traffic(team: Kubectl) -> Iterator[Traffic]:
         thread.join()
     assert running.refused == []
     assert running.bare == 0
-    assert running.served > 50
+    assert running.served
 
 
 def scale(webhook: Kubectl, replicas: int) -> None:

@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from buildkit_operator.kube.manifests import condition
@@ -11,7 +11,6 @@ from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import REGISTRY
 from hack.cluster.kubectl import Kubectl, wait_for
-from tests.support.start_errors import recreated
 
 REGISTRIES: Final = [
     {"host": REGISTRY, "plainHTTP": True},
@@ -98,7 +97,6 @@ class Job:
 
     kubectl: Kubectl
     name: str
-    manifest: Manifest = field(default_factory=dict)
 
     @classmethod
     def start(
@@ -112,17 +110,16 @@ class Job:
     ) -> "Job":
         """Start a job that runs a script with /workspace as its directory."""
         name = f"job-{uuid.uuid4().hex[:8]}"
-        job = cls(kubectl, name, _pod(name, script, connection, claim))
         kubectl.apply(
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": {"name": job.name},
+                "metadata": {"name": name},
                 "data": dict(files or {"Dockerfile": DOCKERFILE}),
             },
-            job.manifest,
+            _pod(name, script, connection, claim),
         )
-        return job
+        return cls(kubectl, name)
 
     def finish(self, seconds: float = 180) -> str:
         """Wait until the job has ended and return its log. Raises JobError."""
@@ -149,8 +146,6 @@ class Job:
     def _ended(self) -> str | None:
         pod = self.kubectl.get("pod", self.name)
         phase: str = pod["status"].get("phase", "Pending")
-        if phase == "Failed" and recreated(self.kubectl, pod, self.manifest):
-            return None
         return phase if phase in {"Succeeded", "Failed"} else None
 
 

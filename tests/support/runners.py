@@ -10,7 +10,6 @@ from hack.cluster import pins
 from hack.cluster.installation import REGISTRY
 from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support.jobs import DOCKERFILE, builder
-from tests.support.start_errors import recreated
 
 LABEL: Final = "buildkit-operator.dev/builder"
 JOB_LABEL: Final = "batch.kubernetes.io/job-name"
@@ -53,8 +52,6 @@ class Runner:
 
     kubectl: Kubectl
     name: str
-    manifest: Manifest | None = None
-    """What it was created from; None where something else created it."""
 
     @classmethod
     def start(
@@ -75,7 +72,7 @@ class Runner:
             "spec": _pod_spec(name, containers, spec),
         }
         kubectl.apply(_workspace(name, files), pod)
-        return cls(kubectl, name, pod)
+        return cls(kubectl, name)
 
     @classmethod
     def start_job(cls, kubectl: Kubectl, *containers: Manifest, asks_for: str = "demo", **spec: Any) -> "Runner":
@@ -103,8 +100,11 @@ class Runner:
         return wait_for(f"{self.name} ends", self._ended, seconds)
 
     def succeed(self, seconds: float = 180) -> None:
-        """Wait until the pod has ended, well. The message of a failure is all of its logs."""
-        assert self.finish(seconds) == "Succeeded", self.kubectl("logs", self.name, "--all-containers", "--prefix")
+        """Wait until the pod has ended, well. The message of a failure is its status and all of its logs."""
+        if self.finish(seconds) != "Succeeded":
+            raise AssertionError(
+                f"{self.pod()['status']}\n{self.kubectl('logs', self.name, '--all-containers', '--prefix')}"
+            )
 
     def log(self, container: str = "job") -> str:
         return self.kubectl.logs(self.name, container)
@@ -136,8 +136,6 @@ class Runner:
     def _ended(self) -> str | None:
         pod = self.pod()
         phase: str = pod["status"].get("phase", "Pending")
-        if phase == "Failed" and self.manifest is not None and recreated(self.kubectl, pod, self.manifest):
-            return None
         return phase if phase in {"Succeeded", "Failed"} else None
 
 

@@ -121,7 +121,7 @@ def refused(builder: BuildKitBuilder, error: errors.ApiError) -> ProbeResult:
         return _not_served(f"A pod with the label of this builder is refused: {said}")
     if isinstance(error, errors.Unavailable):
         raise error
-    return ProbeResult(served=True, finding=Finding(Reason.PODS_REFUSED, f"A trial pod was refused, though: {said}"))
+    return ProbeResult(served=True, finding=Finding(Reason.PODS_REFUSED, f"A probe pod was refused, though: {said}"))
 
 
 def _not_served(message: str) -> ProbeResult:

@@ -18,7 +18,7 @@ def probe_pod(builder: BuildKitBuilder, default_image: str) -> Manifest:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": f"{metadata.name}-buildkit-trial",
+            "name": f"{metadata.name}-buildkit-probe",
             "namespace": metadata.namespace,
             "labels": {names.BUILDER_LABEL: metadata.name},
         },

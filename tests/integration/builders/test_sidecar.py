@@ -167,7 +167,7 @@ def enforce(builders: Builders, level: str) -> None:
     )
 
 
-def test_what_refuses_the_trial_for_reasons_of_its_own_is_told_beside(sidecars: Builders) -> None:
+def test_what_refuses_the_probe_for_reasons_of_its_own_is_told_beside(sidecars: Builders) -> None:
     quota = {"hard": {"pods": "0"}}
     sidecars.post("resourcequotas", {"metadata": {"name": "none"}, "spec": quota})
     found = sidecars.get("resourcequotas", "none") or {}

@@ -86,6 +86,13 @@ def test_who_has_a_port_is_named() -> None:
     assert host.port_holder(port) is None
 
 
+def test_a_root_that_lists_its_controllers_is_of_cgroup_v2(tmp_path: Path) -> None:
+    assert host.has_cgroup_v1(tmp_path)
+
+    (tmp_path / "cgroup.controllers").touch()
+    assert not host.has_cgroup_v1(tmp_path)
+
+
 def test_a_cgroup_is_removed_with_those_below_it_in_every_hierarchy(tmp_path: Path) -> None:
     for path in ("ours", "cpu/ours/container/pod", "cpu/theirs", "memory/ours"):
         (tmp_path / path).mkdir(parents=True)

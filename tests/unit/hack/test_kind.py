@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import tarfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class TestEngine:
 
 class TestConfiguration:
     def test_a_private_engine_has_a_bridge_and_is_reached_through_loopback(self) -> None:
-        made = kind.configuration(private=True, port=1234, may_lower_oom_score=True)
+        made = kind.configuration(private=True, port=1234)
 
         assert made["networking"]["disableDefaultCNI"]
         assert made["networking"]["apiServerPort"] == 1234
@@ -62,8 +63,17 @@ class TestConfiguration:
 
         assert "restrict_oom_score_adj = true" in made["containerdConfigPatches"][0]
 
+    def test_with_cgroup_v1_nothing_freezes_new_containers(self) -> None:
+        made = kind.configuration(private=True, port=1234, cgroup_v1=True)
+
+        kubelet = next(patch for patch in _patches(made) if patch["kind"] == "KubeletConfiguration")
+        assert kubelet["cgroupDriver"] == "cgroupfs"
+        (containerd,) = map(tomllib.loads, made["containerdConfigPatches"])
+        runtimes = containerd["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]["runtimes"]
+        assert runtimes["runc"]["options"] == {"SystemdCgroup": False}
+
     def test_the_users_engine_gets_kinds_own_network_on_loopback_only(self) -> None:
-        made = kind.configuration(private=False, port=1234, may_lower_oom_score=True)
+        made = kind.configuration(private=False, port=1234)
 
         assert made["networking"] == {"apiServerAddress": "127.0.0.1", "apiServerPort": 1234}
         assert [patch["kind"] for patch in _patches(made)] == ["KubeletConfiguration"]
