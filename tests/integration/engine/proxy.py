@@ -1,5 +1,6 @@
 """A reverse proxy in front of the real API server, which fails as networks and servers do."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -11,7 +12,6 @@ import yaml
 from aiohttp import web
 
 from hack.cluster.controlplane import ControlPlane
-from hack.cluster.processes import free_port
 from tests.integration.background import BackgroundServer
 
 _HOP_BY_HOP: Final = {"connection", "content-encoding", "content-length", "host", "keep-alive", "transfer-encoding"}
@@ -24,7 +24,6 @@ class FaultProxy(BackgroundServer):
         super().__init__("fault proxy")
         self._upstream = control_plane.url
         self._token = control_plane.token
-        self._port = free_port()
         self._status: HTTPStatus | None = None
         self._remaining: int | None = None
         self.refused = 0
@@ -34,7 +33,7 @@ class FaultProxy(BackgroundServer):
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "proxy",
-            "clusters": [{"name": "proxy", "cluster": {"server": f"http://127.0.0.1:{self._port}"}}],
+            "clusters": [{"name": "proxy", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}],
             "users": [{"name": "proxy", "user": {"token": self._token}}],
             "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
         }
@@ -59,12 +58,12 @@ class FaultProxy(BackgroundServer):
     @contextmanager
     def away(self) -> Iterator[None]:
         """Cut all connections and refuse new ones within the block."""
-        self.run(self._site.stop())
+        self.run(self.stop_listening())
         self._cut()
         try:
             yield
         finally:
-            self.run(self._listen())
+            self.run(self.start_listening())
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=False))
@@ -72,13 +71,12 @@ class FaultProxy(BackgroundServer):
         app.router.add_route("*", "/{path:.*}", self._pass_on)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await self._listen()
 
-    async def _listen(self) -> None:
-        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+    async def serve(self, listener: socket.socket) -> None:
+        self._site = web.SockSite(self._runner, listener)
         await self._site.start()
 
-    async def stop_listening(self) -> None:
+    async def stop_serving(self) -> None:
         await self._site.stop()
 
     async def close(self) -> None:
