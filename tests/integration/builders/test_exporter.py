@@ -174,8 +174,9 @@ def test_replicas_of_a_builder_are_asked_one_by_one(builders: Builders, exporter
     daemon_pod(builders, "demo-1", ip="127.0.0.2")
 
     wait({("up", "demo", "demo-0"): 1, ("up", "demo", "demo-1"): 0, ("active_builds", "demo", "demo-1"): None})
-    said = exporter.log.read_text()
-    assert f"Daemon {builders.namespace}/demo-1 does not answer: UNAVAILABLE" in said
+    builders.wait(
+        "a try", lambda: f"Daemon {builders.namespace}/demo-1 does not answer: UNAVAILABLE" in exporter.log.read_text()
+    )
 
 
 def test_a_daemon_with_another_builders_certificate_is_not_believed(
