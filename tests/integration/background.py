@@ -9,17 +9,17 @@ from typing import Any, Final, Self
 from hack.cluster.processes import free_port
 
 _TURNS: Final = 20
-"""A connection that was accepted gets its transport some turns of the event loop later, and a closed transport is gone
-one turn after it was closed. Turns, not seconds: a thread that waits for the processor makes none in any time.
+"""A connection that was accepted gets its transport some turns of the event loop later, and an aborted transport is
+gone one turn after that. Turns, not seconds: a thread that waits for the processor makes none in any time.
 """
 
 
 class BackgroundServer:
-    """Runs a server on a port of this machine; its end sees every connection, as none comes after `stop_listening`."""
+    """Runs a server on a port of this machine; no connection of it outlives the block."""
 
     def __init__(self, name: str) -> None:
         self.port = free_port()
-        self._loop = asyncio.new_event_loop()
+        self._loop: Any = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=name)
 
     def __enter__(self) -> Self:
@@ -61,8 +61,7 @@ class BackgroundServer:
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Close every connection."""
-        raise NotImplementedError
+        """Close what `open` made, when nothing is accepted any more."""
 
     async def _end(self) -> None:
         await self.stop_listening()
@@ -71,6 +70,10 @@ class BackgroundServer:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        # Those of tasks that were cancelled before their first step, and of TLS that waits for the other side's answer
+        # to its goodbye. Nothing public knows them all.
+        for transport in list(self._loop._transports.values()):
+            transport.abort()
         await _some_turns()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from tests.integration.background import BackgroundServer
 from tests.integration.webhook.webhook_process import WebhookProcess
@@ -16,8 +16,6 @@ class Balancer(BackgroundServer):
         super().__init__("balancer")
         self._members: list[WebhookProcess] = []
         self._turn = itertools.count()
-        self._writers: list[asyncio.StreamWriter] = []
-        self._conversations: list[asyncio.Task[None]] = []
 
     def add(self, process: WebhookProcess) -> None:
         self._members.append(process)
@@ -26,30 +24,17 @@ class Balancer(BackgroundServer):
         self._members.remove(process)
 
     async def serve(self, listener: socket.socket) -> None:
-        self._server = await asyncio.start_server(self._accept, sock=listener)
+        self._server = await asyncio.start_server(self._serve, sock=listener)
 
     async def stop_serving(self) -> None:
         self._server.close()
 
-    async def close(self) -> None:
-        """Close every connection here: a task that is cancelled before its first step closes none."""
-        for writer in self._writers:
-            writer.close()
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.append(writer)
-        self._conversations.append(asyncio.create_task(self._serve(reader, writer)))
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         chosen = self._members[next(self._turn) % len(self._members)]
         # Either side may go away: that is what this is for.
-        try:
-            with suppress(ConnectionError):
-                back, forth = await asyncio.open_connection("127.0.0.1", chosen.https_port)
-                self._writers.append(forth)
-                await asyncio.gather(_pass_on(reader, forth), _pass_on(back, writer))
-        finally:
-            writer.close()
+        with closing(writer), suppress(ConnectionError):
+            back, forth = await asyncio.open_connection("127.0.0.1", chosen.https_port)
+            await asyncio.gather(_pass_on(reader, forth), _pass_on(back, writer))
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
