@@ -20,21 +20,38 @@ def test_renewals_lose_no_pod(start_installation: StartInstallation) -> None:
     installation = start_installation()
     asked = installation.install(**SHORT_LIVES)
     other = installation.start_ready(**SHORT_LIVES)
-    first = installation.secret()
 
     with installation.traffic() as traffic:
         traffic.wait_for_more(1)
-        wait_for("a new certificate", lambda: installation.secret()["tls.crt"] != first["tls.crt"], 20)
-        assert installation.secret()["ca.crt"] == first["ca.crt"]
-        wait_for("a new authority", lambda: installation.secret()["ca.crt"] != first["ca.crt"], 20)
+        wait_for_renewal(installation, of_authority=False)
+        before, after = wait_for_renewal(installation, of_authority=True)
         # The old one is trusted for as long as a certificate of it may be presented.
-        assert installation.secret()["ca.crt"].endswith(first["ca.crt"])
+        assert not before["ca.crt"].startswith(newest(after["ca.crt"]))
+        assert newest(before["ca.crt"]) in after["ca.crt"]
         wait_for("it to be presented", lambda: all(map(installation.presented_by, (asked, other))), 10)
         traffic.wait_for_more()
 
     assert traffic.lost == []
-    assert installation.trusts_stored_authorities()
+    wait_for("it to be trusted", installation.trusts_stored_authorities, 10)
     assert all(process.running for process in (asked, other))
+
+
+def wait_for_renewal(installation: Installation, *, of_authority: bool) -> list[dict[str, bytes]]:
+    """Wait until the certificate is renewed, with its authority or without; return the Secret before and after."""
+    seen = [installation.secret()]
+
+    def renewed() -> bool:
+        seen.append(installation.secret())
+        changed = {key for key in ("tls.crt", "ca.crt") if seen[-1][key] != seen[-2][key]}
+        return changed == ({"tls.crt", "ca.crt"} if of_authority else {"tls.crt"})
+
+    wait_for("a new authority" if of_authority else "a new certificate of the same authority", renewed)
+    return seen[-2:]
+
+
+def newest(bundle: bytes) -> bytes:
+    """Return the first certificate of a bundle (PEM)."""
+    return bundle.partition(b"-----END")[0]
 
 
 def test_replicas_that_start_at_once_agree(start_installation: StartInstallation) -> None:
