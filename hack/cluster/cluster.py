@@ -5,7 +5,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from hack.cluster import (
     state,
     tools,
 )
-from hack.cluster.docker import Docker
+from hack.cluster.docker import Docker, DockerError
 from hack.cluster.problems import ClusterError
 from hack.cluster.state import State
 
@@ -180,10 +180,12 @@ def _cleared_on_failure(name: str) -> Iterator[None]:
 def _clear(found: State) -> None:
     if found.private:
         if found.supervisor is not None and found.supervisor.alive():
-            # Otherwise the engine gives the node's systemd ten seconds to stop by itself.
+            # Otherwise the engine gives the node's systemd ten seconds to stop by itself. One that does not answer yet
+            # has no node.
             docker = _docker(found)
-            if containers := docker("ps", "--all", "--quiet").split():
-                docker("rm", "--force", "--volumes", *containers)
+            with suppress(DockerError):
+                if containers := docker("ps", "--all", "--quiet").split():
+                    docker("rm", "--force", "--volumes", *containers)
         sandbox.stop(found)
     else:
         kind.delete(_docker(found), found.name)

@@ -152,7 +152,7 @@ def _assert_told(log: str) -> None:
 def test_a_daemon_that_is_busy_for_longer_than_it_may_is_ended_and_an_event_says_so(team: Kubectl) -> None:
     team.apply(builder(shared={"drainTimeoutSeconds": 5}))
     wait_ready(team)
-    stuck = {"Dockerfile": f"FROM {pins.BUSYBOX_IMAGE}\nRUN echo begun stuck && sleep 600\n"}
+    stuck = {"Dockerfile": f"FROM {pins.BUSYBOX_IMAGE}\nRUN printf 'begun %s\\n' stuck && sleep 600\n"}
     build = Job.start(team, BUILD, files=stuck)
     build.wait_log("begun stuck")
 

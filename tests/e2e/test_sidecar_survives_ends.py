@@ -20,7 +20,7 @@ PATIENCE = 30
 PROMPT = 20
 """Seconds that the kubelet may take for an end that nobody holds up, on a busy machine."""
 
-SLOW = {"Dockerfile": f"FROM {pins.BUSYBOX_IMAGE}\nRUN echo begun && sleep 8 && echo ended\n"}
+SLOW = {"Dockerfile": f"FROM {pins.BUSYBOX_IMAGE}\nRUN printf 'begun %s\\n' slow && sleep 8\n"}
 TINY = {"Dockerfile": "FROM scratch\nCOPY Dockerfile /\n"}
 
 Start = Callable[..., Runner]
@@ -104,7 +104,7 @@ def test_the_sidecars_processes_end_with_it_though_the_pod_shares_its_processes(
 def test_a_pod_deleted_during_a_build_is_gone_at_once(team: Kubectl, history: History) -> None:
     script = f"trap 'exit 143' TERM; {BUILD} & wait"
     job = Runner.start(team, step(script), files=SLOW, terminationGracePeriodSeconds=PATIENCE)
-    job.wait_log("begun")
+    job.wait_log("begun slow")
 
     job.delete()
 
@@ -117,7 +117,7 @@ def test_a_build_may_use_the_grace_period_that_its_pod_is_given(team: Kubectl, h
     # A shell that is a container's first process does not heed TERM.
     output = f"--output type=image,name={IMAGE}:grace,push=true"
     job = Runner.start(team, step(f"{BUILD} {output}"), files=SLOW, terminationGracePeriodSeconds=60)
-    job.wait_log("begun")
+    job.wait_log("begun slow")
 
     job.delete()
 
@@ -129,7 +129,7 @@ def test_a_build_may_use_the_grace_period_that_its_pod_is_given(team: Kubectl, h
 
 def test_a_job_that_does_not_heed_its_deletion_is_gone_after_the_grace_period(team: Kubectl, history: History) -> None:
     job = Runner.start(team, step(f"{BUILD}; sleep 600"), files=SLOW, terminationGracePeriodSeconds=4)
-    job.wait_log("begun")
+    job.wait_log("begun slow")
 
     job.delete()
 

@@ -52,10 +52,11 @@ def builder(name: str = "demo", **spec: Any) -> Manifest:
 def gated(team: Kubectl) -> dict[str, str]:
     """Return a Dockerfile whose step prints that it has begun, and that it ended once `open_gate` has been called.
 
-    The gate is a name in the cluster's DNS, which build steps can look up.
+    The gate is a name in the cluster's DNS, which build steps can look up. What the step prints does not stand in its
+    command, which BuildKit prints before the step runs.
     """
     lookup = f"nslookup -type=a {_GATE}.{team.namespace}.svc.cluster.local. >/dev/null"
-    step = f"echo begun $SALT && until {lookup}; do sleep 0.3; done && echo ended $SALT"
+    step = f"printf 'begun %s\\n' $SALT && until {lookup}; do sleep 0.3; done && printf 'ended %s\\n' $SALT"
     return {"Dockerfile": f"FROM {pins.BUSYBOX_IMAGE}\nARG SALT\nRUN {step}\n"}
 
 
