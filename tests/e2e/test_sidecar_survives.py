@@ -43,7 +43,7 @@ until new=$(pidof buildkitd) && [ "$new" != "$old" ] && [ "$(stat -c %a {socket}
 
 
 def test_a_job_that_retries_ends_well_though_the_daemon_is_killed_over_and_over(team: Kubectl) -> None:
-    files = {"Dockerfile": f"FROM {pins.BUSYBOX_IMAGE}\nARG SALT\nRUN echo turn $SALT && sleep 2\n"}
+    files = {"Dockerfile": f"FROM {pins.BUSYBOX_IMAGE}\nARG SALT\nRUN printf 'turn %s\\n' $SALT && sleep 2\n"}
     build = f"{BUILD} --opt build-arg:SALT=$turn {push('killed-$turn')}"
     build = f"until {build}; do echo lost; sleep 0.2; done"
     # Six turns, and more until no daemon is killed any more.
