@@ -1,6 +1,6 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check unit integration e2e coverage bench lint style types imports scripts generated docs generate verify lock release cluster-up cluster-down controlplane clean
+.PHONY: help demo run test check unit integration e2e fuzz coverage bench lint style types imports scripts generated docs generate verify lock pin check-pins sbom release cluster-up cluster-down controlplane clean
 
 python := .venv/bin/python
 # Output of what runs side by side, one target after the other; make 3.81, as macOS has it, mixes it.
@@ -9,6 +9,10 @@ by_target := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 in_parallel := --numprocesses=auto --dist=loadfile
 # Of two cores: tests on the cluster wait more than they compute, and many at once make its node too slow for deadlines.
 E2E_WORKERS ?= 4
+# What `make fuzz` generates, and from which seed: a failure is seen again with the seed that it prints.
+FUZZ_SPECS ?= 20000
+FUZZ_PODS ?= 5000
+FUZZ_SEED := $(or $(FUZZ_SEED),$(shell date +%s))
 
 ##@ Start here
 demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
@@ -30,6 +34,10 @@ integration: venv programs ## The operator against a real API server, without po
 
 e2e: venv ## Builds and pushes on a kind cluster; takes the cluster down again if it was not up before
 	@$(python) -m pytest tests/e2e --numprocesses=$(E2E_WORKERS)
+
+fuzz: venv programs ## Hostile specs and pods by the thousand, through API server, engines and real tools; FUZZ_SEED=… for the same again
+	@echo "FUZZ_SEED=$(FUZZ_SEED) FUZZ_SPECS=$(FUZZ_SPECS) FUZZ_PODS=$(FUZZ_PODS)"
+	@FUZZ_SEED=$(FUZZ_SEED) FUZZ_SPECS=$(FUZZ_SPECS) FUZZ_PODS=$(FUZZ_PODS) $(python) -m pytest tests -m fuzz --capture=no
 
 coverage: venv programs ## Unit and integration tests, and which lines of the operator they ran
 	@hack/coverage.sh $(in_parallel)
@@ -71,6 +79,16 @@ verify: generate ## Generate again and fail if anything differs from what is che
 lock: venv ## Lock the Python packages to the newest versions that pyproject.toml allows
 	@hack/lock.sh --upgrade
 
+pin: venv ## Write the digests of the images that pods run, and of our image's base, as their registries have them now
+	@$(python) -m hack.image_pins write
+
+check-pins: venv ## Fail where an image has no digest, or its tag another one in its registry
+	@$(python) -m hack.image_pins check
+
+sbom: venv ## Write the list of the image's Python packages into dist/sbom.cdx.json, for who looks for known vulnerabilities
+	@mkdir -p dist && .venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
+	  -o dist/sbom.cdx.json deploy/requirements.lock
+
 release: venv ## Write what a release consists of into dist/release (TAG=v…: refuse another version)
 	@HELM="$$($(python) -m hack.cluster.artifacts helm)/helm" deploy/release.sh $(TAG)
 
@@ -98,5 +116,5 @@ venv:
 # With progress shown: pytest's workers would build them in silence.
 programs: venv
 	@$(python) -m hack.cluster.controlplane --build-only
-	@$(python) -m hack.cluster.artifacts gitops-health flux >/dev/null
+	@$(python) -m hack.cluster.artifacts gitops-health flux buildkitd-config >/dev/null
 .PHONY: programs

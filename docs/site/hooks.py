@@ -14,7 +14,7 @@ from properdocs.structure.pages import Page
 TOP: Final = Path(__file__).parents[2]
 
 SECTIONS: Final = {
-    "Start here": ["index.md", "guide.md", "install.md", "upgrade.md", "gitops.md"],
+    "Start here": ["index.md", "guide.md", "builds.md", "install.md", "upgrade.md", "gitops.md"],
     "Builders": [
         "sidecar.md",
         "connector.md",
@@ -24,7 +24,9 @@ SECTIONS: Final = {
         "certificates.md",
         "namespaces.md",
         "network.md",
+        "constraints.md",
         "registries.md",
+        "values.md",
         "architectures.md",
     ],
     "CI systems": ["ci/*.md"],

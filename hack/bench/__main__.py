@@ -4,6 +4,7 @@ python -m hack.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--round
 
   operator   the operator on an API server without pods
   webhook    the webhook by itself
+  hostile    what one namespace can store, and the processes' memory beside their limits, on such API servers
   admission  pods created through the policies and through the webhook, on an API server without pods
   ready      shared builders on the cluster
   jobs       jobs with a sidecar on the cluster, beside what people write by hand
@@ -21,7 +22,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from hack.bench import admission, api_server, builds, jobs, soak, startup, webhook
+from hack.bench import admission, api_server, builds, hostile, jobs, soak, startup, webhook
 from hack.bench.figures import Figure
 from hack.cluster import cluster
 from hack.cluster.installation import running_cluster
@@ -30,6 +31,7 @@ from hack.cluster.kubectl import Kubectl
 ON_API_SERVER: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = {
     "operator": lambda chosen: api_server.measure(chosen.builders, chosen.rest),
     "webhook": lambda _: webhook.measure(),
+    "hostile": lambda chosen: hostile.measure(chosen.loads),
     "admission": lambda _: admission.measure(),
 }
 PROJECTS: Final = 12
@@ -82,6 +84,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=10, help="jobs in each way (default 10)")
     parser.add_argument(
         "--rounds", type=int, default=50, help="times that the shared builder is disturbed (default 50)"
+    )
+    parser.add_argument(
+        "--loads", type=int, nargs="+", default=[], help="which of hostile's loads, by number (default all)"
     )
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - set(parts):

@@ -56,7 +56,7 @@ def _reviews(installation: Installation, process: WebhookProcess, concurrency: i
     )
     body = json.dumps(_review(installation.control_plane)).encode()
     cpu, answered = process.cpu(), process.metric(ANSWERED)
-    (taken,) = server.ask(Request("/label?timeout=5s", body, INJECTS), concurrency=concurrency)
+    (taken,) = server.ask(Request(f"{installation.path()}?timeout=5s", body, INJECTS), concurrency=concurrency)
     cpu_each = (process.cpu() - cpu) / (process.metric(ANSWERED) - answered)
     rate = len(taken) / SECONDS
     return Figure(

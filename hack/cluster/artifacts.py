@@ -70,6 +70,11 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         stamps={"github.com/moby/buildkit/version.Version": f"v{pins.BUILDKIT}"},
         hint="about a minute the first time",
     ),
+    "dockerfile-frontend": GoPrograms(
+        module="frontend",
+        packages=("github.com/moby/buildkit/frontend/dockerfile/cmd/dockerfile-frontend",),
+        tags="osusergo netgo",
+    ),
     "rootlesskit": GoPrograms(packages=("github.com/rootless-containers/rootlesskit/v3/cmd/rootlesskit",)),
     "buildx": GoPrograms(
         packages=("github.com/docker/buildx/cmd/buildx",),
@@ -99,6 +104,7 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         hint="about 5 minutes the first time",
     ),
     "gitops-health": GoPrograms(module="gitops-health", packages=(".",)),
+    "buildkitd-config": GoPrograms(module="buildkitd-config", packages=(".",)),
     "debian": DebianTree(suite=pins.DEBIAN_SUITE),
     "debian:haproxy": DebianTree(suite=pins.HAPROXY_SUITE),
     "files:arc": GoModuleFiles(

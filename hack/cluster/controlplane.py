@@ -18,7 +18,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -123,15 +123,26 @@ class ControlPlane:
         finally:
             self._api_server.thaw()
 
-    def request(self, method: str, path: str, body: Any = None, *, token: str = ADMIN_TOKEN) -> Any:
-        """Return the API server's answer as an object. Raises urllib.error.HTTPError for what it refuses."""
-        content = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": content}
+    def request(self, method: str, path: str, body: Any = None, *, token: str = ADMIN_TOKEN, as_user: str = "") -> Any:
+        """Return the API server's answer as an object, to `as_user` if named.
+
+        Raises urllib.error.HTTPError for what it refuses.
+        """
+        # The API server adds the groups that such a user is in by itself.
+        user = {"Impersonate-User": as_user} if as_user else {}
         data = None if body is None else json.dumps(body).encode()
-        asked = urllib.request.Request(self.url + path, data, headers, method=method)
+        answer, kind = self.send(method, path, data, headers={"Authorization": f"Bearer {token}", **user})
+        return json.loads(answer) if kind == "application/json" else answer.decode()
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> tuple[bytes, str]:
+        """Send a body as it is; return the answer, and its content type. Raises urllib.error.HTTPError likewise."""
+        content = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": content, **(headers or {})}
+        asked = urllib.request.Request(self.url + path, body, headers, method=method)
         with urllib.request.urlopen(asked, context=self._tls(), timeout=30) as answer:
-            text = answer.read()
-        return json.loads(text) if answer.headers.get_content_type() == "application/json" else text.decode()
+            return answer.read(), answer.headers.get_content_type()
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Return what kubectl prints, as an admin, given `text` as its input. Raises CalledProcessError."""

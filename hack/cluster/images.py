@@ -172,7 +172,9 @@ def build_operator(docker: Docker, *, private: bool) -> None:
             for path in _OPERATOR_SOURCES:
                 tar.add(_TOP / path, path, filter=_reproducible)
         file.seek(0)
-        docker("build", "--quiet", "--file=deploy/Dockerfile", f"--tag={pins.OPERATOR_IMAGE}", "-", stdin=file)
+        # By its tag: the base that is made here has another digest than the published one.
+        base = f"--build-arg=BASE={pins.PYTHON_IMAGE}"
+        docker("build", "--quiet", "--file=deploy/Dockerfile", base, f"--tag={pins.OPERATOR_IMAGE}", "-", stdin=file)
 
 
 def in_node(docker: Docker, node: str) -> dict[str, str]:

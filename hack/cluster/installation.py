@@ -48,9 +48,18 @@ def run_operator(kubectl: Kubectl, image: str) -> None:
             install_webhook(kubectl, image)
         operator = kubectl.within(OPERATOR)
         operator("set", "image", f"deployment/{OPERATOR}", f"operator={image}")
+        operator("set", "env", f"deployment/{OPERATOR}", *images_by_tag())
         # The tag is the same for each build of one version, so a new build needs new pods.
         operator("rollout", "restart", f"deployment/{OPERATOR}")
         operator("rollout", "status", f"deployment/{OPERATOR}", "--timeout=120s", timeout=130)
+
+
+def images_by_tag() -> list[str]:
+    """Return the operator's settings by which pods run images that were made here, whose digests are their own."""
+    return [
+        f"BUILDKIT_OPERATOR_BUILDKIT_IMAGE={pins.BUILDKIT_IMAGE}",
+        f"BUILDKIT_OPERATOR_CONNECTOR_IMAGE={pins.HAPROXY_IMAGE}",
+    ]
 
 
 def has_policies(kubectl: Kubectl) -> bool:

@@ -66,6 +66,7 @@ GO_MODULES: Final = {
         "sigs.k8s.io/cri-tools": CRICTL,
         "sigs.k8s.io/kind": KIND,
     },
+    "buildkitd-config": {"github.com/moby/buildkit": BUILDKIT},
     "argocd": {"github.com/argoproj/argo-cd/v3": ARGO_CD},
     "cert-manager": {"github.com/cert-manager/cert-manager": CERT_MANAGER},
     "crane": {"github.com/google/go-containerregistry": CRANE},
@@ -75,6 +76,7 @@ GO_MODULES: Final = {
     # Cloud SDKs by the dozen, which its decryption brings along.
     "flux": {"github.com/fluxcd/kustomize-controller": KUSTOMIZE_CONTROLLER},
     "flux-sources": {"github.com/fluxcd/source-controller": SOURCE_CONTROLLER},
+    "frontend": {"github.com/moby/buildkit": BUILDKIT},
     "gitops-health": {"github.com/yuin/gopher-lua": GOPHER_LUA, "sigs.k8s.io/cli-utils": CLI_UTILS},
     "keda": {"github.com/kedacore/keda/v2": KEDA},
     "prometheus-operator": {"github.com/prometheus-operator/prometheus-operator": PROMETHEUS_OPERATOR},

@@ -21,7 +21,9 @@ _COMPONENTS: Final = KUSTOMIZE / "components"
 COPIES: Final = {
     "alerts.yaml": _COMPONENTS / "monitoring" / "alerts.yaml",
     "buildkitbuilders.yaml": CRDS / "buildkitbuilders.yaml",
+    "daemon-labels.yaml": KUSTOMIZE / "base" / "daemon-labels.yaml",
     "dashboard.json": _COMPONENTS / "monitoring" / "dashboard.json",
+    "probe-policy.yaml": KUSTOMIZE / "base" / "probe-policy.yaml",
     "policies.yaml": _COMPONENTS / "policies" / "policies.yaml",
     "webhook-configuration.yaml": _COMPONENTS / "webhook" / "configuration.yaml",
 }

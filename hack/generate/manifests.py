@@ -1,11 +1,11 @@
-"""Manifests that the package itself renders: the CRD from the models, both engines from the rules of injection."""
+"""Manifests that the package itself renders: the CRD from the models, admission objects from the rules of admission."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from buildkit_operator.admission import policies, webhook_configuration
+from buildkit_operator.admission import daemon_labels, own_pods, policies, webhook_configuration
 from buildkit_operator.api import crd
 from hack.generate.paths import CRDS, KUSTOMIZE
 
@@ -16,6 +16,8 @@ def files() -> Mapping[Path, str]:
     return {
         CRDS / "buildkitbuilders.yaml": definition,
         KUSTOMIZE / "base" / "crds" / "buildkitbuilders.yaml": definition,
+        KUSTOMIZE / "base" / "daemon-labels.yaml": daemon_labels.render(),
+        KUSTOMIZE / "base" / "probe-policy.yaml": own_pods.render(),
         KUSTOMIZE / "components" / "policies" / "policies.yaml": rules,
         KUSTOMIZE / "components" / "webhook" / "configuration.yaml": configuration,
     }

@@ -41,6 +41,8 @@ class Account:
     cluster_rules: Rules = ()
     """In the whole cluster in any case, as no Role can grant them."""
     own_namespace_rules: Rules = ()
+    public_rules: Rules = ()
+    """In its own namespace, for every ServiceAccount of the cluster."""
 
     @property
     def name(self) -> str:
@@ -54,7 +56,7 @@ class Account:
 
 
 ACCOUNTS: Final = (
-    Account("", "base", operator.RULES, own_namespace_rules=operator.OWN_NAMESPACE_RULES),
+    Account("", "base", operator.RULES, (), operator.OWN_NAMESPACE_RULES, operator.PUBLIC_RULES),
     Account("webhook", "components/webhook", webhook.RULES, webhook.CLUSTER_RULES, webhook.OWN_NAMESPACE_RULES),
     Account("exporter", "components/exporter", exporter.RULES),
 )
@@ -97,6 +99,15 @@ def _cluster_wide(account: Account) -> Iterator[str]:
     if account.own_namespace_rules:
         yield _role("Role", account, account.own_namespace_rules, names.OPERATOR)
         yield _binding("Role", account, names.OPERATOR)
+    if account.public_rules:
+        name, labels = f"{account.name}-lease", _labels(account)
+        role = _object(_API_VERSION, "Role", name, labels, names.OPERATOR)
+        yield f"{role}rules:\n{rules_yaml(account.public_rules)}"
+        yield (
+            _object(_API_VERSION, "RoleBinding", name, labels, names.OPERATOR)
+            + f"roleRef: {{apiGroup: {_GROUP}, kind: Role, name: {name}}}\n"
+            + f"subjects:\n- {{apiGroup: {_GROUP}, kind: Group, name: 'system:serviceaccounts'}}\n"
+        )
 
 
 def _namespaced(account: Account) -> Iterator[str]:
@@ -165,6 +176,7 @@ def _chart() -> str:
         templates[f"{account.program}Rules"] = account.rules
         templates[f"{account.program}ClusterRules"] = account.cluster_rules
         templates[f"{account.program}OwnNamespaceRules"] = account.own_namespace_rules
+        templates[f"{account.program}PublicRules"] = account.public_rules
     head = f"{{{{- /* {_HEAD.removeprefix('# ').rstrip()} */}}}}\n"
     return head + "".join(_template(name, rules) for name, rules in templates.items() if rules)
 
@@ -172,4 +184,5 @@ def _chart() -> str:
 def _template(name: str, rules: Rules) -> str:
     # The objects that are meant have the names of the release.
     text = rules_yaml(rules).replace(f"[{names.WEBHOOK}]", '[{{ include "buildkit-operator.webhookName" . }}]')
+    text = text.replace(f"[{names.OPERATOR}]", '[{{ include "buildkit-operator.fullname" . }}]')
     return f'{{{{- define "buildkit-operator.{name}" -}}}}\n{text}{{{{- end -}}}}\n'

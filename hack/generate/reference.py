@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -36,6 +37,7 @@ PROCESSES: Final = (
 CHILDREN: Final[tuple[Callable[[str], str], ...]] = (
     names.daemon,
     names.headless,
+    names.sidecar,
     names.connector,
     names.authority_secret,
     names.server_secret,
@@ -203,7 +205,7 @@ def _names() -> Iterator[str]:
         ],
     )
     reserved = ", ".join(f"`{prefix}`" for prefix in names.RESERVED_PREFIXES)
-    yield f"`spec.shared.pod` may set no label or annotation that begins with {reserved}."
+    yield f"`spec.shared.pod` and `spec.shared.service` may set no label or annotation that begins with {reserved}."
     yield "## Objects of a builder"
     yield _table(
         ("name", "what"),
@@ -249,7 +251,8 @@ def _settings() -> Iterator[str]:
 
 def _setting_default(field: FieldInfo) -> str:
     default = field.default
-    if default is PydanticUndefined or default in ("", ()):
+    # Of an object, the text says what its default is.
+    if default is PydanticUndefined or default in ("", ()) or isinstance(default, BaseModel):
         return ""
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 

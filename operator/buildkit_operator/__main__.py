@@ -37,7 +37,7 @@ def run_webhook(_arguments: argparse.Namespace) -> int:
 
 def run_exporter(_arguments: argparse.Namespace) -> int:
     """Run the exporter of builders' metrics until it is told to stop."""
-    from buildkit_operator.exporter.process import run  # noqa: PLC0415  gRPC is loaded by this one alone
+    from buildkit_operator.exporter.process import run  # noqa: PLC0415  HTTP/2 is loaded by this one alone
     from buildkit_operator.settings import ExporterSettings  # noqa: PLC0415
 
     return _run_process(ExporterSettings, run)

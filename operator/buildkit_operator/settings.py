@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Mapping
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from buildkit_operator.api import names
+from buildkit_operator.api.container_resources import Resources
 from buildkit_operator.kube.auth import own_namespace
 
 PREFIX: Final = "BUILDKIT_OPERATOR_"
@@ -59,13 +61,46 @@ class CommonSettings(BaseModel):
     @field_validator("watch_namespaces", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return _split(value)
+
+
+def _split(value: object) -> object:
+    """Return the parts of a text with commas; what is no text stays as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _read_resources(value: object) -> object:
+    """Return the resources that a text says in JSON, of an empty one none. Raises ValueError for any other text."""
+    if not isinstance(value, str):
         return value
+    try:
+        read = json.loads(value or "{}")
+    except ValueError as error:
+        raise ValueError(f"it is no JSON: {error}") from error
+    if isinstance(read, dict) and (unheard_of := read.keys() - Resources.model_fields.keys()):
+        raise ValueError(f"it may have {' and '.join(Resources.model_fields)}, but not {', '.join(unheard_of)}")
+    return read
+
+
+_LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_DNS_NAMES: Final = rf"^(\*|(\*\.)?{_LABEL}(\.{_LABEL})*)$"
+_ISSUERS: Final = rf"^[A-Za-z0-9]+(\.{_LABEL})*/(\*|{_LABEL}(\.{_LABEL})*)$"
 
 
 class Settings(CommonSettings):
     """Settings of the operator's process."""
+
+    @field_validator("daemon_resources", "connector_resources", mode="before")
+    @classmethod
+    def _resources(cls, value: object) -> object:
+        return _read_resources(value)
+
+    @field_validator("certificate_dns_names", "certificate_issuers", mode="before")
+    @classmethod
+    def _split_certificates(cls, value: object) -> object:
+        return _split(value)
 
     cluster_domain: str = "cluster.local"
     """DNS domain of the cluster, for the names that servers' certificates are issued for."""
@@ -73,12 +108,32 @@ class Settings(CommonSettings):
     namespace: str = Field(default_factory=own_namespace)
     """Namespace that the operator runs in, from where builders' NetworkPolicies let it in. By default the pod's own."""
 
+    certificate_dns_names: tuple[Annotated[str, Field(pattern=_DNS_NAMES)], ...] = ()
+    """Names, separated by commas, that builders with tls.mode CertManager may have in their certificates beside those
+    of their Services. `*.example.com` stands for all below example.com, of any depth, and not for itself; `*` for all.
+    """
+
+    certificate_issuers: tuple[Annotated[str, Field(pattern=_ISSUERS)], ...] = ()
+    """Issuers, separated by commas, that such builders may name beside an Issuer of their own namespace: as
+    `ClusterIssuer/NAME`, of another API group as `KIND.GROUP/NAME`. The name may be `*`.
+    """
+
     buildkit_image: str = ""
     """Image of BuildKit for builders that name none. Empty means the release this operator was tested with."""
 
     connector_image: str = ""
     """Image of HAProxy, which leads runner pods to shared daemons. Empty means the release this operator was tested
     with.
+    """
+
+    daemon_resources: Resources = Resources()
+    """Resources of daemons whose builder has no spec.resources, with the init container of their volume, as JSON:
+    `{"requests": {"memory": "1Gi"}, "limits": {"memory": "8Gi"}}`. Empty means none. A change rolls such daemons.
+    """
+
+    connector_resources: Resources = Resources()
+    """Resources of connectors whose builder has no spec.injection.connector.resources, likewise. Empty means requests
+    of 10m CPU and 32Mi memory, and a memory limit of 128Mi.
     """
 
     workers: int = Field(default=16, ge=1, le=256)
@@ -92,6 +147,11 @@ class Settings(CommonSettings):
 
     lease_namespace: str = Field(default_factory=own_namespace)
     """Namespace of the Lease. By default the pod's own, outside of a cluster `default`."""
+
+    @property
+    def installation(self) -> str:
+        """What tells this installation of the operator from others in the cluster: its Lease, with its namespace."""
+        return f"{self.lease_namespace}/{self.lease_name}"
 
     identity: str = Field(default_factory=socket.gethostname)
     """Who holds the Lease and reports events: by default the host's name, which in a pod is the pod's."""
@@ -138,5 +198,7 @@ class ExporterSettings(CommonSettings):
     disk_usage_timeout_seconds: float = Field(default=60, gt=0)
     """Seconds that such an answer may take: a daemon that deletes old cache answers late."""
 
-    concurrency: int = Field(default=16, ge=1, le=256)
-    """How many daemons are asked at one time how busy they are; a quarter as many tell what their caches hold."""
+    concurrency: int = Field(default=16, ge=1, le=64)
+    """How many daemons are asked at one time how busy they are; a quarter as many tell what their caches hold. Of one
+    namespace it is a quarter of either. Each takes up to 1 MiB, and 8 MiB of those with caches.
+    """

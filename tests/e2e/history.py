@@ -73,6 +73,13 @@ def ends(pod: Manifest, container: str) -> list[Manifest]:
     return [state["terminated"] for state in states if "terminated" in state]
 
 
+def has_begun(states: list[Manifest]) -> bool:
+    """Tell whether a pod's job has, by what was seen of the pod: the gate of its sidecar let it."""
+    seen = [status for state in states for status in state.get("status", {}).get("initContainerStatuses", [])]
+    jobs = [status for state in states for status in state.get("status", {}).get("containerStatuses", [])]
+    return any(status.get("started") for status in seen) or any("waiting" not in status["state"] for status in jobs)
+
+
 def lost_as_arc_sees_it(pod: Manifest) -> list[str]:
     """Return the init containers for which actions-runner-controller 0.14.2 and later gives a running job up."""
     statuses = pod.get("status", {}).get("initContainerStatuses", [])

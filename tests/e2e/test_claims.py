@@ -10,8 +10,8 @@ import pytest
 from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
-from hack.cluster.kubectl import Kubectl, wait_for
-from tests.support.jobs import BUILD, builder, ran, run, wait_ready
+from hack.cluster.kubectl import Kubectl, KubectlError, wait_for
+from tests.support.jobs import BUILD, builder, ran, run, wait_ready, wait_reason
 
 FOLDER: Final = "/var/claims"
 """Where the volumes are on the node."""
@@ -59,6 +59,11 @@ class Volumes:
                 },
             },
         )
+
+    def empty(self) -> None:
+        """Give the volume of a claim that was deleted to the next one, empty as a new one is."""
+        self.on_the_node("empty-volume", f"rm -rf {FOLDER}/{self.name}/*")
+        self.kubectl("patch", f"pv/{self.name}", '--patch={"spec": {"claimRef": null}}')
 
     def remove(self) -> None:
         """Remove everything, what is on the node too."""
@@ -182,6 +187,39 @@ def test_a_builder_that_is_made_anew_takes_up_the_cache_of_the_one_before(team: 
 
     wait_ready(team)
     assert not is_built_anew(team)
+
+
+def test_a_cache_is_not_used_with_other_ids_than_it_was_written_with(team: Kubectl, volumes: Volumes) -> None:
+    team.apply(with_claim(volumes))
+    wait_ready(team)
+    assert is_built_anew(team)
+    other = with_claim(volumes, isolation="UserNamespace")
+    with pytest.raises(KubectlError, match=r"isolation cannot be changed beside cache\.persistentVolumeClaim"):
+        team.apply(other)
+
+    # Made anew over claims that were retained, the one way and the other.
+    _delete(team)
+    team.apply(other)
+    said = wait_reason(team, "CacheIncompatible")["message"]
+    remedy = f"delete -n {team.namespace} pvc/buildkit-state-{POD} pod/{POD}"
+    assert f"kubectl {remedy} " in said
+    team(*remedy.split())
+    volumes.empty()
+    wait_ready(team)
+    assert is_built_anew(team)
+
+    _delete(team)
+    team.apply(with_claim(volumes))
+    wait_reason(team, "CacheIncompatible")
+    _delete(team)
+    team.apply(other)
+    wait_ready(team)
+    assert not is_built_anew(team)
+
+
+def _delete(team: Kubectl) -> None:
+    team("delete", "bkb", "demo")
+    team("wait", "--for=delete", f"pod/{POD}", "--timeout=60s")
 
 
 def test_a_root_owned_volume_is_taken_in_a_user_namespace_too(team: Kubectl, volumes: Volumes) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 
 import pytest
 
+from hack.cluster import pins
 from hack.cluster.installation import OPERATOR, has_policies, operator_image, run_operator, tags, uninstall
 from hack.cluster.kubectl import Kubectl, KubectlError, wait_for
 from tests.e2e.test_webhook_engine import created
@@ -49,7 +50,9 @@ class Release:
         repository, at, digest = operator_image().partition("@")
         name, _, tag = repository.rpartition(":")
         image = {"repository": repository, "digest": digest} if at else {"repository": name, "tag": tag}
-        chosen = {"image": image, "injection": {"engine": self.engine}, **values}
+        # By tag, as images that were made here have digests of their own.
+        of_pods = {"buildkitImage": pins.BUILDKIT_IMAGE, "connectorImage": pins.HAPROXY_IMAGE}
+        chosen = {"image": image, **of_pods, "injection": {"engine": self.engine}, **values}
         where = (f"--namespace={NAME}", "--wait", "--timeout=120s")
         return self.helm(verb, NAME, str(chart), *where, values=chosen)
 

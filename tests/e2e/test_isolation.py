@@ -22,8 +22,26 @@ VERSION: Final = "pod-security.kubernetes.io/enforce-version"
 
 REPOSITORY: Final = "org/isolation"
 LOOKING_AROUND: Final = {
-    "Dockerfile": f"FROM {pins.BUSYBOX_IMAGE}\n"
-    'RUN for process in /proc/[0-9]*; do echo "process=$(cat $process/comm)"; done\n',
+    "Dockerfile": f"""\
+FROM {pins.BUSYBOX_IMAGE} AS looking
+# One that holds a port, one that holds the step's output: neither is there in the next step.
+RUN httpd -p 8099; sleep 1000 & true
+RUN httpd -p 8099 && ! cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep 'sleep 100[0]'
+RUN for process in /proc/[0-9]*; do echo "process=$(cat $process/comm)"; done
+FROM {pins.PYTHON_IMAGE}
+ARG HIGHEST
+# apt drops its rights before it connects: to nowhere, for there need be no mirror.
+RUN echo 'deb http://127.0.0.1:9/ none main' >/nowhere \\
+    && apt-get -o Dir::Etc::SourceList=/nowhere -o Dir::Etc::SourceParts=/ -o Acquire::Retries=0 update >/said 2>&1; \\
+    grep 'Failed to fetch' /said && ! grep -i 'setgroups\\|invalid argument' /said
+RUN useradd --uid 65532 --create-home nonroot && su nonroot -c 'touch /home/nonroot/mine' && su -s /bin/sh nobody -c id
+RUN for id in 1 999 1000 1001 64535 64536 65532 65533 65534 $HIGHEST; do \\
+    touch /owned-$id && chown $id:$id /owned-$id && test $(stat -c %u:%g /owned-$id) = $id:$id || exit 1; done
+COPY --chown=65534:65532 Dockerfile /copied
+USER 65532:65534
+RUN test "$(id -u):$(id -g)" = 65532:65534 && test $(stat -c %u:%g /copied) = 65534:65532
+COPY --from=looking /bin/busybox /looked
+""",
 }
 DAEMON: Final = {"buildkitd", "rootlesskit"}
 """Its processes, as build steps without a sandbox of their own see them."""
@@ -72,6 +90,8 @@ class Case:
     sandboxed: bool = False
     remark: bool = False
     """Whether the builder says that there is no sandbox: where it could have one."""
+    highest_id: int = 65_534
+    """Of those that a build has."""
 
 
 CASES: Final = {
@@ -79,20 +99,20 @@ CASES: Final = {
     "user-namespace-older-rules": Case(USER_NAMESPACE, version="v1.34", remark=True),
     "node-default": Case(NODE_DEFAULT),
     # The control: what is to be seen where nothing is hidden.
-    "rootless": Case(ROOTLESS, level="privileged"),
+    "rootless": Case(ROOTLESS | {"highestID": 1_500_000_000}, level="privileged", highest_id=1_407_182_137),
 }
 
 
 @pytest.mark.parametrize("mode", ["Sidecar", "Shared"])
 @pytest.mark.parametrize("name", CASES)
-def test_steps_run_and_see_the_daemon_only_without_a_sandbox(
+def test_steps_have_every_id_and_see_the_daemon_only_without_a_sandbox(
     cluster: Kubectl, fresh_name: str, mode: str, name: str
 ) -> None:
     case, tag = CASES[name], f"{name}-{mode.lower()}"
     with namespace(cluster, fresh_name, case.level, case.version) as team:
         team.apply(builder(mode=mode, **case.spec))
         said = condition(wait_ready(team), "Ready")["message"]
-        seen = processes(looked_around(team, mode, tag))
+        seen = processes(looked_around(team, mode, tag, case.highest_id))
 
         assert "sh" in seen
         assert seen & DAEMON == (set() if case.sandboxed else DAEMON)
@@ -100,15 +120,18 @@ def test_steps_run_and_see_the_daemon_only_without_a_sandbox(
         assert (NO_SANDBOX in said) is case.remark
 
 
-def looked_around(team: Kubectl, mode: str, tag: str) -> str:
-    """Build and push an image whose build looks for processes, and return the log of that."""
-    output = f"--output type=image,name={REGISTRY}/{REPOSITORY}:{tag},push=true"
+def looked_around(team: Kubectl, mode: str, tag: str, highest_id: int) -> str:
+    """Build and push an image whose build looks for processes and uses ids up to one, and return the log of that."""
+    # Nowhere has a rootless daemon the right to make what a step's network by a proxy needs.
+    proxied = "--no-cache --proxy-network >/tmp/said 2>&1 && exit 1; grep 'operation not permitted' /tmp/said"
+    output = f"--opt build-arg:HIGHEST={highest_id} --output type=image,name={REGISTRY}/{REPOSITORY}:{tag},push=true"
     if mode == "Shared":
         # The node's kube-proxy hears of a daemon a moment after its builder does.
         answering = "buildctl --addr $BUILDKIT_HOST --tlsdir /etc/buildkit debug workers >/dev/null 2>&1"
         await_answer = f"for turn in $(seq 50); do ! {answering} || break; sleep 0.2; done"
-        return jobs.run(team, f"{await_answer}; {jobs.BUILD} {output}", files=LOOKING_AROUND)
-    job = Runner.start(team, step(f"{runners.BUILD} {output}"), files=LOOKING_AROUND)
+        script = f"{await_answer}; {jobs.BUILD} {output}; {jobs.BUILD} {proxied}"
+        return jobs.run(team, script, files=LOOKING_AROUND)
+    job = Runner.start(team, step(f"{runners.BUILD} {output}; {runners.BUILD} {proxied}"), files=LOOKING_AROUND)
     job.succeed()
     assert job.daemon()["state"]["terminated"]["exitCode"] == 0
     return job.log()

@@ -56,12 +56,19 @@ def team(team_for_module: Kubectl, private: PrivateRegistry) -> Kubectl:
         "env": [{"name": name, "value": PROXY} for name in ("HTTP_PROXY", "HTTPS_PROXY")],
     }
     loopback = {"daemon": {"dns": {"nameservers": [LOOPBACK]}}}
+    # Nothing is said of the private registry: the authority alone has to do.
+    trusting: Manifest = {
+        "daemon": {"certificateAuthorities": [{"secretName": private.authority_secret}]},
+        "env": spec["env"],
+    }
     team_for_module.apply(
         builder("shared", **spec),
         builder("sidecar", mode="Sidecar", **spec),
         builder("loopback", mode="Sidecar", **loopback),
+        builder("trusting", **trusting),
+        builder("trusting-sidecar", mode="Sidecar", **trusting),
     )
-    for name in ("shared", "sidecar", "loopback"):
+    for name in ("shared", "sidecar", "loopback", "trusting", "trusting-sidecar"):
         wait_ready(team_for_module, name)
     return team_for_module
 
@@ -102,6 +109,35 @@ def test_a_private_authority_and_a_mirror_of_a_host_that_does_not_exist(
     build(team, "--opt filename=mirrored --no-cache", push(f"{REGISTRY}/org/mirrored:{tag}"))
 
     assert tag in tags(team, "org/mirrored")
+
+
+@pytest.mark.parametrize("mode", ["shared", "sidecar"])
+def test_an_authority_is_trusted_for_git_and_files_and_a_remote_cache(
+    team: Kubectl, private: PrivateRegistry, mode: str
+) -> None:
+    image = f"{private.hosts[0]}/trusting/{mode}"
+    arguments = [
+        f"--opt context=https://{private.files_host}/repository.git#{private.commit}",
+        f"--opt build-arg:URL=https://{private.files_host}/added.txt",
+        f"--export-cache type=registry,ref={image}:cache",
+        push(f"{image}:latest"),
+    ]
+    if mode == "shared":
+        build = command(jobs.BUILD, arguments)
+        log = jobs.run(team, without_local_context(build), connection="trusting-connection")
+    else:
+        runner = Runner.start(
+            team, step(without_local_context(command(runners.BUILD, arguments))), asks_for="trusting-sidecar"
+        )
+        runner.succeed()
+        log = runner.log()
+
+    assert re.search(r"^#\d+ [\d.]+ added from the company$", log, re.MULTILINE)
+
+
+def without_local_context(build: str) -> str:
+    """Return the command of a build whose context is a Git repository."""
+    return re.sub(r"--local \S+ ?", "", build)
 
 
 def test_what_is_outside_goes_through_the_proxy(team: Kubectl) -> None:

@@ -10,7 +10,7 @@ from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.installation import tags
 from hack.cluster.kubectl import Kubectl, wait_for
-from tests.e2e.history import History, ends, lost_as_arc_sees_it, recorded
+from tests.e2e.history import History, ends, has_begun, lost_as_arc_sees_it, recorded
 from tests.support.jobs import wait_ready
 from tests.support.runners import BUILD, DAEMON, IMAGE, JOB_LABEL, Runner, sidecar, step
 
@@ -74,28 +74,6 @@ def test_a_pod_completes_with_its_job_and_the_sidecar_ends_well(
     assert seconds_between(of_job["finishedAt"], of_daemon["finishedAt"]) < PROMPT
     if (name := pod["metadata"]["labels"].get(JOB_LABEL)) is not None:
         team("wait", f"job/{name}", f"--for=condition={'Complete' if phase == 'Succeeded' else 'Failed'}")
-
-
-def test_the_sidecars_processes_end_with_it_though_the_pod_shares_its_processes(team: Kubectl) -> None:
-    job = Runner.start(team, step(f"{BUILD}; until [ -e /tmp/seen ]; do sleep 0.2; done"), shareProcessNamespace=True)
-    uid = job.pod()["metadata"]["uid"]
-    node = step("sleep 600", "node")
-    observer = Runner.start(team, node, metadata={"labels": {}}, hostPID=True)
-    observer.wait_running("node")
-    # The systemd driver writes the uid with underscores.
-    look = f"grep -lE '{uid}|{uid.replace('-', '_')}' /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs -I N cat /proc/N/comm"
-
-    def processes() -> str:
-        return team("exec", observer.name, "--", "sh", "-c", f"({look}) 2>/dev/null || true")
-
-    wait_for("the daemon is seen from its node", lambda: "buildkitd" in processes())
-    job.wait_running()
-    team("exec", job.name, "--container=job", "--", "touch", "/tmp/seen")
-    job.succeed()
-
-    assert exit_codes(job.pod(), DAEMON) == {0}
-    wait_for("no process of the pod is left", lambda: not processes(), PROMPT)
-    observer.delete()
 
 
 # By deletion
@@ -163,7 +141,10 @@ def test_actions_runner_controller_loses_none_of_fifty_jobs(team: Kubectl, histo
         for job in lucky:
             history.wait(job.name, "has ended", lambda pod: bool(ends(pod, DAEMON)), 120)
 
-    assert [lost for pod in history.pods() for state in history.of(pod) for lost in lost_as_arc_sees_it(state)] == []
+    # Where a daemon never came up there was no job to lose, and its sidecar fails.
+    served = [history.of(pod) for pod in history.pods() if has_begun(history.of(pod))]
+    assert len(served) >= len(lucky)
+    assert [lost for states in served for state in states for lost in lost_as_arc_sees_it(state)] == []
     ended = [code for job in lucky for code in exit_codes(history.of(job.name)[-1], "job")]
     # 128: on a busy node with cgroup v1, runc now and then cannot start the job's container ("unable to freeze").
     assert set(ended) <= {0, 128}

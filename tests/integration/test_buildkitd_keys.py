@@ -18,26 +18,26 @@ SOURCES: Final = (
     "cache/remotecache/gha/ghatypes/*.go",
 )
 
-TYPES: Final = {
+TYPES: Final[dict[str, Any]] = {
     "string": keys.STRING,
     "bool": keys.BOOLEAN,
     "int": keys.INTEGER,
     "int64": keys.INTEGER,
-    "uint64": keys.INTEGER,
+    "uint64": keys.COUNT,
     "[]string": keys.STRINGS,
     "map[string]string": keys.LABELS,
-    "map[string]any": keys.ANYTHING,
+    "map[string]any": keys.TABLE,
     "Duration": keys.DURATION,
     "DiskSpace": keys.DISK_SPACE,
-    # It embeds a type of another module.
-    "VerifyConfig": keys.ANYTHING,
+    # A type of another module, of texts.
+    "certificate.Summary": {keys.ANY_KEY: keys.STRING},
 }
 """Go's types as buildkitd_keys calls them."""
 
 STRUCT: Final = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 INLINE: Final = re.compile(r"^\t\w+ +struct \{\n(.*?)^\t\} `toml:\"([^\",]+)\"`", re.MULTILINE | re.DOTALL)
 FIELD: Final = re.compile(r"^\t+\w+ +(\S+) +`toml:\"([^\",]+)[^`]*`", re.MULTILINE)
-EMBEDDED: Final = re.compile(r"^\t(\w+)$", re.MULTILINE)
+EMBEDDED: Final = re.compile(r"^\t([\w.]+)$", re.MULTILINE)
 
 
 def source() -> Path:
@@ -67,7 +67,7 @@ def table(body: str, known: dict[str, str]) -> Iterator[tuple[str, Any]]:
     for kind, key in FIELD.findall(rest):
         yield key, type_of(kind.lstrip("*"), known)
     for name in EMBEDDED.findall(rest):
-        yield from table(known[name], known)
+        yield from TYPES[name].items() if name in TYPES else table(known[name], known)
 
 
 def type_of(kind: str, known: dict[str, str]) -> Any:

@@ -13,19 +13,35 @@ from typing import Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-WITH_SERVERS_OF_ITS_OWN: Final = frozenset({"admission", "cli", "kubectl", "recipes"})
+WITH_SERVERS_OF_ITS_OWN: Final = frozenset({"admission", "cli", "fuzz", "kubectl", "recipes"})
 
 LONGEST: Final = (
+    "builders/test_installations.py",
+    "builders/test_cert_manager.py",
     "builders/test_process.py",
     "builders/test_consumers.py",
-    "builders/test_cert_manager.py",
-    "builders/test_claims.py",
-    "webhook/test_certificate.py",
-    "webhook/test_process.py",
-    "engine/test_faults.py",
     "engine/test_leadership.py",
+    "installation/test_namespaced.py",
+    "builders/test_hostile.py",
+    "webhook/test_process.py",
+    "webhook/test_certificate.py",
+    "hostile/test_deep_json.py",
+    "builders/test_constraints.py",
+    "builders/test_real_clients.py",
+    "installation/test_flux.py",
+    "builders/test_claims.py",
+    "builders/test_sidecar.py",
+    "engine/test_faults.py",
+    "test_controlplane.py",
+    "builders/test_orphans.py",
+    "builders/test_missing_rights.py",
+    "chart/test_releases.py",
+    "test_run.py",
+    "test_connector_waits.py",
 )
-"""Files of few tests that take one to two minutes. They begin first, so that nobody waits for them in the end."""
+"""Files of few tests that take half a minute to seven, the longest first (`pytest --durations`). They begin first, so
+that nobody waits for them in the end.
+"""
 
 
 def scope(test: str) -> str:
@@ -38,9 +54,10 @@ def arrange(tests: Sequence[pytest.Item]) -> list[pytest.Item]:
     """Return tests in the order in which workers take their folders and files: those that take longest first."""
     sizes = Counter(scope(test.nodeid) for test in tests)
 
-    def place(test: pytest.Item) -> tuple[bool, int, str]:
+    def place(test: pytest.Item) -> tuple[int, int, str]:
         name = scope(test.nodeid)
-        return not name.endswith(LONGEST), -sizes[name], name
+        rank = next((rank for rank, longest in enumerate(LONGEST) if name.endswith(longest)), len(LONGEST))
+        return rank, -sizes[name], name
 
     # The sort is stable, so tests of a file stay in their order.
     return sorted(tests, key=place)

@@ -63,6 +63,17 @@ def test_a_stop_ends_with_0_at_once(container: Container, signum: signal.Signals
     assert process.wait(timeout=1) == 0
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_stop_of_a_connector_that_never_came_up_is_a_failure(container: Container, signum: signal.Signals) -> None:
+    container.install("haproxy", "touch $HERE/haproxy.pid; exec /bin/sleep 60")
+    start(container)
+    (process,) = container.processes
+
+    process.send_signal(signum)
+
+    assert process.wait(timeout=1) == 1
+
+
 @pytest.mark.parametrize("renewed", [".", "tls"])
 def test_what_is_new_is_taken_without_a_restart(container: Container, renewed: str) -> None:
     start(container)

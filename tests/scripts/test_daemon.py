@@ -67,6 +67,34 @@ def test_the_daemon_is_given_its_configuration(container: Container) -> None:
     assert container.run_daemon() == (0, "buildkitd --config buildkitd.toml\n")
 
 
+def test_authorities_are_trusted_beside_the_public_ones_by_go_and_by_git(container: Container) -> None:
+    authorities, public = container.folder / "authorities", container.folder / "public.crt"
+    authorities.mkdir()
+    public.write_text("public\n")
+    (authorities / "0.crt").write_text("without an end of line")
+    (authorities / "1.crt").write_text("second\n")
+    container.install("git", 'echo "$GIT_SSL_CAINFO: $*"; cat "$GIT_SSL_CAINFO"')
+    # BuildKit passes Git the daemon's PATH, and nothing else that would help.
+    container.install("rootlesskit", 'echo "$SSL_CERT_DIR"; env -i PATH="$PATH" git fetch "a b"')
+
+    arguments = [*container.daemon_arguments("once"), "/dev/null", str(authorities)]
+    code, said = container.run("run.sh", *arguments, SSL_CERT_FILE=str(public))
+
+    assert code == 0
+    assert said.splitlines()[:2] == [
+        f"/etc/ssl/certs:/etc/pki/tls/certs:{authorities}",
+        f"{container.notes}/authorities.crt: fetch a b",
+    ]
+    assert said.splitlines()[2:] == ["public", "", "without an end of line", "second", ""]
+
+
+def test_without_authorities_nothing_is_changed(container: Container) -> None:
+    container.install("rootlesskit", 'echo "${SSL_CERT_DIR-unset}"')
+
+    assert container.run_daemon() == (0, "unset\n")
+    assert not (container.notes / "bin").exists()
+
+
 def test_the_daemons_log_is_the_containers(container: Container) -> None:
     container.install("rootlesskit", "echo out; echo err >&2; exit 3")
 
@@ -197,11 +225,104 @@ def test_nothing_is_done_after_the_last_look(container: Container) -> None:
     assert (container.folder / "order").read_text().endswith("look\n")
 
 
-def test_drain_does_not_wait_for_a_daemon_that_does_not_answer(container: Container) -> None:
-    fast_sleep(container)
-    container.install("buildctl", "echo STARTED >&2; exit 1")
+FAILS = "echo STARTED >&2; exit 1"
+HANGS = "exec /bin/sleep 60"
 
-    assert container.run("drain.sh", "900")[0] == 0
+
+@pytest.mark.parametrize("silence", [FAILS, HANGS])
+def test_silence_is_waited_for_to_the_end_and_told(container: Container, silence: str) -> None:
+    fast_sleep(container)
+    container.install("buildctl", silence)
+    begin = time.monotonic()
+
+    assert container.run("drain.sh", "2") == (
+        1,
+        "drain.sh: the daemon does not answer after 2 s; builds that it runs are lost\n",
+    )
+    assert 1 <= time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("looks", ["[1-5]", "[246]"])
+def test_looks_without_an_answer_are_no_quiet_looks(container: Container, looks: str) -> None:
+    fast_sleep(container)
+    container.install(
+        "buildctl",
+        f"""
+        echo look >> $HERE/looks
+        case $(wc -l < $HERE/looks) in {looks}) exit 1;; *) echo COMPLETE;; esac
+        """,
+    )
+
+    assert container.run("drain.sh", "900") == (0, "")
+    silent = int(looks.strip("[]")[-1])
+    assert (container.folder / "looks").read_text() == "look\n" * (silent + 5)
+
+
+def test_a_build_among_many_is_seen(container: Container) -> None:
+    fast_sleep(container)
+    container.install("buildctl", "yes COMPLETE | head -5000; echo STARTED; yes COMPLETE | head -5000")
+
+    assert container.run("drain.sh", "1")[0] == 1
+
+
+def test_a_daemon_that_never_came_up_is_not_waited_for(container: Container) -> None:
+    container.install("buildctl", "exit 1")
+
+    assert container.run("drain.sh", "900", str(container.notes)) == (0, "")
+
+
+def test_a_daemon_that_came_up_and_fell_silent_is_waited_for(container: Container) -> None:
+    fast_sleep(container)
+    container.install("buildctl", 'test "$*" = "debug workers"')
+    assert container.run("ready.sh", "1", str(container.notes))[0] == 0
+
+    assert container.run("drain.sh", "1", str(container.notes))[0] == 1
+
+
+def left(container: Container, program: str, seconds: str) -> str:
+    """Return what a drain of a daemon that answers like this leaves in the container's termination log."""
+    fast_sleep(container)
+    container.install("buildctl", program)
+    log = container.folder / "termination-log"
+    log.touch()
+    (container.notes / "ready").touch()
+    container.run("drain.sh", seconds, str(container.notes), str(log))
+    return log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("echo STARTED", "drain.sh: builds run"),
+        ("exit 1", "drain.sh: no answer"),
+        ("mkdir $HERE/seen 2>/dev/null && echo STARTED; true", ""),
+    ],
+)
+def test_the_container_tells_what_its_daemon_was_doing(container: Container, program: str, words: str) -> None:
+    assert left(container, program, "1") == words
+
+
+CLOCK_THAT_LEAPS = "echo tick >> $HERE/ticks; echo $(($(wc -l < $HERE/ticks) * $(wc -l < $HERE/ticks) * 3600))"
+
+
+@pytest.mark.parametrize(("script", "program"), [("drain.sh", "echo STARTED"), ("ready.sh", "exit 1")])
+def test_a_clock_that_leaps_ends_no_wait(container: Container, script: str, program: str) -> None:
+    fast_sleep(container)
+    container.install("date", CLOCK_THAT_LEAPS)
+    container.install("buildctl", program)
+    begin = time.monotonic()
+
+    assert container.run(script, "3")[0] == 1
+    assert time.monotonic() - begin > 1
+
+
+@pytest.mark.parametrize(("script", "program"), [("drain.sh", "echo STARTED"), ("ready.sh", "exit 1")])
+def test_a_clock_that_is_set_back_makes_no_wait_longer(container: Container, script: str, program: str) -> None:
+    fast_sleep(container)
+    container.install("date", "if mkdir $HERE/asked 2>/dev/null; then echo 2000000000; else echo 1000000000; fi")
+    container.install("buildctl", program)
+
+    assert container.run(script, "1")[0] == 1
 
 
 @pytest.mark.parametrize(("script", "arguments"), [("ready.sh", ()), ("drain.sh", ("900",))])

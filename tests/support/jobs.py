@@ -34,6 +34,13 @@ BUILD: Final = "buildctl --addr $BUILDKIT_HOST --tlsdir /etc/buildkit build --pr
 """The command line of a build of the workspace through a shared builder, up to its output."""
 
 
+REACHED: Final = """\
+if [ -e /etc/buildkit/tls.key ]; then tls="--tlsdir /etc/buildkit"; fi
+timeout 20 buildctl --wait --addr $BUILDKIT_HOST $tls debug info >/dev/null || true
+"""
+"""Waits until the node's Service proxy knows of a daemon, a moment after the builder is Ready. In vain for none."""
+
+
 class JobError(Exception):
     """A job's pod failed; the message is its log."""
 
@@ -159,6 +166,7 @@ def _pod(name: str, script: str, connection: str | None, claim: str | None) -> M
         mounts.append({"name": "connection", "mountPath": "/etc/buildkit"})
         source = {"secretKeyRef": {"name": connection, "key": "BUILDKIT_HOST"}}
         env.append({"name": "BUILDKIT_HOST", "valueFrom": source})
+        script = f"{REACHED}{script}"
     if claim is not None:
         volumes.append({"name": "cache", "persistentVolumeClaim": {"claimName": claim}})
         mounts.append({"name": "cache", "mountPath": "/mnt/buildkit-cache"})

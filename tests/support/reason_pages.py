@@ -16,6 +16,7 @@ WIDTH: Final = 118
 FROM_CLUSTER: Final = frozenset(
     {
         Reason.SECRET_NOT_FOUND,
+        Reason.CONFIG_MAP_NOT_FOUND,
         Reason.CLAIM_NOT_FOUND,
         Reason.CERT_MANAGER_NOT_FOUND,
         Reason.REJECTED,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from buildkit_operator.api.container_resources import Resources
 from buildkit_operator.kube import auth
 from buildkit_operator.settings import PREFIX, Settings, SettingsError, WebhookSettings
 
@@ -27,6 +28,15 @@ def test_everything_has_a_default() -> None:
         ("WORKERS", "4", "workers", 4),
         ("RESYNC_SECONDS", "1.5", "resync_seconds", 1.5),
         ("LOG_FORMAT", "text", "log_format", "text"),
+        ("CERTIFICATE_DNS_NAMES", "*.ci.example.com, a.org", "certificate_dns_names", ("*.ci.example.com", "a.org")),
+        (
+            "CERTIFICATE_ISSUERS",
+            "ClusterIssuer/builds,Issuer.example.com/*",
+            "certificate_issuers",
+            ("ClusterIssuer/builds", "Issuer.example.com/*"),
+        ),
+        ("DAEMON_RESOURCES", '{"limits": {"cpu": 4}}', "daemon_resources", Resources(limits={"cpu": "4"})),
+        ("CONNECTOR_RESOURCES", "", "connector_resources", Resources()),
         ("CLUSTER_DOMAIN", "k8s.example.org", "cluster_domain", "k8s.example.org"),
     ],
 )
@@ -48,6 +58,28 @@ def test_every_wrong_variable_is_named() -> None:
     assert len(lines) == 2
     assert re.match("BUILDKIT_OPERATOR_LOG_LEVEL: .*'debug', 'info'", lines[0])
     assert re.match("BUILDKIT_OPERATOR_WORKERS: .*integer", lines[1])
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CERTIFICATE_DNS_NAMES", "*example.com"),
+        ("CERTIFICATE_DNS_NAMES", "a.*.example.com"),
+        ("CERTIFICATE_DNS_NAMES", "10.0.0.0/8"),
+        ("CERTIFICATE_ISSUERS", "corp-ca"),
+        ("CERTIFICATE_ISSUERS", "*/corp-ca"),
+        ("CERTIFICATE_ISSUERS", "ClusterIssuer/"),
+    ],
+)
+def test_a_permission_that_would_allow_nothing_is_refused(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{PREFIX}{variable}: "):
+        Settings.from_environment({f"{PREFIX}{variable}": value})
+
+
+@pytest.mark.parametrize("value", ["4Gi", "[]", '{"limit": {}}', '{"limits": {"cpu": "2 cores"}}', '{"requests": 1}'])
+def test_resources_that_no_container_could_have_are_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{PREFIX}CONNECTOR_RESOURCES: "):
+        Settings.from_environment({f"{PREFIX}CONNECTOR_RESOURCES": value})
 
 
 @pytest.mark.parametrize("settings", [Settings, WebhookSettings])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_operator.api import crd, versions
-from buildkit_operator.desired.platform import DEFAULT_IMAGE
+from buildkit_operator.desired.platform import CONNECTOR_IMAGE, DEFAULT_IMAGE
 from hack.cluster import pins
 
 TOP = Path(__file__).parents[2]
@@ -44,15 +44,21 @@ SAID = {
 """Sentences with versions of Kubernetes, and what else clusters are made of, by file."""
 
 
+def tagged(image: str) -> str:
+    """Return an image without its digest."""
+    return image.partition("@")[0]
+
+
 def test_the_default_image_is_the_one_that_is_tested() -> None:
-    assert DEFAULT_IMAGE == pins.BUILDKIT_IMAGE
+    assert tagged(DEFAULT_IMAGE) == pins.BUILDKIT_IMAGE
+    assert tagged(CONNECTOR_IMAGE) == pins.HAPROXY_IMAGE
 
 
 def test_samples_and_the_demo_use_the_default_image() -> None:
     files = [*(TOP / "deploy/samples").glob("*.yaml"), *(TOP / "hack/demo").glob("*.yaml")]
     images = {image for file in files for image in re.findall(r"image: (\S*moby/buildkit\S*)", file.read_text())}
 
-    assert images == {DEFAULT_IMAGE}
+    assert images == {tagged(DEFAULT_IMAGE)}
 
 
 def test_samples_and_the_demo_use_the_docker_client_that_is_tested() -> None:
@@ -70,7 +76,11 @@ def test_the_installed_operator_is_of_this_version() -> None:
 
 
 def test_the_operators_image_is_built_on_the_base_that_clusters_get() -> None:
-    assert f"ARG BASE={pins.PYTHON_IMAGE}\n" in (TOP / "deploy/Dockerfile").read_text()
+    assert re.search(
+        rf"^ARG BASE={re.escape(pins.PYTHON_IMAGE)}@sha256:[0-9a-f]{{64}}$",
+        (TOP / "deploy/Dockerfile").read_text(),
+        re.MULTILINE,
+    )
 
 
 @pytest.mark.parametrize("file", SAID)

@@ -28,7 +28,7 @@ def has_builder(pod: Manifest, builder: str) -> bool:
     """Tell whether the pod has what the marker stands for."""
     labels = pod["metadata"].get("labels") or {}
     return labels.get(names.INJECTED_LABEL) == builder and any(
-        container["name"] in names.SIDECARS and "restartPolicy" in container
+        container["name"] in names.SIDECARS and container.get("restartPolicy") == "Always"
         for container in pod["spec"].get("initContainers") or ()
     )
 
@@ -40,7 +40,8 @@ HAS_BUILDER: Final = cel.expression(
     """
     $marked && object.metadata.labels['$INJECTED_LABEL'] == variables.builder
     && has(object.spec.initContainers)
-    && object.spec.initContainers.exists(c, c.name in $sidecars && has(c.restartPolicy))
+    && object.spec.initContainers.exists(c, c.name in $sidecars
+      && has(c.restartPolicy) && c.restartPolicy == 'Always')
     """,
     marked=IS_MARKED,
     sidecars=cel.strings(names.SIDECARS),

@@ -81,6 +81,9 @@ PICKED: Final = Matching(
 )
 """Pods that builders pick by spec.injection.podSelector. It fails open: they never asked."""
 
+CREATED: Final = Matching("CREATE", {names.INJECTED_LABEL: "Exists"}, failure_policy="Ignore", conditions=_NO_MIRROR)
+"""Pods with a builder as they are created, for what their authors should know. It fails open: nothing depends on it."""
+
 INJECTED: Final = Matching("UPDATE", {names.INJECTED_LABEL: "Exists"}, failure_policy="Ignore")
 """Injected pods, for what clients with old types drop from them. It fails open: most updates drop nothing."""
 

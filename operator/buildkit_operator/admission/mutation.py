@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from buildkit_operator.admission import cachekey, cel
+from buildkit_operator.admission import cachekey, cel, cloud_identity
 from buildkit_operator.admission.jsonpatch import key
 from buildkit_operator.admission.variables import CONTAINER_LISTS
 from buildkit_operator.api import names
 
 
-def splice() -> str:
-    """Return the expression: the patch that adds the builder, or the one that notes on the pod why not."""
+def splice(*, is_refused: bool) -> str:
+    """Return the expression: the patch that adds the builder, or the one that notes on the pod why not.
+
+    `is_refused` tells whether a pod with such a note is refused for it. Before that the API server looks for the
+    volumes that the pod mounts, and would refuse it in words of its own where one of ours is among them.
+    """
     added = [*map(_containers, CONTAINER_LISTS), _VOLUMES, _HOST_USERS, _LABELS, _ANNOTATIONS, _SIDECAR]
-    return cel.expression("variables.refusal != ''\n? $note\n: $added", note=_NOTE, added="\n+ ".join(added))
+    note = f"{_NOTE}\n+ {_EMPTY_VOLUMES}" if is_refused else _NOTE
+    return cel.expression("variables.refusal != ''\n? $note\n: $added", note=note, added="\n+ ".join(added))
 
 
 def _extend(path: str, present: str, missing: str, everything: str) -> str:
@@ -73,6 +78,22 @@ def _containers(field: str) -> str:
 
 _VOLUMES: Final = _extend("'/spec/volumes'", "object.spec.volumes", "variables.ourVolumes", "variables.ourVolumes")
 
+_EMPTY_VOLUMES: Final = cel.expression(
+    """
+    (!has(params.status.injection) ? []
+      : [$names.map(n, {'name': n})].map(missing, missing.size() == 0 ? []
+        : has(object.spec.volumes)
+        ? missing.map(item, JSONPatch{op: 'add', path: '/spec/volumes/-', value: item})
+        : [JSONPatch{op: 'add', path: '/spec/volumes', value: missing}])[0])
+    """,
+    names=cel.expression("""
+        variables.ourVolumeNames.filter(n, !variables.volumes.exists(v, v.name == n)
+          && (variables.initContainers + variables.containers).exists(c,
+            has(c.volumeMounts) && c.volumeMounts.exists(m, m.name == n)))
+    """),
+)
+"""Empty ones, as those without a source are, in place of ours that the pod mounts."""
+
 _HOST_USERS: Final = cel.expression("""
     (has(variables.injection.hostUsers) && !has(object.spec.hostUsers)
       ? [JSONPatch{op: 'add', path: '/spec/hostUsers', value: variables.injection.hostUsers}]
@@ -99,11 +120,26 @@ def _annotate(name: str, value: str) -> str:
     )
 
 
+def _annotate_unless_set(name: str, value: str) -> str:
+    """Return the CEL that sets an annotation that the pod lacks, in a pod that has annotations by then."""
+    return cel.expression(
+        """
+        (has(object.metadata.annotations) && '$name' in object.metadata.annotations ? []
+          : [JSONPatch{op: 'add', path: '/metadata/annotations/$key', value: $value}])
+        """,
+        name=name,
+        key=key(name),
+        value=value,
+    )
+
+
 _NOTE: Final = _annotate(names.NOT_INJECTED_ANNOTATION, "variables.refusal")
 
 _ANNOTATIONS: Final = cel.expression(
     """
     $served
+    + $cloud
+    + $kept
     + ($wants_key
       ? [JSONPatch{op: 'add', path: '/metadata/annotations/$key', value: variables.cacheKey}]
       : [])
@@ -112,6 +148,8 @@ _ANNOTATIONS: Final = cel.expression(
       : [])
     """,
     served=_annotate(names.CONTAINERS_ANNOTATION, "variables.servedNames.join(',')"),
+    cloud=cloud_identity.ANNOTATIONS,
+    kept="\n+ ".join(_annotate_unless_set(name, f"'{value}'") for name, value in names.KEEP_ANNOTATIONS.items()),
     wants_key=cachekey.IS_WANTED,
     key=key(names.CACHE_KEY_ANNOTATION),
     stale=key(names.NOT_INJECTED_ANNOTATION),

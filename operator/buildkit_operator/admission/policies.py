@@ -1,4 +1,4 @@
-"""MutatingAdmissionPolicies, and a ValidatingAdmissionPolicy: the API server itself injects, from Kubernetes 1.36 on.
+"""MutatingAdmissionPolicies, and ValidatingAdmissionPolicies: the API server itself injects, from Kubernetes 1.36 on.
 
 One set serves every builder: a policy takes the builder as its parameter and copies what its status says.
 """
@@ -9,6 +9,7 @@ from typing import Final
 
 from buildkit_operator.admission import cachekey, cel, injected, matching, mutation, refusals, restore, variables
 from buildkit_operator.admission.matching import Matching
+from buildkit_operator.admission.warnings import UNSERVED
 from buildkit_operator.api import generated, names
 from buildkit_operator.kube.resources import Manifest
 
@@ -17,7 +18,7 @@ _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 
 def manifests() -> list[Manifest]:
     """Return the policies with their bindings."""
-    return [*_by_label(), *_by_selector(), *_on_update(), *_in_a_sentence()]
+    return [*_by_label(), *_by_selector(), *_on_update(), *_in_a_sentence(), *_in_a_warning()]
 
 
 def render() -> str:
@@ -53,6 +54,7 @@ _PICKED: Final = cel.expression(
 
 def _mutating(name: str, match: Matching, **condition: str) -> list[Manifest]:
     """Return a policy that adds a builder, for which a condition is asked with each builder as the parameter."""
+    expression = mutation.splice(is_refused=match.failure_policy == "Fail")
     spec = {
         "failurePolicy": match.failure_policy,
         "reinvocationPolicy": matching.REINVOCATION_POLICY,
@@ -60,7 +62,7 @@ def _mutating(name: str, match: Matching, **condition: str) -> list[Manifest]:
         "matchConstraints": _constraints(match),
         "matchConditions": match.match_conditions(**condition),
         "variables": _named(variables.VARIABLES | cachekey.VARIABLES | refusals.VARIABLES),
-        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": mutation.splice()}}],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
     }
     # An empty selector without a namespace: every builder of the pod's own.
     builders = {"paramRef": {"selector": {}, "parameterNotFoundAction": "Allow"}}
@@ -124,6 +126,29 @@ def _in_a_sentence() -> list[Manifest]:
         ],
     }
     return _bound("ValidatingAdmissionPolicy", "injected", spec, {"validationActions": ["Deny"]})
+
+
+def _in_a_warning() -> list[Manifest]:
+    """Return what warns of a pod of which no container got the builder that it has, as was noted on it."""
+    match = matching.CREATED
+    values = {"builder": cel.expression("object.metadata.labels['$INJECTED_LABEL']"), "namespace": "request.namespace"}
+    spec = {
+        "failurePolicy": match.failure_policy,
+        "matchConstraints": _constraints(match),
+        "matchConditions": match.match_conditions(),
+        "validations": [
+            {
+                "expression": cel.expression(
+                    """
+                    !(has(object.metadata.annotations) && '$CONTAINERS_ANNOTATION' in object.metadata.annotations
+                    && object.metadata.annotations['$CONTAINERS_ANNOTATION'] == '')
+                    """
+                ),
+                "messageExpression": cel.sentence(UNSERVED, values),
+            }
+        ],
+    }
+    return _bound("ValidatingAdmissionPolicy", "served", spec, {"validationActions": ["Warn"]})
 
 
 def _constraints(match: Matching) -> Manifest:

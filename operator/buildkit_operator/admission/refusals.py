@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from buildkit_operator.admission import cel
+from buildkit_operator.admission import cel, mounts
 from buildkit_operator.admission.variables import CONTAINER_LISTS, Variables
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import Isolation, Mode
+from buildkit_operator.api.builder import Isolation
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.kube.manifests import condition
 
@@ -22,6 +22,9 @@ NO_BUILDER: Final = (
 BEGINNING: Final = 'BuildKitBuilder "{builder}" in namespace "{namespace}" cannot serve this pod: '
 _HINT: Final = f" See: kubectl describe {names.SHORT_NAME} {{builder}} -n {{namespace}}"
 _COMMON: Final = {"builder": "params.metadata.name", "namespace": "request.namespace"}
+
+APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
+"""Annotations by which a pod gives its containers an AppArmor profile begin with it, a container's name follows."""
 
 Values = dict[str, str]
 
@@ -77,22 +80,23 @@ _FOUND: Final = {
     "takenVolumes": cel.expression("""
         variables.volumes.filter(v, variables.ourVolumes.exists(ours, ours.name == v.name)).map(v, v.name)
     """),
-    "coveredMounts": cel.expression("""
-        variables.served.map(c, has(c.volumeMounts)
-          ? c.volumeMounts.filter(m, variables.ourVolumeMounts.exists(ours,
-              ours.mountPath == m.mountPath && ours.name != m.name)).map(m, [c.name, m.mountPath])
-          : []).flatten()
-    """),
+    "profiles": cel.expression(
+        """
+        variables.ourNames.filter(n, has(object.metadata.annotations) && ($prefix + n) in object.metadata.annotations)
+        """,
+        prefix=cel.literal(APP_ARMOR),
+    ),
+    **mounts.VARIABLES,
 }
 """CEL: what the rules look for; of what one finds, its sentence tells the first."""
 
 
 def _has_daemon(variables: Variables) -> bool:
-    """Tell whether build steps run in the pod."""
-    return bool(variables.builder["spec"]["mode"] == Mode.SIDECAR)
+    """Tell whether build steps run in the pod: by what is injected, whatever mode the spec asks for meanwhile."""
+    return names.DAEMON in variables.our_names
 
 
-_HAS_DAEMON: Final = f"params.spec.mode == '{Mode.SIDECAR}'"
+_HAS_DAEMON: Final = cel.expression("'$DAEMON' in variables.ourNames")
 
 
 def _unready(variables: Variables) -> Values | None:
@@ -106,6 +110,14 @@ def _unseen(variables: Variables) -> Values | None:
 
 def _sharing(host_field: str) -> Callable[[Variables], Values | None]:
     return lambda variables: {} if _has_daemon(variables) and variables.spec.get(host_field) else None
+
+
+def _with_process_namespace(variables: Variables) -> Values | None:
+    return {} if variables.spec.get("shareProcessNamespace") else None
+
+
+def _with_nodes_processes(variables: Variables) -> Values | None:
+    return {} if not _has_daemon(variables) and variables.spec.get("hostPID") else None
 
 
 def _on_windows(variables: Variables) -> Values | None:
@@ -140,13 +152,23 @@ def _first(found: Iterator[str]) -> Values | None:
     return None if name is None else {"name": name}
 
 
-def _with_covered_mount(variables: Variables) -> Values | None:
-    ours = {mount["mountPath"]: mount["name"] for mount in variables.ours("volumeMounts")}
-    for _, container in variables.served:
-        for mount in container.get("volumeMounts") or ():
-            if ours.get(mount["mountPath"], mount["name"]) != mount["name"]:
-                return {"container": container["name"], "path": mount["mountPath"]}
-    return None
+def _with_profile(variables: Variables) -> Values | None:
+    return _first(name for name in sorted(variables.our_names) if APP_ARMOR + name in variables.annotations)
+
+
+def _like_a_daemon(variables: Variables) -> Values | None:
+    return {} if variables.labels.get(names.NAME_LABEL) == names.DAEMON else None
+
+
+def _mounting(find: Callable[[Variables], Iterator[tuple[str, str]]], variable: str, sentence: str, what: str) -> Rule:
+    """Return the rule on mounts that are found, whose sentence tells the container and the rest by the name `what`."""
+
+    def first(variables: Variables) -> Values | None:
+        found = next(find(variables), None)
+        return None if found is None else {"container": found[0], what: found[1]}
+
+    values = {"container": f"variables.{variable}[0][0]", what: f"variables.{variable}[0][1]"}
+    return Rule(f"the pod's container {{container}} {sentence}", first, f"variables.{variable}.size() > 0", values)
 
 
 RULES: Final = (
@@ -170,6 +192,17 @@ RULES: Final = (
             f"{_HAS_DAEMON} && has(object.spec.{shared}) && object.spec.{shared}",
         )
         for shared, what in {"hostNetwork": "network", "hostPID": "processes", "hostIPC": "IPC"}.items()
+    ),
+    Rule(
+        "the pod has hostPID: true, and its containers would be let into the processes of the injected one. Remove it.",
+        _with_nodes_processes,
+        f"!({_HAS_DAEMON}) && has(object.spec.hostPID) && object.spec.hostPID",
+    ),
+    Rule(
+        "the pod has shareProcessNamespace: true, and its containers and the injected one would be let into each "
+        "other's processes. Remove it.",
+        _with_process_namespace,
+        "has(object.spec.shareProcessNamespace) && object.spec.shareProcessNamespace",
     ),
     Rule(
         f"the pod runs on Windows nodes, where BuildKit cannot. Remove the label {names.BUILDER_LABEL}.",
@@ -205,11 +238,34 @@ RULES: Final = (
         {"name": "variables.takenVolumes[0]"},
     ),
     Rule(
-        "the pod's container {container} mounts a volume of its own at {path}, where the builder's goes. "
-        "Mount it elsewhere.",
-        _with_covered_mount,
-        "variables.coveredMounts.size() > 0",
-        {"container": "variables.coveredMounts[0][0]", "path": "variables.coveredMounts[0][1]"},
+        f"the pod's annotation {APP_ARMOR}{{name}} would change the injected container. Remove it.",
+        _with_profile,
+        "variables.profiles.size() > 0",
+        {"name": "variables.profiles[0]"},
+    ),
+    Rule(
+        f"the pod is labelled {names.NAME_LABEL}: {names.DAEMON}, and would count as one of the builder's daemons. "
+        "Remove that label.",
+        _like_a_daemon,
+        cel.expression("'$NAME_LABEL' in object.metadata.labels && object.metadata.labels['$NAME_LABEL'] == '$DAEMON'"),
+    ),
+    _mounting(
+        mounts.taken,
+        "takenMounts",
+        "mounts the injected volume {volume} otherwise than the builder gives it. Remove that mount.",
+        "volume",
+    ),
+    _mounting(
+        mounts.covering,
+        "coveredMounts",
+        "mounts a volume of its own at {path}, where the builder's goes. Mount it elsewhere.",
+        "path",
+    ),
+    _mounting(
+        mounts.unclear,
+        "unclearMounts",
+        'mounts a volume at {path}. Write that path without "..".',
+        "path",
     ),
 )
 """In the order in which they are asked. From the second on, a rule may rely on a builder that has been rendered."""

@@ -30,7 +30,7 @@ RETRY_SECONDS: Final = 1
 
 
 class WebhookName(StrEnum):
-    """What is asked for, by the last part of the URL's path."""
+    """What is asked for: the last part of the URL's path, and the first of the webhook's name."""
 
     LABEL = "label"
     """CREATE of pods that name their builder in a label."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from buildkit_operator.admission import cachekey
+from buildkit_operator.admission import cachekey, cloud_identity
 from buildkit_operator.admission.jsonpatch import Operation, Patch, add, extend, remove_entry, set_entries
 from buildkit_operator.admission.refusals import check
 from buildkit_operator.admission.variables import Variables
@@ -65,7 +65,8 @@ def _sidecar(variables: Variables) -> Iterator[Operation]:
 def _metadata(variables: Variables) -> Iterator[Operation]:
     yield from set_entries("/metadata/labels", variables.labels, variables.injection.get("labels") or {})
     served = ",".join(container["name"] for _, container in variables.served)
-    noted = {names.CONTAINERS_ANNOTATION: served}
+    kept = {name: value for name, value in names.KEEP_ANNOTATIONS.items() if name not in variables.annotations}
+    noted = {names.CONTAINERS_ANNOTATION: served, **cloud_identity.skip_annotations(variables), **kept}
     if cachekey.is_wanted(variables):
         noted[names.CACHE_KEY_ANNOTATION] = cachekey.cache_key(variables)
     yield from set_entries(ANNOTATIONS, variables.annotations, noted)

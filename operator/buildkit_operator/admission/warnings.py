@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from buildkit_operator.admission.variables import Variables
-from buildkit_operator.api.builder import Isolation, Mode
+
+UNSERVED: Final = (
+    'no container of this pod can use BuildKitBuilder "{builder}" of namespace "{namespace}", as its '
+    "spec.injection.containers names none of them: rename the container or change that list"
+)
+"""For a pod that gets a sidecar and nothing that would lead to it; the policies warn in the same words."""
 
 
 def warnings(variables: Variables) -> Iterator[str]:
     """Return sentences on a pod that is injected."""
+    if not variables.served:
+        yield UNSERVED.format(builder=variables.name, namespace=variables.namespace)
     ours = {variable["name"]: variable for variable in variables.ours("env")}
     for _, container in variables.served:
         for variable in container.get("env") or ():
@@ -19,15 +27,3 @@ def warnings(variables: Variables) -> Iterator[str]:
                     f"container {container['name']} sets {name} itself and will not use BuildKitBuilder "
                     f"{variables.name}"
                 )
-    if not variables.spec.get("shareProcessNamespace"):
-        return
-    if variables.builder["spec"]["mode"] == Mode.SHARED:
-        yield (
-            "the pod has shareProcessNamespace: true, so processes of its containers see the connector's, and those of "
-            "the same user can read its certificate"
-        )
-    elif variables.builder["spec"].get("isolation") != Isolation.USER_NAMESPACE:
-        yield (
-            "the pod has shareProcessNamespace: true, so what a Dockerfile runs sees the processes of all its "
-            "containers and can signal them"
-        )

@@ -13,10 +13,10 @@ from buildkit_operator.kube.resources import Manifest
 
 _SOURCE: Final = "operator/buildkit_operator/admission"
 _HEAD: Final = """\
-# The webhook itself fills in each clientConfig.caBundle, and keeps it right. Delete this object first to uninstall it:
-# without the webhook behind it, pods that ask for a builder are refused. Mirror pods only show what a kubelet runs
-# already, from a file of its own: nothing can be added any more. What other webhooks add later are their own helpers,
-# no jobs, so none is asked about a second time.
+# The webhook itself fills in each clientConfig.caBundle and clientConfig.service.path, which is secret, and keeps them
+# right. Delete this object first to uninstall it: without the webhook behind it, pods that ask for a builder are
+# refused. Mirror pods only show what a kubelet runs already, from a file of its own: nothing can be added any more.
+# What other webhooks add later are their own helpers, no jobs, so none is asked about a second time.
 """
 
 
@@ -67,7 +67,7 @@ def render() -> str:
 
 def _webhook(name: WebhookName, webhook: _Webhook) -> Manifest:
     match = webhook.matching
-    service = {"namespace": names.OPERATOR, "name": names.WEBHOOK, "path": f"/{name}", "port": 443}
+    service = {"namespace": names.OPERATOR, "name": names.WEBHOOK, "port": 443}
     conditions = match.match_conditions()
     return {
         "name": _name(name),

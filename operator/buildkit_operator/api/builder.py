@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum, auto
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from buildkit_operator.api.daemon import BuildCache, Daemon, EnvVar, LocalReference, Resources
+from buildkit_operator.api.container_resources import Resources
+from buildkit_operator.api.daemon import ENVIRONMENT, BuildCache, Daemon, Environment, LocalReference, at_most
+from buildkit_operator.api.field_types import IMAGE
 from buildkit_operator.api.fields import (
+    INT64,
     Model,
     alone,
     list_map,
@@ -64,6 +67,16 @@ class PullPolicy(StrEnum):
     NEVER = "Never"
 
 
+HIGHEST_ID: Final = 4_294_000_000
+"""The most that highestID can be: the node's ids, which Linux has 2^32 - 1 of, begin at 100000 for builds."""
+
+
+_KEEPS_CLAIMS: Final = " && ".join(
+    f"has({which}.cache) && has({which}.cache.persistentVolumeClaim)" for which in ("oldSelf", "self")
+)
+"""In CEL: whether daemons go on with the caches that are on their claims."""
+
+
 class BuilderSpec(Model):
     """What a builder should be."""
 
@@ -84,6 +97,11 @@ class BuilderSpec(Model):
                 "imagePullSecrets is only for mode Shared: a sidecar's image is pulled with the runner pod's own",
                 ".imagePullSecrets",
             ),
+            rule(
+                "self.mode == 'Shared' || !has(self.injection) || !has(self.injection.connector)",
+                "injection.connector is only for mode Shared: what a sidecar may use of its node is said in resources",
+                ".injection.connector",
+            ),
             alone(
                 "!has(self.shared) || !has(self.shared.from)",
                 # Of shared itself, the rule there speaks.
@@ -93,9 +111,51 @@ class BuilderSpec(Model):
                 ".shared.from",
             ),
             rule(
+                at_most("self.daemon.garbageCollection.maxUsedSpace", "self.cache.size"),
+                "daemon.garbageCollection.maxUsedSpace may not be more than cache.size: the cache would be full before "
+                "anything of it is deleted",
+                ".daemon.garbageCollection.maxUsedSpace",
+            ),
+            rule(
+                at_most("self.daemon.garbageCollection.reservedSpace", "self.cache.size"),
+                "daemon.garbageCollection.reservedSpace may not be more than cache.size: nothing would ever be deleted",
+                ".daemon.garbageCollection.reservedSpace",
+            ),
+            rule(
+                "!has(self.cache.persistentVolumeClaim) || "
+                + at_most("self.daemon.garbageCollection.minFreeSpace", "self.cache.size"),
+                "daemon.garbageCollection.minFreeSpace may not be more than cache.size with a persistentVolumeClaim: "
+                "its volume never has so much free, and the cache would be deleted after each build",
+                ".daemon.garbageCollection.minFreeSpace",
+            ),
+            rule(
+                "has(self.cache.persistentVolumeClaim) || !has(self.resources) || !has(self.resources.limits) "
+                "|| !('ephemeral-storage' in self.resources.limits) || !isQuantity(self.cache.size) "
+                "|| !isQuantity(string(self.resources.limits['ephemeral-storage'])) "
+                "|| quantity(string(self.resources.limits['ephemeral-storage'])).compareTo(quantity(self.cache.size)) "
+                ">= 0",
+                "resources.limits.ephemeral-storage may not be less than cache.size without a persistentVolumeClaim: "
+                "the cache counts towards it, and the pod would be evicted before its cache is full",
+                ".resources.limits",
+            ),
+            rule(
                 "self.isolation == 'Rootless' || !has(self.securityProfiles)",
                 "securityProfiles is only for isolation Rootless: UserNamespace always leaves them to the node",
                 ".securityProfiles",
+            ),
+            # The owners of a cache's files are ids of the pod, in which other maps see other ids of a build.
+            rule(
+                f"self.isolation == oldSelf.isolation || !({_KEEPS_CLAIMS})",
+                "isolation cannot be changed beside cache.persistentVolumeClaim, as the files of a cache belong to the "
+                "ids of its isolation: create another builder, or remove persistentVolumeClaim and the PVCs first",
+                ".isolation",
+            ),
+            rule(
+                "!has(oldSelf.highestID) || (has(self.highestID) && self.highestID >= oldSelf.highestID) || "
+                f"!({_KEEPS_CLAIMS})",
+                "highestID can only be raised beside cache.persistentVolumeClaim, as the cache may have files with "
+                "such ids: create another builder, or remove persistentVolumeClaim and the PVCs first",
+                ".highestID",
             ),
         )
     )
@@ -103,7 +163,9 @@ class BuilderSpec(Model):
     mode: Mode
     """Shared: one daemon behind a Service for many jobs. Sidecar: a daemon of its own in every job's pod."""
     suspend: bool = False
-    """Leave everything as it is: the operator changes nothing of this builder while this is true."""
+    """Leave everything as it is: the operator changes nothing of this builder while this is true, but goes on renewing
+    the certificates that clients connect with.
+    """
     isolation: Isolation = Isolation.ROOTLESS
     """Rootless: the daemon runs as uid 1000 without privileges; with its usual security profiles its namespace must
     allow Pod Security level privileged. UserNamespace: the whole pod runs in a user namespace (hostUsers: false), which
@@ -113,7 +175,13 @@ class BuilderSpec(Model):
     """Seccomp and AppArmor of a Rootless daemon; unset: Unconfined, as BuildKit recommends. NodeDefault leaves them to
     the node, which level baseline allows; builds work where the node imposes none.
     """
-    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^\S+$")] | None = None
+    highest_id: Annotated[int, Field(ge=65_536, le=HIGHEST_ID, json_schema_extra=INT64)] | None = Field(
+        default=None, alias="highestID"
+    )
+    """Highest uid and gid that images and build steps can have; unset: 65534. More suits images with files of users of
+    a company's directory. With isolation UserNamespace, the kubelet's userNamespaces.idsPerPod must be 2 more at least.
+    """
+    image: Annotated[str, Field(min_length=1, max_length=512, pattern=IMAGE)] | None = None
     """Image of a rootless BuildKit; unset: the release that the operator was tested with, shown in status.image."""
     image_pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
     """When the image is pulled."""
@@ -122,8 +190,10 @@ class BuilderSpec(Model):
     )
     """Secrets for pulling the image in mode Shared; in mode Sidecar the runner pod's own are used."""
     resources: Resources = Resources()
-    """What the daemon, with the build steps it runs, may use of its node."""
-    env: Annotated[list[EnvVar], Field(max_length=64)] = Field(default=[], json_schema_extra=list_map("name"))
+    """What the daemon, with the build steps it runs, may use of its node; unset: what the operator's administrator set
+    for all, which is nothing by default. Tools in a step see the node's memory and processors, not these.
+    """
+    env: Environment = Field(default=[], json_schema_extra=ENVIRONMENT)
     """Environment variables of the daemon, such as HTTPS_PROXY for pulls and pushes; the cluster's own names are then
     added to NO_PROXY, unless that comes from a Secret or ConfigMap.
     """
@@ -188,7 +258,8 @@ def role_of(spec: Mapping[str, Any]) -> Role | None:
         case Mode.SIDECAR:
             return Role.SIDECAR
         case Mode.SHARED:
-            return Role.CONSUMER if "from" in (spec.get("shared") or {}) else Role.DAEMONS
+            shared = spec.get("shared")
+            return Role.CONSUMER if isinstance(shared, Mapping) and "from" in shared else Role.DAEMONS
         case _:
             return None
 
@@ -196,5 +267,12 @@ def role_of(spec: Mapping[str, Any]) -> Role | None:
 def unreadable(error: ValidationError) -> TerminalError:
     """Return what is wrong with a resource that is no builder, though the API server has it or would take it."""
     first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    return TerminalError(Reason.INVALID_SPEC, f"{field}: {first['msg'].removeprefix('Value error, ')}.")
+    field = ".".join(_shown(str(part)) for part in first["loc"])
+    said = _shown(first["msg"].removeprefix("Value error, "), longest=1000)
+    return TerminalError(Reason.INVALID_SPEC, f"{field}: {said}.")
+
+
+def _shown(text: str, longest: int = 100) -> str:
+    """Return a text whose author is not known as it can be shown: without what a terminal would act upon."""
+    shown = "".join(character if character.isprintable() else "�" for character in text[:longest])
+    return shown if len(text) <= longest else f"{shown}…"

@@ -6,7 +6,8 @@ from typing import Any
 
 from buildkit_operator.api import generated, names
 from buildkit_operator.api.builder import BuilderSpec, BuildKitBuilder
-from buildkit_operator.api.fields import DNS_LABEL, rule
+from buildkit_operator.api.field_types import DNS_LABEL
+from buildkit_operator.api.fields import rule
 from buildkit_operator.api.status import BuilderStatus
 
 Schema = dict[str, Any]
@@ -124,6 +125,8 @@ def _convert(node: Schema, definitions: Schema) -> Schema:
         result["items"] = _convert(node["items"], definitions)
     if isinstance(node.get("additionalProperties"), dict):
         result["additionalProperties"] = _convert(node["additionalProperties"], definitions)
+    if "const" in node:
+        result["enum"] = [result.pop("const")]
     if node.get("x-kubernetes-preserve-unknown-fields"):
         result.pop("additionalProperties", None)
     if node.get("x-kubernetes-int-or-string"):

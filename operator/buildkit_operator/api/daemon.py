@@ -1,23 +1,31 @@
-"""spec.daemon, spec.env, spec.resources and spec.cache: the daemon, the same in both modes."""
+"""spec.daemon, spec.env and spec.cache: the daemon, the same in both modes."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from buildkit_operator.api import names
+from buildkit_operator.api.field_types import (
+    NOT_TOO_LARGE,
+    VARIABLE,
+    Address,
+    DataKey,
+    Domain,
+    Mirror,
+    MountPath,
+    ObjectName,
+    RegistryHost,
+    ResolverOption,
+    SecretName,
+    ShortName,
+    Size,
+)
 from buildkit_operator.api.fields import (
     ATOMIC,
-    HOST_AND_PORT,
-    Address,
-    Amount,
-    DNSName,
-    Mirror,
     Model,
-    Name,
-    Size,
     list_map,
     rule,
     rules,
@@ -44,16 +52,16 @@ class ClaimRetention(StrEnum):
 class LocalReference(Model):
     """A Secret of the builder's own namespace."""
 
-    name: Name
+    name: ObjectName
     """Name of the Secret."""
 
 
 class KeyReference(Model):
     """One key of a Secret or ConfigMap of the builder's own namespace."""
 
-    name: Name
+    name: ObjectName
     """Name of the Secret or ConfigMap."""
-    key: Annotated[str, Field(min_length=1, max_length=253)]
+    key: DataKey
     """Key whose value is taken."""
     optional: bool = False
     """Start without the variable when the object or the key is missing."""
@@ -77,12 +85,30 @@ class EnvVarSource(Model):
     """A key of a ConfigMap."""
 
 
+def _free_variable(name: str) -> str:
+    if name in names.RESERVED_VARIABLES or name.startswith(names.RESERVED_VARIABLE_PREFIX):
+        raise ValueError(f"{name} is not the user's to set")
+    return name
+
+
+_LOG_LIMIT: Final = "^(-1|[0-9]{1,9})$"
+
+LONGEST_ENV: Final = 16384
+"""Characters of the values of all variables together: they are copied into the status, and etcd takes 1.5 MiB."""
+
+
 class EnvVar(Model):
     """An environment variable of the daemon."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
             rule("!has(self.value) || !has(self.valueFrom)", "value and valueFrom exclude each other"),
+            rule(
+                f"!(self.name in {[names.STEP_LOG_SIZE, names.STEP_LOG_SPEED]}) || !has(self.value) "
+                f"|| self.value.matches('{_LOG_LIMIT}')",
+                "must be a number of bytes below 1000000000, or -1 for no limit: buildkitd passes over anything else",
+                ".value",
+            ),
         )
     )
 
@@ -91,33 +117,42 @@ class EnvVar(Model):
         Field(
             min_length=1,
             max_length=253,
-            pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$",
+            pattern=VARIABLE,
             json_schema_extra=rules(
                 rule(
                     f"!(self in {list(names.RESERVED_VARIABLES)})",
                     f"{', '.join(names.RESERVED_VARIABLES)} are set by the operator",
-                )
+                ),
+                rule(
+                    f"!self.startsWith('{names.RESERVED_VARIABLE_PREFIX}')",
+                    f"what begins with {names.RESERVED_VARIABLE_PREFIX} are options of buildkitd: use spec.daemon",
+                ),
             ),
         ),
+        AfterValidator(_free_variable),
     ]
     """Name of the variable."""
-    value: Annotated[str, Field(max_length=32768)] | None = None
+    value: Annotated[str, Field(max_length=LONGEST_ENV, pattern=r"^[^\x00]*$")] | None = None
     """Its value."""
     value_from: EnvVarSource | None = None
     """Where its value comes from."""
 
 
-class Resources(Model):
-    """What the daemon's container asks of its node.
+def _short_in_all(variables: list[EnvVar]) -> list[EnvVar]:
+    if sum(len(variable.value or "") for variable in variables) > LONGEST_ENV:
+        raise ValueError(_LONG_ENV)
+    return variables
 
-    Build steps count towards it: a rootless daemon has no cgroups of its own.
-    """
 
-    # No more of them: API servers of old reckon that each is as long as a request can be, and then refuse the CRD.
-    requests: Annotated[dict[str, Amount], Field(max_length=12)] | None = None
-    """What the scheduler sets aside, by resource name (cpu, memory, ephemeral-storage)."""
-    limits: Annotated[dict[str, Amount], Field(max_length=12)] | None = None
-    """What the container may not exceed, by resource name."""
+_LONG_ENV: Final = f"the values of all variables together may have at most {LONGEST_ENV} characters"
+
+Environment = Annotated[list[EnvVar], Field(max_length=64), AfterValidator(_short_in_all)]
+"""Variables of the daemon."""
+
+ENVIRONMENT: Final = list_map("name") | rules(
+    rule(f"self.map(v, has(v.value) ? size(v.value) : 0).sum() <= {LONGEST_ENV}", _LONG_ENV)
+)
+"""What the schema says of them as a whole."""
 
 
 class Registry(Model):
@@ -133,14 +168,30 @@ class Registry(Model):
                 "plainHTTP excludes insecureSkipVerify and caSecretName: without TLS there is no certificate to check",
             ),
             rule(
+                "!(self.plainHTTP && has(self.clientCertificateSecretName))",
+                "plainHTTP excludes clientCertificateSecretName: without TLS no certificate is shown to anybody",
+            ),
+            rule(
                 "!(self.insecureSkipVerify && has(self.caSecretName))",
                 "insecureSkipVerify and caSecretName exclude each other: the certificate is checked or it is not",
+            ),
+            rule(
+                "self.host != 'docker.io' || !self.plainHTTP || has(self.mirrors) && size(self.mirrors) > 0",
+                "plainHTTP of docker.io is for its mirrors, of which there are none: Docker Hub itself has TLS alone",
+                ".plainHTTP",
+            ),
+            rule(
+                "!has(self.mirrors) || !(self.host in self.mirrors)",
+                "mirrors may not name the host itself, which is asked after them anyway",
+                ".mirrors",
             ),
         )
     )
 
-    host: Annotated[str, Field(min_length=1, max_length=253, pattern=HOST_AND_PORT)]
-    """Registry host as it stands in image names, with its port if it has one, such as registry.example.com:5000."""
+    host: RegistryHost
+    """Registry host as it stands in image names, with its port if it has one, such as registry.example.com:5000; for
+    Docker Hub docker.io.
+    """
     mirrors: Annotated[list[Mirror], Field(max_length=16)] = Field(default=[], json_schema_extra=ATOMIC)
     """Hosts, with a path if there is one, to pull from instead: tried in this order before the registry itself. Pushes
     never go to a mirror.
@@ -149,8 +200,76 @@ class Registry(Model):
     """Speak HTTP without TLS."""
     insecure_skip_verify: bool = False
     """Speak TLS but accept any certificate."""
-    ca_secret_name: Name | None = None
+    ca_secret_name: Annotated[ObjectName, Field(max_length=251)] | None = None
     """Secret with the registry's CA certificates under the key ca.crt (PEM)."""
+    client_certificate_secret_name: Annotated[SecretName, Field(max_length=63)] | None = None
+    """Secret with the certificate that the daemon shows to a registry which asks its clients for one, and its key:
+    tls.crt and tls.key (PEM), as in a Secret of type kubernetes.io/tls.
+    """
+
+
+class CertificateSource(Model):
+    """CA certificates (PEM) in a Secret or a ConfigMap of the builder's own namespace."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.secretName) != has(self.configMapName)",
+                "exactly one of secretName and configMapName must be set",
+            ),
+            rule(
+                "!has(self.key) || !self.key.endsWith('.key')",
+                "a key that ends in .key holds no certificates: name the one with the CA certificates, such as ca.crt",
+                ".key",
+            ),
+        )
+    )
+
+    secret_name: SecretName | None = None
+    """Name of the Secret."""
+    config_map_name: ObjectName | None = None
+    """Name of the ConfigMap."""
+    # No default of the schema: in a list that is applied as a whole, what the API server adds to an item is another
+    # value than what lies in Git, and the next tool that applies it has a conflict.
+    key: DataKey | None = None
+    """Key with the certificates, as many as there are; unset: ca.crt."""
+
+
+class DaemonVolume(Model):
+    """A volume in the daemon's container, in either mode."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "[has(self.secretName), has(self.configMapName), has(self.claimName)].filter(isSet, isSet).size() == 1",
+                "exactly one of secretName, configMapName and claimName must be set: a daemon runs what stands in "
+                "Dockerfiles, and gets no hostPath",
+            ),
+            rule(
+                "!self.readOnly || has(self.claimName)",
+                "readOnly is for claimName: Secrets and ConfigMaps are always mounted read-only",
+                ".readOnly",
+            ),
+            rule(
+                "!self.mountPath.startsWith('/tmp/')",
+                "may not be in /tmp, where the daemon's scripts keep their notes: use a directory in /mnt",
+                ".mountPath",
+            ),
+        )
+    )
+
+    name: Annotated[ShortName, Field(max_length=40)]
+    """Name of the volume; in the pod it is buildkit-volume-<name>."""
+    mount_path: MountPath
+    """Where the daemon finds it: a directory of its own, such as one in /mnt."""
+    secret_name: SecretName | None = None
+    """A Secret, each key a file."""
+    config_map_name: ObjectName | None = None
+    """A ConfigMap, each key a file."""
+    claim_name: ObjectName | None = None
+    """A PersistentVolumeClaim; where pods are on several nodes, one that they can all mount."""
+    read_only: bool = False
+    """Mount the PersistentVolumeClaim read-only."""
 
 
 class DNS(Model):
@@ -160,12 +279,16 @@ class DNS(Model):
     """Addresses of name servers, loopback ones too. Unset: the pod's own, of which BuildKit drops loopback ones, and
     takes public ones if none is left.
     """
-    search_domains: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
+    search_domains: Annotated[list[Domain], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
     """Domains that short names are looked up in."""
-    options: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=32)] = Field(
-        default=[], json_schema_extra=ATOMIC
-    )
+    options: Annotated[list[ResolverOption], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
     """Resolver options, such as ndots:2."""
+
+
+def at_most(less: str, more: str) -> str:
+    """Return what holds in CEL of two optional fields with a quantity while the first is not more than the second."""
+    both = f"!has({less}) || !has({more}) || !isQuantity({less}) || !isQuantity({more})"
+    return f"{both} || quantity({less}).compareTo(quantity({more})) <= 0"
 
 
 class GarbageCollection(Model):
@@ -174,14 +297,42 @@ class GarbageCollection(Model):
     The daemon collects only after a build has ended, so a build needs room beyond maxUsedSpace.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                at_most("self.reservedSpace", "self.maxUsedSpace"),
+                "reservedSpace may not be more than maxUsedSpace, which would then limit nothing",
+                ".reservedSpace",
+            )
+        )
+    )
+
     max_used_space: Size | None = None
-    """Cache above this is deleted; unset: 60 % of cache.size, or of the smallest PersistentVolumeClaim's volume."""
+    """Cache above this is deleted, what was not used for longest first; unset: 60 % of cache.size, or of the smallest
+    PersistentVolumeClaim's volume.
+    """
     reserved_space: Size | None = None
-    """Cache below this is kept whatever its age; unset: 10 % of the same."""
+    """Cache below this is kept, whatever its age and the other amounts; unset: 10 % of the same."""
     min_free_space: Size | None = None
-    """Free space to keep on the disk that holds the cache; unset: none, as that disk is shared with the whole node."""
+    """Free space to keep on the disk that holds the cache; unset: 20 % of a PersistentVolumeClaim's volume, less where
+    maxUsedSpace leaves less, and without one 12 % of the node's disk, as its kubelet evicts pods when 10 % are left.
+    """
     keep_seconds: Annotated[int, Field(ge=60, le=31_536_000)] = 5_184_000
-    """Age in seconds after which unused cache is deleted even if there is room."""
+    """Age in seconds after which unused cache is deleted even if there is room, cache mounts of RUN steps like all
+    other. Build contexts and Git checkouts go after 48 hours.
+    """
+
+
+MOST_MIRRORS: Final = 256
+"""Of all registries together, for the size of a builder in etcd."""
+
+_MANY_MIRRORS: Final = f"all registries together may have at most {MOST_MIRRORS} mirrors"
+
+
+def _few_mirrors(registries: list[Registry]) -> list[Registry]:
+    if sum(len(registry.mirrors) for registry in registries) > MOST_MIRRORS:
+        raise ValueError(_MANY_MIRRORS)
+    return registries
 
 
 class Daemon(Model):
@@ -191,8 +342,32 @@ class Daemon(Model):
     """How much the daemon logs."""
     max_parallelism: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Build steps that may run at once, over all builds; unset: no limit."""
-    registries: Annotated[list[Registry], Field(max_length=64)] = Field(default=[], json_schema_extra=list_map("host"))
+    registries: Annotated[list[Registry], Field(max_length=64), AfterValidator(_few_mirrors)] = Field(
+        default=[],
+        json_schema_extra=list_map("host")
+        | rules(rule(f"self.map(r, has(r.mirrors) ? size(r.mirrors) : 0).sum() <= {MOST_MIRRORS}", _MANY_MIRRORS)),
+    )
     """Settings for registry hosts."""
+    certificate_authorities: Annotated[list[CertificateSource], Field(max_length=8)] = Field(
+        default=[], json_schema_extra=ATOMIC
+    )
+    """Certificate authorities that the daemon trusts beside the public ones for all that it fetches and pushes: images,
+    `ADD https://`, Git contexts, remote cache. Build steps have those of their own images. What changes in a Secret or
+    ConfigMap counts for daemons that are started later.
+    """
+    volumes: Annotated[list[DaemonVolume], Field(max_length=8)] = Field(
+        default=[],
+        json_schema_extra=list_map("name")
+        | rules(
+            rule(
+                "self.all(v, self.exists_one(w, w.mountPath == v.mountPath))",
+                "no two volumes may have the same mountPath",
+            )
+        ),
+    )
+    """Further volumes of the daemon's container, for files that spec.env or toml names, such as an AWS profile for a
+    remote cache. Whoever can build may be able to read them.
+    """
     dns: DNS | None = None
     """Name resolution inside build steps."""
     garbage_collection: GarbageCollection = GarbageCollection()
@@ -226,7 +401,7 @@ class ClaimTemplate(Model):
         )
     )
 
-    storage_class_name: Name | None = None
+    storage_class_name: ObjectName | None = None
     """StorageClass of the PVCs; unset: the cluster's default. Its volumes must be block storage or a local disk, not
     NFS: the cache needs overlay mounts and file locks.
     """
@@ -242,6 +417,7 @@ class BuildCache(Model):
         Field(
             json_schema_extra=rules(
                 rule("isQuantity(self)", "must be a quantity such as 20Gi"),
+                NOT_TOO_LARGE,
                 rule(
                     "!isQuantity(self) || quantity(self).compareTo(quantity('1Gi')) >= 0",
                     "must be at least 1Gi: a daemon with less cannot hold the layers of one build",

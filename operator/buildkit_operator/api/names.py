@@ -52,6 +52,9 @@ CONNECTOR: Final = "buildkit-connector"
 SIDECARS: Final = (DAEMON, CONNECTOR)
 """Names of the containers that are injected: a pod gets one of them."""
 
+NAME_LABEL: Final = "app.kubernetes.io/name"
+"""On every child: what it is. Beside the owner's label, buildkitd selects daemons; no runner pod may be labelled so."""
+
 OWNER_LABEL: Final = f"{GROUP}/owner"
 """On every child, and on every pod with a daemon, shared or injected: the name of the builder it belongs to."""
 
@@ -70,6 +73,24 @@ CONTAINERS_ANNOTATION: Final = f"{GROUP}/containers"
 CACHE_KEY_ANNOTATION: Final = f"{GROUP}/cache-key"
 """On a runner pod: whose builds it runs. Pods with the same key meet the same replica of a shared builder."""
 
+SKIP_ANNOTATIONS: Final = {
+    "eks.amazonaws.com/skip-containers": ",",
+    "azure.workload.identity/skip-containers": ";",
+    "pod-identity.alibabacloud.com/skip-containers": ",",
+}
+"""On a runner pod: containers that are to be left without the cloud identity of the pod's ServiceAccount, and what they
+are separated by (amazon-eks-pod-identity-webhook, azure-workload-identity, ack-pod-identity-webhook; Google's is asked
+for by the network).
+"""
+
+SAFE_TO_EVICT: Final = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+"""On a pod: whether cluster-autoscaler may evict it, to remove its node."""
+
+KEEP_ANNOTATIONS: Final = {SAFE_TO_EVICT: "false", "karpenter.sh/do-not-disrupt": "true"}
+"""On a runner pod, unless it says otherwise: an autoscaler leaves its node alone until it has ended. Its job is lost
+with it, however much time it is given.
+"""
+
 NOT_INJECTED_ANNOTATION: Final = f"{GROUP}/not-injected"
 """On a runner pod: why it got nothing, in a sentence."""
 
@@ -82,8 +103,18 @@ HOST_VARIABLE: Final = "BUILDKIT_HOST"
 SERVED_VARIABLE: Final = "BUILDX_CONTAINERS"
 """Environment variable of an injected container: the job's containers that want buildx, see buildx.sh."""
 
+STEP_LOG_SIZE: Final = "BUILDKIT_STEP_LOG_MAX_SIZE"
+STEP_LOG_SPEED: Final = "BUILDKIT_STEP_LOG_MAX_SPEED"
+"""Environment variables of the daemon: bytes of a step's output, and bytes per second, beyond which it is cut."""
+
 RESERVED_VARIABLES: Final = (HOST_VARIABLE, SERVED_VARIABLE, "HOME", "USER", "XDG_RUNTIME_DIR", "TMPDIR")
 """Environment variables of the daemon that are not the user's: what we set, and what BuildKit's image does."""
+
+RESERVED_VARIABLE_PREFIX: Final = "BUILDKITD_"
+"""What buildkitd reads its options from (cmd/buildkitd/main.go): another configuration, a listener for debugging."""
+
+WATCHED_ANNOTATION: Final = f"{GROUP}/watched-namespaces"
+"""On the operator's Lease: the namespaces that it serves, with commas; none where it serves all."""
 
 APPLIED_HASH: Final = f"{GROUP}/applied-hash"
 """Annotation on a child: digest of what was last applied, so that an unchanged child needs no write."""
@@ -91,8 +122,35 @@ APPLIED_HASH: Final = f"{GROUP}/applied-hash"
 CONFIG_HASH: Final = f"{GROUP}/config-hash"
 """Annotation on a pod template: digest of what the daemon reads only at its start (configuration, certificates)."""
 
-RESERVED_PREFIXES: Final = (f"{GROUP}/", "app.kubernetes.io/", "argocd.argoproj.io/", "kustomize.toolkit.fluxcd.io/")
-"""Prefixes of keys that users may not set on our pods: ours, and those by which a GitOps tool would claim them."""
+RESERVED_PREFIXES: Final = (
+    f"{GROUP}/",
+    "app.kubernetes.io/",
+    # Kubernetes' own controllers, and kubectl
+    "apps.kubernetes.io/",
+    "controller-revision-hash",
+    "deployment.kubernetes.io/",
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "pod-template-hash",
+    "statefulset.kubernetes.io/",
+    # who owns an object, and may prune it
+    "applyset.kubernetes.io/",
+    "argocd.argoproj.io/",
+    "cli-utils.sigs.k8s.io/",
+    "config.k8s.io/",
+    "configsync.gke.io/",
+    "crossplane.io/",
+    "fluxcd.controlplane.io/",
+    "helm.sh/",
+    "helm.toolkit.fluxcd.io/",
+    "kapp.k14s.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "meta.helm.sh/",
+    "objectset.rio.cattle.io/",
+    "resourceset.fluxcd.controlplane.io/",
+)
+"""What keys of labels and annotations may not begin with that users give to our objects: ours, those of Kubernetes'
+controllers, and those by which GitOps tools and package managers would claim, change or prune an object.
+"""
 
 MAX_NAME_LENGTH: Final = 40
 """Longest builder name in characters, so that every derived name fits, a pod's controller-revision-hash label too."""
@@ -104,8 +162,13 @@ def reason_page(reason: str) -> str:
 
 
 def daemon(builder: str) -> str:
-    """Name the daemon's workload, Service, ServiceAccount, ConfigMap and PodDisruptionBudget."""
+    """Name the shared daemon's workload, Service, ServiceAccount, ConfigMap and PodDisruptionBudget."""
     return f"{builder}-buildkitd"
+
+
+def sidecar(builder: str) -> str:
+    """Name the ConfigMap of the daemons in runner pods, which is none of the shared daemon's: a mode may change."""
+    return f"{builder}-buildkitd-sidecar"
 
 
 def headless(builder: str) -> str:

@@ -30,13 +30,17 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     INVALID_TOML = "InvalidToml"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  no password
+    CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
     CLAIM_NOT_FOUND = "ClaimNotFound"
     CERT_MANAGER_NOT_FOUND = "CertManagerNotFound"
     ISSUER_UNSUITABLE = "IssuerUnsuitable"
+    CERTIFICATE_NOT_ALLOWED = "CertificateNotAllowed"
     PROVIDER_NOT_WATCHED = "ProviderNotWatched"
     NOT_ADMITTED = "NotAdmitted"
     NAME_CONFLICT = "NameConflict"
     REJECTED = "Rejected"
+    # the operator itself is wrong
+    RECONCILE_FAILED = "ReconcileFailed"
     # no pod gets the sidecar
     INJECTION_NOT_SERVED = "InjectionNotServed"
     # pods cannot be made or cannot start
@@ -46,14 +50,22 @@ class Reason(StrEnum):
     CLAIM_PENDING = "ClaimPending"
     CLAIM_LOST = "ClaimLost"
     VOLUME_NOT_WRITABLE = "VolumeNotWritable"
+    CACHE_INCOMPATIBLE = "CacheIncompatible"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
     USER_NAMESPACE_DENIED = "UserNamespaceDenied"
     OUT_OF_MEMORY = "OutOfMemory"
     EVICTED = "Evicted"
     CRASH_LOOP = "CrashLoop"
+    VOLUME_FULL = "VolumeFull"
+    CACHE_BROKEN = "CacheBroken"
+    NODE_LOST = "NodeLost"
+    TERMINATION_STUCK = "TerminationStuck"
     # a daemon was ended before it was done
     DRAIN_TIMED_OUT = "DrainTimedOut"
+    # what is around the builder is wrong
+    CLOCK_WRONG = "ClockWrong"
+    MANAGED_ELSEWHERE = "ManagedElsewhere"
 
 
 class TerminalError(Exception):
@@ -133,14 +145,22 @@ REASONS: Final[Mapping[str, Row]] = {
         "Create the Secret that the message names in the builder's namespace, with the key that it names; or take the "
         "reference to it out of the spec."
     ),
+    Reason.CONFIG_MAP_NOT_FOUND: _TERMINAL(
+        "Create the ConfigMap that the message names in the builder's namespace, with the key that it names; or take "
+        "the reference to it out of the spec."
+    ),
     Reason.CLAIM_NOT_FOUND: _TERMINAL(
-        "Create the PersistentVolumeClaim that spec.injection.localCache names in the builder's namespace; "
-        "ReadWriteMany if jobs run on several nodes."
+        "Create the PersistentVolumeClaim that the message names in the builder's namespace; ReadWriteMany if jobs run "
+        "on several nodes."
     ),
     Reason.CERT_MANAGER_NOT_FOUND: _TERMINAL("Install cert-manager, or set spec.shared.tls.mode to SelfSigned."),
     Reason.ISSUER_UNSUITABLE: _TERMINAL(
         "Name an issuer in spec.shared.tls.issuerRef that puts its CA into ca.crt, such as one of kind CA. "
         "ACME's do not."
+    ),
+    Reason.CERTIFICATE_NOT_ALLOWED: _TERMINAL(
+        "Name an Issuer of the builder's own namespace and no further dnsNames; or have the administrator allow them "
+        "with BUILDKIT_OPERATOR_CERTIFICATE_ISSUERS and BUILDKIT_OPERATOR_CERTIFICATE_DNS_NAMES."
     ),
     Reason.PROVIDER_NOT_WATCHED: _TERMINAL(
         "Have the administrator add the provider's namespace to those that the operator watches "
@@ -151,11 +171,16 @@ REASONS: Final[Mapping[str, Row]] = {
         "spec.shared.allowedNamespaces. Check its name and namespace, too."
     ),
     Reason.NAME_CONFLICT: _TERMINAL(
-        "Delete or rename the object that the message names, if nobody needs it; or give the builder another name."
+        "After a restore, run the command in the message. Else delete or rename what it names, if nobody needs it; or "
+        "give the builder another name."
     ),
     Reason.REJECTED: _TERMINAL(
         "Have the API server take what the message names: a quota, an admission policy or a webhook of the cluster "
         "refuses it, or the operator lacks a right. Look at those, or at the field of the spec that it quotes."
+    ),
+    Reason.RECONCILE_FAILED: _TERMINAL(
+        "Look for the builder's name in the operator's log, and report what it says there; a newer version may have it "
+        "mended. What was last changed in the spec is the likeliest cause."
     ),
     Reason.INJECTION_NOT_SERVED: _RETRIED(f"{INSTALL_ENGINE} If there is one, doctor says what it lacks."),
     Reason.POD_SECURITY_DENIED: _TERMINAL(
@@ -180,6 +205,10 @@ REASONS: Final[Mapping[str, Row]] = {
     Reason.VOLUME_NOT_WRITABLE: _RETRIED(
         "Make the top directory of the volume writable for uid 1000, or use a storage class whose volumes are."
     ),
+    Reason.CACHE_INCOMPATIBLE: _TERMINAL(
+        "Delete the PVC and its pod, which the message names: both are recreated, with an empty cache. Or create the "
+        "builder anew, with the isolation and highestID that it had before."
+    ),
     Reason.IMAGE_PULL_FAILED: _RETRIED(
         "Correct spec.image, give credentials for its registry in spec.imagePullSecrets, or let the nodes reach it. A "
         "runner pod pulls with its own imagePullSecrets."
@@ -203,8 +232,30 @@ REASONS: Final[Mapping[str, Row]] = {
         "Read the daemon's log by the command in the message; it says why the daemon ended. What was last changed in "
         "the spec is the likeliest cause."
     ),
+    Reason.VOLUME_FULL: _RETRIED(
+        "Raise spec.cache.size, where the StorageClass allows volume expansion; else delete the PVC and its pod, which "
+        "the message names: both are recreated, with an empty cache."
+    ),
+    Reason.CACHE_BROKEN: _RETRIED(
+        "Wait: the daemon begins with an empty cache by itself. If it happens again, look at the node and its storage."
+    ),
+    Reason.NODE_LOST: _RETRIED(
+        "Repair the node that the message names. If it is gone for good, delete its Node object, or taint it as out of "
+        "service: its pods go then, and other daemons take their place."
+    ),
+    Reason.TERMINATION_STUCK: _RETRIED(
+        "See that whoever set the finalizer that the message names removes it; where there is none, look at the node. "
+        "Only once the pod has gone another daemon takes its place."
+    ),
     Reason.DRAIN_TIMED_OUT: _RETRIED(
         "Raise spec.shared.drainTimeoutSeconds above the longest build, and give daemons that time when you stop them."
+    ),
+    Reason.CLOCK_WRONG: _RETRIED(
+        "Correct the clock of the API server, or of the node that the message names. If it is right now, delete the "
+        "Secret that the message names: all certificates of the builder are made anew."
+    ),
+    Reason.MANAGED_ELSEWHERE: _RETRIED(
+        "Uninstall one of the two installations that the message names, or have each serve namespaces of its own."
     ),
 }
 

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from buildkit_operator.api import names
+from buildkit_operator.api.affinity import Affinity
+from buildkit_operator.api.field_types import (
+    RESOLVER_OPTION,
+    Address,
+    AddressRange,
+    Domain,
+    DomainOrWildcard,
+    FewOwnAnnotations,
+    LabelKey,
+    LabelValue,
+    NodeLabels,
+    ObjectName,
+    OwnAnnotations,
+    OwnLabels,
+    PodAmount,
+    ShortName,
+    in_cel,
+)
 from buildkit_operator.api.fields import (
     ATOMIC,
     SET,
-    AddressRange,
-    Annotations,
-    DNSName,
-    Labels,
-    LabelValue,
     Model,
-    Name,
-    PodAmount,
     alone,
     list_map,
     model_rules,
     rule,
     rules,
+)
+from buildkit_operator.api.names import MAX_NAME_LENGTH
+from buildkit_operator.api.selectors import (
+    LabelSelector,
+    NamespaceSelector,
+    selector_entries,
+    selector_entries_in_cel,
 )
 
 
@@ -46,11 +64,11 @@ class ServiceType(StrEnum):
 class IssuerReference(Model):
     """An issuer of cert-manager."""
 
-    name: Name
+    name: ObjectName
     """Name of the issuer; one of kind Issuer is in the builder's namespace."""
-    kind: Annotated[str, Field(min_length=1, max_length=63)] = "Issuer"
+    kind: Annotated[str, Field(min_length=1, max_length=63, pattern="^[A-Za-z][A-Za-z0-9]*$")] = "Issuer"
     """Issuer, ClusterIssuer, or an external issuer's kind."""
-    group: DNSName = "cert-manager.io"
+    group: Domain = "cert-manager.io"
     """API group of the issuer."""
 
 
@@ -63,7 +81,12 @@ class TLS(Model):
                 # The API server checks the default of the whole, {}, before those of the fields apply to it.
                 "(has(self.mode) && self.mode == 'CertManager') == has(self.issuerRef)",
                 "issuerRef is for mode CertManager, which needs it",
-            )
+            ),
+            rule(
+                "!has(self.mode) || self.mode != 'Disabled' || !has(self.dnsNames) || size(self.dnsNames) == 0",
+                "dnsNames stand in the certificate, of which there is none in mode Disabled",
+                ".dnsNames",
+            ),
         )
     )
 
@@ -75,7 +98,7 @@ class TLS(Model):
     """The issuer in mode CertManager. Whoever has a client certificate of the same CA can build: use an issuer of the
     builder's own.
     """
-    dns_names: Annotated[list[DNSName], Field(max_length=32)] = Field(default=[], json_schema_extra=SET)
+    dns_names: Annotated[list[DomainOrWildcard], Field(max_length=32)] = Field(default=[], json_schema_extra=SET)
     """Further names that clients use, such as a load balancer's; the Service's own are always included."""
 
 
@@ -84,7 +107,7 @@ class Service(Model):
 
     type: ServiceType = ServiceType.CLUSTER_IP
     """How the Service is published."""
-    annotations: Annotations = Field(default={})
+    annotations: OwnAnnotations = Field(default={})
     """Annotations of the Service, such as a cloud load balancer's settings. Put no HTTP/2 proxy in front: it splits a
     build's session.
     """
@@ -97,51 +120,29 @@ class DisruptionBudget(Model):
     """Number of daemons, or a percentage of them; 0 forbids drains. Each waits for its builds first."""
 
 
-class LabelSelectorRequirement(Model):
-    """One requirement on labels."""
-
-    key: Annotated[str, Field(min_length=1, max_length=316)]
-    """Label key."""
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    """How the label's value is compared."""
-    values: Annotated[list[LabelValue], Field(max_length=64)] = Field(default=[], json_schema_extra=ATOMIC)
-    """Values for In and NotIn."""
-
-
-class LabelSelector(Model):
-    """Objects by their labels; all that is said must hold."""
-
-    match_labels: Labels = Field(default={})
-    """Labels that an object must have."""
-    match_expressions: Annotated[list[LabelSelectorRequirement], Field(max_length=16)] = Field(
-        default=[], json_schema_extra=ATOMIC
-    )
-    """Requirements on its labels."""
-
-
-class NamespaceSelector(LabelSelector):
-    """Namespaces by their labels; all that is said must hold."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            rule(
-                "has(self.matchLabels) && size(self.matchLabels) > 0"
-                " || has(self.matchExpressions) && size(self.matchExpressions) > 0",
-                "an empty selector would admit every namespace: name at least one label",
-            )
-        )
-    )
-
-
 class IPBlock(Model):
     """A range of addresses."""
 
     cidr: AddressRange
     """The range, such as 10.0.0.0/8."""
-    except_ranges: Annotated[list[AddressRange], Field(alias="except", max_length=32)] = Field(
+    except_ranges: Annotated[list[AddressRange], Field(alias="except", max_length=16)] = Field(
         default=[], json_schema_extra=ATOMIC
     )
     """Ranges within it that are left out."""
+
+    @model_validator(mode="after")
+    def _leaves_out_parts(self) -> Self:
+        """Ask what CEL could only ask at a cost that API servers of old do not let a CRD have."""
+        for part in self.except_ranges:
+            if not _is_part(ip_network(part), ip_network(self.cidr)):
+                raise ValueError(f"except: {part} is no part of {self.cidr}")
+        return self
+
+
+def _is_part(part: IPv4Network | IPv6Network, whole: IPv4Network | IPv6Network) -> bool:
+    """Tell whether a range lies within another one and is smaller (ValidateIPBlock)."""
+    is_smaller = part.version == whole.version and part.prefixlen > whole.prefixlen
+    return is_smaller and part.network_address in whole
 
 
 class NetworkPolicyPeer(Model):
@@ -164,12 +165,29 @@ class NetworkPolicyPeer(Model):
     """Addresses, such as those of clients outside the cluster."""
 
 
+MOST_ENTRIES: Final = 256
+"""Labels, requirements and values of all peers together."""
+
+_TOO_MANY: Final = f"all peers together may have at most {MOST_ENTRIES} labels, requirements and values"
+_ENTRIES: Final = (
+    f"self.map(p, {selector_entries_in_cel('p', 'podSelector')} + "
+    f"{selector_entries_in_cel('p', 'namespaceSelector')}).sum()"
+)
+
+
+def _few_entries(peers: list[NetworkPolicyPeer]) -> list[NetworkPolicyPeer]:
+    selectors = [selector for peer in peers for selector in (peer.pod_selector, peer.namespace_selector)]
+    if sum(map(selector_entries, selectors)) > MOST_ENTRIES:
+        raise ValueError(_TOO_MANY)
+    return peers
+
+
 class NetworkPolicy(Model):
     """Who can reach a shared builder's port."""
 
-    from_peers: Annotated[list[NetworkPolicyPeer], Field(alias="from", min_length=1, max_length=32)] = Field(
-        json_schema_extra=ATOMIC
-    )
+    from_peers: Annotated[
+        list[NetworkPolicyPeer], Field(alias="from", min_length=1, max_length=32), AfterValidator(_few_entries)
+    ] = Field(json_schema_extra=ATOMIC | rules(rule(f"{_ENTRIES} <= {MOST_ENTRIES}", _TOO_MANY)))
     """Who may connect: runner pods, of every namespace that uses the builder, and clients outside. Beside them only the
     operator's exporter of metrics reaches the daemons, where the cluster's network enforces NetworkPolicies.
     """
@@ -178,7 +196,16 @@ class NetworkPolicy(Model):
 class AllowedNamespaces(Model):
     """Which other namespaces may use a shared builder; being named or selected is enough."""
 
-    names: Annotated[list[Name], Field(max_length=256)] = Field(default=[], json_schema_extra=SET)
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.selector) || has(self.names) && size(self.names) > 0",
+                "admits nobody: give names or a selector, or remove it",
+            )
+        )
+    )
+
+    names: Annotated[list[ShortName], Field(max_length=256)] = Field(default=[], json_schema_extra=SET)
     """Names of namespaces."""
     selector: NamespaceSelector | None = None
     """Labels of namespaces. Whoever may label a namespace can then let it in."""
@@ -187,16 +214,36 @@ class AllowedNamespaces(Model):
 class BuilderReference(Model):
     """A builder of another namespace."""
 
-    namespace: Name
+    namespace: ShortName
     """Its namespace."""
-    name: Name
+    name: Annotated[ShortName, Field(max_length=MAX_NAME_LENGTH)]
     """Its name."""
 
 
 class Toleration(Model):
     """A taint that the builder's pods tolerate."""
 
-    key: Annotated[str, Field(max_length=316)] | None = None
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.key) || has(self.operator) && self.operator == 'Exists'",
+                "without a key, which means every taint, operator must be Exists",
+                ".operator",
+            ),
+            rule(
+                "!has(self.value) || self.value == '' || !has(self.operator) || self.operator == 'Equal'",
+                "operator Exists compares no value",
+                ".value",
+            ),
+            rule(
+                "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
+                "tolerationSeconds is only for effect NoExecute",
+                ".tolerationSeconds",
+            ),
+        )
+    )
+
+    key: LabelKey | None = None
     """Taint key; unset with operator Exists matches all."""
     operator: Literal["Exists", "Equal"] | None = None
     """How key and value are compared; unset means Equal."""
@@ -213,43 +260,105 @@ class TopologySpreadConstraint(Model):
 
     max_skew: Annotated[int, Field(ge=1, le=1000)] = 1
     """Largest difference in number of pods between two domains."""
-    topology_key: Annotated[str, Field(min_length=1, max_length=316)]
+    topology_key: LabelKey
     """Node label whose values are the domains, such as topology.kubernetes.io/zone."""
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = "ScheduleAnyway"
     """What happens when the constraint cannot be met."""
 
 
-RESERVED_KEYS = " || ".join(f"k.startsWith('{prefix}')" for prefix in names.RESERVED_PREFIXES)
+class HostAlias(Model):
+    """Names of an address that no name server knows."""
+
+    ip: Address
+    """The address."""
+    hostnames: Annotated[list[Domain], Field(min_length=1, max_length=4)] = Field(json_schema_extra=ATOMIC)
+    """Its names."""
 
 
-def _free_keys(what: str) -> dict[str, Any]:
-    prefixes = ", ".join(names.RESERVED_PREFIXES)
-    return rules(rule(f"!self.exists(k, {RESERVED_KEYS})", f"{what} may not begin with {prefixes}"))
+class ResolverSetting(Model):
+    """An option of a pod's resolver."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                f"(has(self.value) ? self.name + ':' + self.value : self.name).matches({in_cel(RESOLVER_OPTION)})",
+                "must be an option of resolv.conf, such as ndots with value 2: resolvers pass over others",
+            )
+        )
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=63, pattern="^[a-z0-9][-_a-z0-9]*$")]
+    """Name of the option, such as ndots."""
+    value: Annotated[str, Field(min_length=1, max_length=63, pattern="^[-_.a-zA-Z0-9]*$")] | None = None
+    """Its value, if it has one."""
+
+
+class PodDNSConfig(Model):
+    """Name resolution of the builder's pods beside what dnsPolicy says, as in a pod's spec.dnsConfig."""
+
+    nameservers: Annotated[list[Address], Field(max_length=3)] = Field(default=[], json_schema_extra=ATOMIC)
+    """Addresses of name servers."""
+    searches: Annotated[list[Domain], Field(max_length=16)] = Field(default=[], json_schema_extra=ATOMIC)
+    """Domains that short names are looked up in."""
+    options: Annotated[list[ResolverSetting], Field(max_length=16)] = Field(default=[], json_schema_extra=ATOMIC)
+    """Options of the resolver."""
 
 
 class PodOverlay(Model):
-    """What is added to the builder's pods, for scheduling and for other tools."""
+    """What is added to the builder's pods: for scheduling, for the names they resolve, for other tools."""
 
-    labels: Annotated[Labels, Field(json_schema_extra=_free_keys("label keys"))] = Field(default={})
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.dnsPolicy) || self.dnsPolicy != 'None' || has(self.dnsConfig) && "
+                "has(self.dnsConfig.nameservers) && self.dnsConfig.nameservers.size() > 0",
+                "dnsPolicy None needs dnsConfig.nameservers: the pods would have no name server",
+                ".dnsPolicy",
+            ),
+            rule(
+                "!has(self.serviceAccountName) || !has(self.serviceAccountAnnotations) || "
+                "self.serviceAccountAnnotations.size() == 0",
+                "serviceAccountAnnotations are for the builder's own ServiceAccount: annotate the one that "
+                "serviceAccountName names yourself",
+                ".serviceAccountAnnotations",
+            ),
+        )
+    )
+
+    labels: OwnLabels = Field(default={})
     """Further labels."""
-    annotations: Annotated[Annotations, Field(json_schema_extra=_free_keys("annotation keys"))] = Field(default={})
+    annotations: OwnAnnotations = Field(default={})
     """Further annotations."""
-    node_selector: Labels = Field(default={})
+    node_selector: NodeLabels = Field(default={})
     """Labels that a node must have."""
     tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default=[], json_schema_extra=ATOMIC)
     """Taints that the pods tolerate."""
-    affinity: dict[str, Any] | None = Field(
-        default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
-    )
+    affinity: Affinity | None = None
     """Affinity rules, as in a pod's spec.affinity."""
     topology_spread_constraints: Annotated[list[TopologySpreadConstraint], Field(max_length=8)] = Field(
         default=[], json_schema_extra=list_map("topologyKey")
     )
     """How the pods spread over zones or nodes; empty: over nodes, where that is possible."""
-    priority_class_name: Name | None = None
+    priority_class_name: ObjectName | None = None
     """PriorityClass of the pods."""
-    service_account_name: Name | None = None
-    """ServiceAccount of the pods; unset: one of the builder's own. No token is mounted either way."""
+    service_account_name: ObjectName | None = None
+    """ServiceAccount of the pods; unset: their own. Its token is not mounted; its cloud identity is theirs, and that of
+    every build step.
+    """
+    service_account_annotations: FewOwnAnnotations = Field(default={})
+    """Annotations of the pods' own ServiceAccount, by which a cloud gives it an identity, such as
+    eks.amazonaws.com/role-arn: for a remote cache in a bucket. Every build step has that identity too.
+    """
+    runtime_class_name: ObjectName | None = None
+    """RuntimeClass of the pods, such as one of Kata Containers."""
+    host_aliases: Annotated[list[HostAlias], Field(max_length=16)] = Field(default=[], json_schema_extra=list_map("ip"))
+    """Lines of the pods' /etc/hosts, for what the daemon fetches and pushes. Build steps get theirs from the client, by
+    `--add-host`.
+    """
+    dns_policy: Literal["ClusterFirst", "Default", "None"] | None = None
+    """Where the pods' name servers come from; unset: ClusterFirst. None: from dnsConfig alone."""
+    dns_config: PodDNSConfig | None = None
+    """Name servers of the pods, of their build steps too, unless spec.daemon.dns says others for these."""
 
 
 class Shared(Model):
@@ -261,6 +370,21 @@ class Shared(Model):
                 "!has(self.allowedNamespaces) || self.tls.mode == 'SelfSigned'",
                 "allowedNamespaces needs tls.mode SelfSigned: other namespaces get their certificates by its CA",
                 ".allowedNamespaces",
+            ),
+            rule(
+                # `kubectl scale` makes this object where there was none, and then it has no defaults.
+                "!has(self.tls) || self.tls.mode != 'Disabled' || !has(self.service) "
+                "|| self.service.type == 'ClusterIP' || has(self.networkPolicy)",
+                "type LoadBalancer or NodePort with tls.mode Disabled would let everybody outside build: "
+                "leave TLS on, or say in networkPolicy who may connect",
+                ".service.type",
+            ),
+            rule(
+                "self.tls.mode != 'Disabled' || !has(self.networkPolicy) || "
+                r"!self.networkPolicy.from.exists(p, has(p.ipBlock) && p.ipBlock.cidr.matches('/[0-7]$'))",
+                "with tls.mode Disabled an ipBlock may not be wider than /8, as it would let the internet build: "
+                "leave TLS on, or name the addresses of clients",
+                ".networkPolicy",
             ),
             alone(
                 "!has(self.from)",

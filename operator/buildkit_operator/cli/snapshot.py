@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from base64 import b64decode
 from collections.abc import Awaitable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from buildkit_operator.admission.matching import ENABLED
@@ -22,13 +21,26 @@ from buildkit_operator.cli.checks.installation import setting
 from buildkit_operator.cli.session import CannotAsk, Scope
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
-from buildkit_operator.kube.resources import DEPLOYMENT, LEASE, NAMESPACE, POD, SECRET, Manifest, Resource
+from buildkit_operator.kube.resources import (
+    DEPLOYMENT,
+    LEASE,
+    NAMESPACE,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    SECRET,
+    Manifest,
+    Resource,
+)
 
 DEFINITION: Final = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
 ENDPOINT_SLICE: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 EVENT: Final = Resource("", "v1", "events", "Event")
 """The same events as those of events.k8s.io, which the cluster's role `view` may not read everywhere."""
 NODE: Final = Resource("", "v1", "nodes", "Node")
+NODE_POOL: Final = Resource("karpenter.sh", "v1", "nodepools", "NodePool")
+QUOTA: Final = Resource("", "v1", "resourcequotas", "ResourceQuota")
+AUTOSCALERS: Final = "kube-system"
+"""The namespace that cluster-autoscaler is usually installed in."""
 
 _ADMISSION: Final = "admissionregistration.k8s.io"
 WEBHOOKS: Final = Resource(_ADMISSION, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration")
@@ -67,10 +79,14 @@ async def take_snapshot(operator_namespace: str, client: Client, scope: Scope) -
         deployments = group.create_task(reader.listed_in(DEPLOYMENT, operator_namespace, label_selector=OURS))
         labels = group.create_task(reader.labels(builders))
         nodes = group.create_task(reader.listed_in(NODE, None))
+        quotas = group.create_task(reader.listed(QUOTA))
+        budgets = group.create_task(reader.listed(POD_DISRUPTION_BUDGET))
+        autoscalers = group.create_task(reader.listed_in(DEPLOYMENT, AUTOSCALERS))
+        node_pools = group.create_task(reader.node_pools())
         asking = group.create_task(reader.listed(POD, label_selector=names.BUILDER_LABEL, field_selector=_RUNNING))
         refusals = group.create_task(reader.listed(EVENT, field_selector="reason=FailedCreate"))
     return ClusterState(
-        now=datetime.now(UTC),
+        now=client.clock.now(),
         server_minor=minor,
         operator_namespace=operator_namespace,
         definition=definition.result(),
@@ -82,6 +98,10 @@ async def take_snapshot(operator_namespace: str, client: Client, scope: Scope) -
         builders=builders,
         labels=labels.result(),
         nodes=nodes.result(),
+        quotas=quotas.result(),
+        budgets=budgets.result(),
+        autoscalers=autoscalers.result(),
+        node_pools=node_pools.result(),
         asking=asking.result(),
         picked=await reader.picked(builders, labels.result()),
         refusals=refusals.result(),
@@ -124,6 +144,11 @@ class _Reader:
         """List a kind in one namespace, or in all, or one that has no namespaces."""
         asked = self._client.list(resource, namespace, label_selector=label_selector, field_selector=field_selector)
         return await _or_why(asked, f"list {resource.display_name}{_place(resource, namespace)}")
+
+    async def node_pools(self) -> Answer[Sequence[Manifest]]:
+        """List Karpenter's NodePools, if it is installed: without the right to list them one would not learn that."""
+        is_served = await _or_why(self._client.serves(NODE_POOL), "use the API's discovery")
+        return await self.listed_in(NODE_POOL, None) if is_served is True else ()
 
     async def one(self, resource: Resource, namespace: str | None, name: str) -> Answer[Manifest | None]:
         """Read one object."""
@@ -221,7 +246,7 @@ def _place(resource: Resource, namespace: str | None) -> str:
     return "" if resource in _CLUSTER_WIDE else " in all namespaces"
 
 
-_CLUSTER_WIDE: Final = frozenset({DEFINITION, NAMESPACE, NODE, WEBHOOKS, *POLICIES})
+_CLUSTER_WIDE: Final = frozenset({DEFINITION, NAMESPACE, NODE, NODE_POOL, WEBHOOKS, *POLICIES})
 
 
 def _service(configuration: Manifest) -> Manifest | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.controller.builder_pods import BuilderPods
+from buildkit_operator.controller.ownership import is_ours
 from buildkit_operator.controller.volume_expansion import VolumeExpansion
 from buildkit_operator.desired.claims import Claims, seen_claims
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.kube.manifests import owned_by
 from buildkit_operator.kube.resources import DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, STATEFUL_SET, Manifest, Resource
 
 
@@ -44,4 +44,4 @@ class LiveDaemons:
 
     def _of_kind(self, builder: BuildKitBuilder, kind: Resource) -> Manifest | None:
         found = self._cache.get(kind, builder.metadata.namespace, names.daemon(builder.metadata.name))
-        return found if found is not None and owned_by(found, builder.metadata.uid) else None
+        return found if found is not None and is_ours(found, builder) else None

@@ -19,9 +19,10 @@ from buildkit_operator.kube.resources import Manifest
 class BuilderStateCollector(Collector):
     """Metrics that are a view of the cache, so that none is left over of a builder that is gone."""
 
-    def __init__(self, cache: Cache) -> None:
-        """Read `cache` at each scrape."""
+    def __init__(self, cache: Cache, installation: str = "") -> None:
+        """Read `cache` at each scrape; `installation` is this one."""
         self._cache = cache
+        self._installation = installation
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics as they are now."""
@@ -29,6 +30,7 @@ class BuilderStateCollector(Collector):
         yield _by_state(builders)
         yield _stalled(builders)
         yield _certificates(builders)
+        yield _others(builders, self._installation)
 
 
 def _by_state(builders: list[Manifest]) -> Metric:
@@ -67,6 +69,18 @@ def _certificates(builders: list[Manifest]) -> Metric:
         if end is not None:
             metadata = builder["metadata"]
             family.add_metric((metadata["namespace"], metadata["name"]), datetime.fromisoformat(end).timestamp())
+    return family
+
+
+def _others(builders: list[Manifest], own: str) -> Metric:
+    family = GaugeMetricFamily(
+        f"{names.METRICS_PREFIX}_builders_of_others",
+        "Builders that this installation serves and leaves to another one, which is in charge of them.",
+        labels=("installation",),
+    )
+    managers = (builder.get("status", {}).get("managedBy") for builder in builders)
+    for other, count in sorted(Counter(manager for manager in managers if manager and manager != own).items()):
+        family.add_metric((other,), count)
     return family
 
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from buildkit_operator.admission.matching import ENABLED
+from buildkit_operator.api import names
 from buildkit_operator.desired.isolation import PodSecurity
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
@@ -25,7 +27,7 @@ class NamespaceCache:
         self._client = client
         self._clock = clock
         self._resync_seconds = resync_seconds
-        self._read: dict[str, tuple[float, dict[str, str]]] = {}
+        self._read: dict[str, tuple[float, dict[str, str] | None]] = {}
         self._minor = 0
         self._minor_until = 0.0
 
@@ -36,18 +38,29 @@ class NamespaceCache:
 
     async def labels(self, namespace: str) -> dict[str, str]:
         """Return a namespace's labels: none where they may not be read. Raises kube.errors.ApiError."""
+        return await self._labels(namespace) or {}
+
+    async def lets_builders_pick(self, namespace: str) -> bool | None:
+        """Tell whether builders may pick a namespace's pods, None where its labels may not be read.
+
+        Raises kube.errors.ApiError.
+        """
+        labels = await self._labels(namespace)
+        return None if labels is None else labels.get(names.INJECTION_LABEL) == ENABLED
+
+    async def _labels(self, namespace: str) -> dict[str, str] | None:
         now = self._clock()
         self._forget_old(now)
         if namespace not in self._read:
             self._read[namespace] = (now + LABELS_TTL, await self._read_labels(namespace))
         return self._read[namespace][1]
 
-    async def _read_labels(self, namespace: str) -> dict[str, str]:
+    async def _read_labels(self, namespace: str) -> dict[str, str] | None:
         try:
             live = await self._client.get(NAMESPACE, None, namespace, metadata_only=True)
         except errors.Forbidden as error:
             logger.warning("The labels of namespace %s cannot be read: %s", namespace, error)
-            return {}
+            return None
         labels: dict[str, str] = ((live or {}).get("metadata") or {}).get("labels") or {}
         return labels
 

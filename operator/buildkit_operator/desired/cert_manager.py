@@ -20,6 +20,9 @@ from buildkit_operator.pki.keypairs import KeyPair, is_whole
 SECRETS_PAUSE: Final = timedelta(minutes=1)
 """How often the Secrets that cert-manager writes are looked at: Secrets are not watched."""
 
+ISSUERS_LEAD: Final = timedelta(hours=1)
+"""How far an issuer's clock may be ahead of the API server's, by which certificates are judged."""
+
 CERTIFICATE_NAME: Final = "cert-manager.io/certificate-name"
 """Annotation on a Secret, by cert-manager: the Certificate whose result it holds."""
 
@@ -68,7 +71,7 @@ def is_issued(secret: Manifest | None, now: datetime) -> bool:
     if pair is None or not is_whole(pair):
         return False
     certificate = pair.parsed()
-    return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+    return certificate.not_valid_before_utc - ISSUERS_LEAD <= now < certificate.not_valid_after_utc
 
 
 def is_for_certificate(secret: Manifest) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
+from typing import TypeAlias
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
@@ -13,6 +16,9 @@ from buildkit_operator.desired.metadata import child
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.keypairs import KeyPair
 from buildkit_operator.pki.rotation import Authorities
+
+Versions: TypeAlias = Mapping[str, Manifest]
+"""Versions of Secrets by their names, see kube.manifests.version_of."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Certificates:
     """The builder's own authorities; None where somebody else issues."""
     renewal: datetime
     """When the first of them is to be looked at again."""
+    decided_by: Versions = field(default_factory=dict)
+    """Versions of the Secrets that were read for it: another version may hold other keys, which are not to be lost."""
 
     @property
     def not_after(self) -> datetime:
@@ -44,22 +52,28 @@ def secrets(builder: BuildKitBuilder, certificates: Certificates | None) -> list
     if certificates is None:
         return [connection(builder, network.endpoint(builder), {})]
     client = client_credentials(certificates.trust, certificates.client)
-    written = [connection(builder, network.endpoint(builder), client)]
+    decided_by = certificates.decided_by
+    written = [connection(builder, network.endpoint(builder), client, decided_by)]
     if certificates.authorities is None:
         return written
     name = builder.metadata.name
     server = {"ca.crt": certificates.trust} | _pair(certificates.server)
     return [
-        _secret(builder, names.authority_secret(name), _stored(certificates.authorities)),
-        _secret(builder, names.server_secret(name), server),
+        _secret(builder, names.authority_secret(name), _stored(certificates.authorities), decided_by),
+        _secret(builder, names.server_secret(name), server, decided_by),
         *written,
     ]
 
 
-def connection(builder: BuildKitBuilder, endpoint: str, credentials: dict[str, bytes]) -> Manifest:
+def connection(
+    builder: BuildKitBuilder,
+    endpoint: str,
+    credentials: dict[str, bytes],
+    decided_by: Versions = MappingProxyType({}),
+) -> Manifest:
     """Return the Secret with all that a client needs."""
     host = {names.HOST_VARIABLE: endpoint.encode()}
-    return _secret(builder, names.connection_secret(builder.metadata.name), host | credentials)
+    return _secret(builder, names.connection_secret(builder.metadata.name), host | credentials, decided_by)
 
 
 def client_credentials(trust: bytes, client: KeyPair) -> dict[str, bytes]:
@@ -95,6 +109,7 @@ def _pair(pair: KeyPair) -> dict[str, bytes]:
     return {"tls.crt": pair.certificate, "tls.key": pair.key}
 
 
-def _secret(builder: BuildKitBuilder, name: str, data: dict[str, bytes]) -> Manifest:
+def _secret(builder: BuildKitBuilder, name: str, data: dict[str, bytes], decided_by: Versions) -> Manifest:
     encoded = {key: b64encode(value).decode() for key, value in data.items()}
-    return child(builder, "v1", "Secret", name, type="Opaque", data=encoded)
+    secret = child(builder, "v1", "Secret", name, type="Opaque", data=encoded)
+    return {**secret, "metadata": {**secret["metadata"], **decided_by.get(name, {})}}

@@ -10,8 +10,9 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.desired import paths
+from buildkit_operator.desired import buildkitd_toml, buildx, paths
 from buildkit_operator.desired.container import CONFIG_VOLUME, SOCKET_VOLUME, script, served_containers
 from buildkit_operator.desired.metadata import child
 from buildkit_operator.desired.platform import Platform
@@ -25,13 +26,19 @@ UID: Final = 65532
 START_SECONDS: Final = 60
 """How long the connector may take until its socket is there, in seconds; the job waits."""
 
-RETRIES: Final = 900
-"""How often a connection is tried again, a second or more apart, before the client is told that there is no daemon."""
+WAIT_SECONDS: Final = 900
+"""How long a build waits for a daemon that is not there, in seconds; then greet.lua has its client say so."""
+
+UNREACHABLE_SECONDS: Final = 300
+"""How long it waits for one that DNS says is ready and that cannot be reached, in seconds: packets are dropped."""
+
+TELL_SECONDS: Final = 30
+"""How often its log says meanwhile what a build waits for, in seconds: to who looks while it does."""
+
+RETRIES: Final = 60
+"""How often a connection is tried again, a second or more apart: a daemon answered just before."""
 
 CONFIG: Final = f"{paths.CONFIG_DIRECTORY}/haproxy.cfg"
-
-_RESOURCES: Final = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
-"""Measured: a master of 17 MiB and a worker of 9; on a reload, a worker with running builds stays beside the next."""
 
 _ENOUGH_SLOTS: Final = 16
 """How many daemons of a Deployment find room without a reload."""
@@ -49,6 +56,8 @@ class Upstream:
     """Host name in full of the headless Service."""
     port: int
     tls: bool
+    registries: Manifest
+    """How the daemons reach registries: the table `registry` of their buildkitd.toml."""
     daemons: tuple[str, ...] = ()
     """Names that daemons keep over restarts, beneath the headless Service; empty: they have none."""
     slots: int = _ENOUGH_SLOTS
@@ -66,15 +75,27 @@ class Upstream:
             headless=f"{names.headless(name)}.{namespace}.svc.{platform.cluster_domain}",
             port=provider.shared.port,
             tls=provider.shared.tls.mode is not TLSMode.DISABLED,
+            registries=_registries(provider),
             daemons=tuple(f"{names.daemon(name)}-{ordinal}" for ordinal in range(replicas)) if has_names else (),
             # Twice as many while they are rolled.
             slots=max(_ENOUGH_SLOTS, 2 * replicas),
         )
 
 
+def _registries(provider: BuildKitBuilder) -> Manifest:
+    """Return how the daemons reach registries; nothing while what their builder says of it cannot be.
+
+    That is told to who may see it, in the builder's own condition; its consumers' jobs still build.
+    """
+    try:
+        return buildkitd_toml.registry_tables(provider)
+    except TerminalError:
+        return {}
+
+
 def config_map(builder: BuildKitBuilder, upstream: Upstream) -> Manifest:
     """Return the ConfigMap with the connector's configuration and scripts."""
-    data = {"haproxy.cfg": _configuration(upstream), **CONNECTOR_SCRIPTS}
+    data = {"haproxy.cfg": _configuration(upstream), **CONNECTOR_SCRIPTS, **buildx.registries(upstream.registries)}
     return child(builder, "v1", "ConfigMap", names.connector(builder.metadata.name), data=data)
 
 
@@ -91,7 +112,7 @@ def container(builder: BuildKitBuilder, platform: Platform) -> Manifest:
             {"name": "CACHE_KEY", "valueFrom": {"fieldRef": key}},
             *served_containers(builder),
         ],
-        "resources": _RESOURCES,
+        "resources": _resources(builder, platform),
         "securityContext": {
             "runAsUser": UID,
             "runAsGroup": UID,
@@ -106,6 +127,11 @@ def container(builder: BuildKitBuilder, platform: Platform) -> Manifest:
         "restartPolicy": "Always",
         "lifecycle": {"postStart": {"exec": {"command": script("connected.sh", str(START_SECONDS))}}},
     }
+
+
+def _resources(builder: BuildKitBuilder, platform: Platform) -> Manifest:
+    said = builder.injection.connector
+    return (said.resources if said and said.resources.is_set else platform.connector_resources).rendered()
 
 
 def volumes(builder: BuildKitBuilder) -> list[Manifest]:
@@ -141,14 +167,19 @@ def _volumes(builder: BuildKitBuilder) -> list[tuple[Manifest, Manifest]]:
 def _configuration(upstream: Upstream) -> str:
     """Return haproxy.cfg.
 
-    While no daemon can be reached the Service, which then refuses connections, is tried each second. Each connection
-    that fails is tried with another server next (redispatch), and whoever refused is left out until it answers checks.
+    While no daemon can be reached greet.lua keeps the connection. Each one that fails after that is tried with another
+    server next (redispatch), and whoever refused is left out until it answers checks.
     The key is read as a sample and never stands in this text, which would give a meaning to its quotes and backslashes.
     """
     return f"""\
 global
   log stdout format raw local0 notice
+  setenv SERVICE {upstream.service}:{upstream.port}
+  setenv WAIT_SECONDS {WAIT_SECONDS}
+  setenv UNREACHABLE_SECONDS {UNREACHABLE_SECONDS}
+  setenv TELL_SECONDS {TELL_SECONDS}
   lua-load {paths.CONFIG_DIRECTORY}/greet.lua
+  lua-load {paths.CONFIG_DIRECTORY}/prune.lua
   maxconn 400
   nbthread 1
   # A context is hundreds of megabytes: with 16 KiB, the default, it takes a ninth more of a core.
@@ -192,9 +223,10 @@ defaults
 
 frontend socket
   bind unix@{paths.SOCKET.removeprefix("unix://")} mode 666
-  # gRPC clients give a connection up on which no server has sent its settings within 20 s.
-  tcp-request inspect-delay 5s
+  # Until greet.lua has said what it has to say.
+  tcp-request inspect-delay {WAIT_SECONDS + 120}s
   tcp-request content lua.greet
+  tcp-request content lua.prune
   default_backend daemons
 
 backend daemons

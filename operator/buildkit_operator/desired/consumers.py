@@ -7,15 +7,16 @@ namespace, as a ReferenceGrant does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.reasons import Reason, TerminalError
-from buildkit_operator.api.shared import LabelSelector, LabelSelectorRequirement, TLSMode
+from buildkit_operator.api.selectors import LabelSelector, LabelSelectorRequirement
+from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import connector, network
-from buildkit_operator.desired.certificates import client_credentials, connection
+from buildkit_operator.desired.certificates import Versions, client_credentials, connection
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
@@ -33,6 +34,8 @@ class Grant:
     client: KeyPair
     due: datetime
     """When the certificate is to be renewed, or the reference to be checked again."""
+    decided_by: Versions = field(default_factory=dict)
+    """See Certificates.decided_by."""
 
     @property
     def name(self) -> str:
@@ -53,7 +56,7 @@ def children(builder: BuildKitBuilder, grant: Grant, platform: Platform) -> list
     """Return the objects of a consumer."""
     credentials = client_credentials(grant.trust, grant.client)
     return [
-        connection(builder, network.endpoint(grant.provider), credentials),
+        connection(builder, network.endpoint(grant.provider), credentials, grant.decided_by),
         connector.config_map(builder, connector.Upstream.of(grant.provider, platform)),
     ]
 

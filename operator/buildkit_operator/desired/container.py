@@ -7,24 +7,17 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
-from buildkit_operator.api.daemon import Resources
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.desired import environment, paths
-from buildkit_operator.desired.isolation import Confinement
+from buildkit_operator.desired import environment, mounts, paths
+from buildkit_operator.desired.isolation import DAEMON_ID, Confinement
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.kube.resources import Manifest
 
 CONFIG_VOLUME: Final = "buildkit-config"
 SOCKET_VOLUME: Final = "buildkit-socket"
 STATE_VOLUME: Final = "buildkit-state"
-UID: Final = 1000
-"""User and group of the daemon in BuildKit's rootless images."""
-
 SUBORDINATE_IDS_KEY: Final = "subordinate-ids"
 """Where the daemon's ConfigMap has what is mounted as /etc/subuid and /etc/subgid."""
-
-REGISTRY_AUTHORITY_KEY: Final = "ca.crt"
-"""Where a Secret that a registry's caSecretName names has its certificate authorities."""
 
 START_SECONDS: Final = 120
 """How long a daemon may take until it first answers, in seconds."""
@@ -49,18 +42,18 @@ def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: 
     is_sidecar = builder.role is Role.SIDECAR
     container: Manifest = {
         "name": names.DAEMON,
-        "image": spec.image or platform.default_image,
+        "image": _image(builder, platform),
         "imagePullPolicy": spec.image_pull_policy.value,
-        "command": script("run.sh", "always" if is_sidecar else "once", paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY),
+        "command": script("run.sh", *_run_arguments(builder)),
         "env": [
             {"name": names.HOST_VARIABLE, "value": paths.SOCKET},
             *(served_containers(builder) if is_sidecar else []),
             *environment.render(builder, platform.cluster_domain),
         ],
-        "resources": _resources(spec.resources),
+        "resources": _resources(builder, platform),
         "securityContext": {
-            "runAsUser": UID,
-            "runAsGroup": UID,
+            "runAsUser": DAEMON_ID,
+            "runAsGroup": DAEMON_ID,
             "runAsNonRoot": True,
             **confinement.security_context,
         },
@@ -73,22 +66,34 @@ def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: 
     return DaemonContainer(container, list({volume["name"]: volume for volume, _, _ in mounted}.values()))
 
 
-def volume_owner(builder: BuildKitBuilder, image: str) -> Manifest:
+def config_map_name(builder: BuildKitBuilder) -> str:
+    """Return the name of the daemon's ConfigMap, another one in each mode.
+
+    Pods of the mode before still read theirs, and new ones too while a change of the mode is refused half-way; what a
+    shared daemon reads would have one in a runner pod listen on a port.
+    """
+    of_mode = names.sidecar if builder.role is Role.SIDECAR else names.daemon
+    return of_mode(builder.metadata.name)
+
+
+def volume_owner(builder: BuildKitBuilder, platform: Platform) -> Manifest:
     """Return the init container that gives a claim's volume to the daemon: many are root's (moby/buildkit#2898).
 
     Pod Security level baseline admits it. Its resources are the daemon's, which costs nothing and satisfies any quota.
     """
     return {
         "name": names.VOLUME_OWNER,
-        "image": image,
+        "image": _image(builder, platform),
         "imagePullPolicy": builder.spec.image_pull_policy.value,
-        "command": script("own.sh", paths.VOLUME_DIRECTORY, str(UID)),
-        "resources": _resources(builder.spec.resources),
+        "command": script("own.sh", paths.VOLUME_DIRECTORY, str(DAEMON_ID)),
+        "resources": _resources(builder, platform),
         "securityContext": {
             "runAsUser": 0,
-            "runAsGroup": UID,
+            "runAsGroup": DAEMON_ID,
             "runAsNonRoot": False,
             "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
             "capabilities": {"drop": ["ALL"], "add": ["CHOWN"]},
         },
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -106,7 +111,7 @@ def _serving(builder: BuildKitBuilder) -> Manifest:
         "ports": [{"name": "buildkit", "containerPort": builder.shared.port, "protocol": "TCP"}],
         # The script itself waits, so the pod is ready when the daemon is and not at the next round of a probe.
         "startupProbe": {
-            "exec": {"command": script("ready.sh", str(START_SECONDS))},
+            "exec": {"command": script("ready.sh", str(START_SECONDS), paths.NOTES_DIRECTORY)},
             "timeoutSeconds": START_SECONDS + 10,
             "failureThreshold": 1,
             "periodSeconds": 1,
@@ -114,7 +119,16 @@ def _serving(builder: BuildKitBuilder) -> Manifest:
         # No liveness probe: garbage collection blocks the daemon (moby/buildkit#3871), and a restart loses builds.
         "readinessProbe": {**ready, "timeoutSeconds": 30, "periodSeconds": 10, "failureThreshold": 3},
         "lifecycle": {
-            "preStop": {"exec": {"command": script("drain.sh", str(builder.shared.drain_timeout_seconds))}},
+            "preStop": {
+                "exec": {
+                    "command": script(
+                        "drain.sh",
+                        str(builder.shared.drain_timeout_seconds),
+                        paths.NOTES_DIRECTORY,
+                        paths.TERMINATION_LOG,
+                    )
+                }
+            },
         },
     }
 
@@ -132,21 +146,34 @@ def script(name: str, *arguments: str) -> list[str]:
     return ["/bin/sh", f"{paths.CONFIG_DIRECTORY}/{name}", *arguments]
 
 
-def _resources(resources: Resources) -> Manifest:
-    return resources.model_dump(by_alias=True, exclude_none=True)
+def _image(builder: BuildKitBuilder, platform: Platform) -> str:
+    return builder.spec.image or platform.default_image
+
+
+def _resources(builder: BuildKitBuilder, platform: Platform) -> Manifest:
+    of_builder = builder.spec.resources
+    return (of_builder if of_builder.is_set else platform.daemon_resources).rendered()
+
+
+def _run_arguments(builder: BuildKitBuilder) -> list[str]:
+    restart = "always" if builder.role is Role.SIDECAR else "once"
+    trusted = [paths.AUTHORITY_DIRECTORY] if builder.spec.daemon.certificate_authorities else []
+    return [restart, paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY, paths.TERMINATION_LOG, *trusted]
 
 
 def _volumes(builder: BuildKitBuilder, confinement: Confinement) -> list[tuple[Manifest, str, Manifest]]:
     """Return each volume with the path it is mounted at and what else its mount says."""
     read_only: Manifest = {"readOnly": True}
     name = builder.metadata.name
-    config: Manifest = {"name": CONFIG_VOLUME, "configMap": {"name": names.daemon(name)}}
+    # BuildKit runs one of the scripts itself.
+    scripts: Manifest = {"name": config_map_name(builder), "defaultMode": 0o555}
+    config: Manifest = {"name": CONFIG_VOLUME, "configMap": scripts}
     volumes: list[tuple[Manifest, str, Manifest]] = [
         (config, paths.CONFIG_DIRECTORY, read_only),
         ({"name": SOCKET_VOLUME, "emptyDir": {}}, paths.SOCKET_DIRECTORY, {}),
         ({"name": STATE_VOLUME, "emptyDir": {"sizeLimit": builder.spec.cache.size}}, paths.STATE_DIRECTORY, {}),
     ]
-    if confinement.user_namespace:
+    if confinement.subordinate_ids is not None:
         ids = read_only | {"subPath": SUBORDINATE_IDS_KEY}
         volumes += [(config, "/etc/subuid", ids), (config, "/etc/subgid", ids)]
     if builder.role is Role.SIDECAR:
@@ -155,15 +182,4 @@ def _volumes(builder: BuildKitBuilder, confinement: Confinement) -> list[tuple[M
     elif builder.shared.tls.mode is not TLSMode.DISABLED:
         secret = {"name": "buildkit-tls", "secret": {"secretName": names.server_secret(name)}}
         volumes.append((secret, paths.CERTIFICATE_DIRECTORY, read_only))
-    if secrets := registry_authority_secrets(builder):
-        sources = [
-            {"secret": {"name": s, "items": [{"key": REGISTRY_AUTHORITY_KEY, "path": f"{s}.crt"}]}} for s in secrets
-        ]
-        authorities: Manifest = {"name": "buildkit-registry-ca", "projected": {"sources": sources}}
-        volumes.append((authorities, paths.REGISTRY_AUTHORITY_DIRECTORY, read_only))
-    return volumes
-
-
-def registry_authority_secrets(builder: BuildKitBuilder) -> list[str]:
-    """Return the names of the Secrets that hold certificate authorities of registries, each once."""
-    return sorted({r.ca_secret_name for r in builder.spec.daemon.registries if r.ca_secret_name})
+    return volumes + mounts.of_users(builder.spec.daemon)

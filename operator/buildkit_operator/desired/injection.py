@@ -6,7 +6,7 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
-from buildkit_operator.desired import connector, paths
+from buildkit_operator.desired import buildx, connector, paths
 from buildkit_operator.desired.container import SOCKET_VOLUME, daemon_container, script
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.platform import Platform
@@ -16,7 +16,6 @@ START_SECONDS: Final = 60
 """How long the sidecar's daemon may take until it can be used, in seconds; the job waits."""
 
 LOCAL_CACHE_VOLUME: Final = "buildkit-local-cache"
-BUILDX_BUILDER: Final = "buildkit"
 
 
 def render(builder: BuildKitBuilder, platform: Platform, confinement: Confinement) -> Manifest:
@@ -66,7 +65,7 @@ def _buildx(builder: BuildKitBuilder) -> list[Manifest]:
     if not builder.injection.buildx:
         return []
     return [
-        {"name": "BUILDX_BUILDER", "value": BUILDX_BUILDER},
+        {"name": "BUILDX_BUILDER", "value": buildx.BUILDER},
         {"name": "BUILDX_CONFIG", "value": f"{paths.SOCKET_DIRECTORY}/buildx/{{container}}"},
     ]
 

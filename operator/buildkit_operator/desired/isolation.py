@@ -18,8 +18,17 @@ ENFORCE_LABEL: Final = "pod-security.kubernetes.io/enforce"
 ENFORCE_VERSION_LABEL: Final = "pod-security.kubernetes.io/enforce-version"
 """On a namespace: the Kubernetes version whose rules that level means, or latest."""
 
-SUBORDINATE_IDS: Final = "user:1001:64535\n"
-"""/etc/subuid and /etc/subgid in a user namespace of 65536 ids, of which the image's own range is no part."""
+DAEMON_ID: Final = 1000
+"""User and group of the daemon in BuildKit's rootless images."""
+
+_USER: Final = "user"
+"""Name of the daemon's user in BuildKit's rootless images, whose uid and gid are a build's 0."""
+
+_FIRST_ON_NODE: Final = 100_000
+"""The node's id behind a build's 1, as in BuildKit's rootless images."""
+
+HIGHEST_IN_POD: Final = 65_534
+"""The last id of a build in a pod's user namespace, which has 65536: each but the daemon's own is a build's."""
 
 
 class Level(IntEnum):
@@ -61,6 +70,8 @@ class Confinement:
     """Whether build steps have processes of their own and see none of the daemon's."""
     user_namespace: bool = False
     """Whether the pod runs in a user namespace."""
+    subordinate_ids: str | None = None
+    """What stands in /etc/subuid and /etc/subgid; None: what the image has there, ids up to 65536."""
 
 
 def strictest_level(spec: BuilderSpec) -> Level:
@@ -79,8 +90,19 @@ def confine(spec: BuilderSpec, enforced: PodSecurity) -> Confinement:
             security_context={"procMount": "Unmasked"} if unmasked else {},
             process_sandbox=unmasked,
             user_namespace=True,
+            subordinate_ids=_ids_of_pod(spec.highest_id or HIGHEST_IN_POD),
         )
-    if spec.security_profiles is SecurityProfiles.NODE_DEFAULT:
-        return Confinement()
     unconfined = {"type": "Unconfined"}
-    return Confinement(security_context={"seccompProfile": unconfined, "appArmorProfile": unconfined})
+    profiles = {"seccompProfile": unconfined, "appArmorProfile": unconfined}
+    return Confinement(
+        security_context={} if spec.security_profiles is SecurityProfiles.NODE_DEFAULT else profiles,
+        subordinate_ids=None if spec.highest_id is None else f"{_USER}:{_FIRST_ON_NODE}:{spec.highest_id}\n",
+    )
+
+
+def _ids_of_pod(highest: int) -> str:
+    """Return the ranges behind a build's 1 to its highest id: all of the pod's that are not the daemon's.
+
+    rootlesskit takes them one after the other (newugidmapArgsFromSubIDRanges in pkg/parent/parent.go).
+    """
+    return f"{_USER}:1:{DAEMON_ID - 1}\n{_USER}:{DAEMON_ID + 1}:{highest - DAEMON_ID + 1}\n"

@@ -26,7 +26,7 @@ def labels(builder: BuildKitBuilder) -> dict[str, str]:
 
 def selector(builder: BuildKitBuilder) -> dict[str, str]:
     """Return the labels that select the daemon's pods. Fixed for ever: a workload's selector cannot be changed."""
-    return {names.OWNER_LABEL: builder.metadata.name, "app.kubernetes.io/name": names.DAEMON}
+    return {names.OWNER_LABEL: builder.metadata.name, names.NAME_LABEL: names.DAEMON}
 
 
 def selector_string(builder: BuildKitBuilder) -> str:

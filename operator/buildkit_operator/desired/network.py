@@ -26,9 +26,7 @@ def service(builder: BuildKitBuilder) -> Manifest:
         spec={
             "type": wanted.type.value,
             "selector": selector(builder),
-            "ports": [
-                {"name": "buildkit", "port": builder.shared.port, "targetPort": "buildkit", "protocol": "TCP"},
-            ],
+            "ports": [_port(builder)],
         },
     )
 
@@ -43,11 +41,23 @@ def headless_service(builder: BuildKitBuilder) -> Manifest:
         spec={
             "clusterIP": "None",
             "selector": selector(builder),
-            "ports": [
-                {"name": "buildkit", "port": builder.shared.port, "targetPort": "buildkit", "protocol": "TCP"},
-            ],
+            "ports": [_port(builder)],
         },
     )
+
+
+def _port(builder: BuildKitBuilder) -> Manifest:
+    """Return the port of both Services.
+
+    A service mesh that took it for HTTP/2 would spread the calls of one build over several daemons.
+    """
+    return {
+        "name": "buildkit",
+        "port": builder.shared.port,
+        "targetPort": "buildkit",
+        "protocol": "TCP",
+        "appProtocol": "tcp",
+    }
 
 
 def network_policy(builder: BuildKitBuilder, operator_namespace: str) -> list[Manifest]:

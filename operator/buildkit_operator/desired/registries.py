@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from buildkit_operator.api.daemon import Registry
 from buildkit_operator.api.reasons import Reason, TerminalError
@@ -39,9 +39,16 @@ def _mirrors(registries: Sequence[Registry]) -> Iterator[tuple[Registry, str]]:
             yield registry, mirror.partition("/")[0]
 
 
+DOCKER_HUB: Final = "docker.io"
+
+
 def _table(registry: Registry) -> Config:
     mirrors: Config = {"mirrors": registry.mirrors} if registry.mirrors else {}
-    return mirrors | _transport(registry)
+    table = mirrors | _transport(registry)
+    if registry.host == DOCKER_HUB:
+        # What a mirror does not have comes from Docker Hub itself, which nobody means to reach without TLS.
+        table.pop("http", None)
+    return table
 
 
 def _transport(registry: Registry) -> Config:
@@ -53,6 +60,9 @@ def _transport(registry: Registry) -> Config:
         config["insecure"] = True
     if registry.ca_secret_name:
         config["ca"] = [paths.registry_authority(registry.ca_secret_name)]
+    if registry.client_certificate_secret_name:
+        certificate, key = paths.registry_client(registry.client_certificate_secret_name)
+        config["keypair"] = [{"cert": certificate, "key": key}]
     return config
 
 
@@ -60,6 +70,6 @@ def _contradiction(mirror: str, one: Registry, another: Registry) -> TerminalErr
     return TerminalError(
         Reason.INVALID_SPEC,
         f"spec.daemon.registries: {one.host} and {another.host} both have the mirror {mirror}, but differ in "
-        "plainHTTP, insecureSkipVerify or caSecretName, so it is unclear how to reach it. "
+        "plainHTTP, insecureSkipVerify, caSecretName or clientCertificateSecretName, so it is unclear how to reach it. "
         f"Give {mirror} an entry of its own.",
     )

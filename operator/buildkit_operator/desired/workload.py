@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.affinity import Affinity
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.daemon import ClaimRetentionPolicy
 from buildkit_operator.api.shared import PodOverlay, TopologySpreadConstraint
+from buildkit_operator.desired import buildkitd_toml, buildx
 from buildkit_operator.desired.claims import Claims, volume_claim_template
-from buildkit_operator.desired.container import STATE_VOLUME, SUBORDINATE_IDS_KEY, daemon_container, volume_owner
-from buildkit_operator.desired.isolation import SUBORDINATE_IDS, Confinement
+from buildkit_operator.desired.container import (
+    STATE_VOLUME,
+    SUBORDINATE_IDS_KEY,
+    config_map_name,
+    daemon_container,
+    volume_owner,
+)
+from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.metadata import child, digest, labels, selector
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.desired.scripts import SCRIPTS
@@ -21,6 +29,12 @@ STATEFUL_SET: Final = "StatefulSet"
 STOP_SECONDS: Final = 30
 """How long a drained daemon may take to end, in seconds."""
 
+AUTOSCALER_GRACE_SECONDS: Final = 600
+"""What cluster-autoscaler gives a pod to end at most (--max-graceful-termination-sec), whatever its own grace period.
+
+Karpenter gives each pod its own, unless a NodePool's terminationGracePeriod is shorter.
+"""
+
 SPREAD_OVER_NODES: Final = [TopologySpreadConstraint(topology_key="kubernetes.io/hostname")]
 """What holds when a builder says nothing of its own: a node takes one daemon with it where there are enough nodes."""
 
@@ -28,19 +42,26 @@ SPREAD_OVER_NODES: Final = [TopologySpreadConstraint(topology_key="kubernetes.io
 def config_map(builder: BuildKitBuilder, toml: str, confinement: Confinement) -> Manifest:
     """Return the ConfigMap with the daemon's configuration and scripts."""
     data = {"buildkitd.toml": toml, **SCRIPTS}
-    if confinement.user_namespace:
-        data[SUBORDINATE_IDS_KEY] = SUBORDINATE_IDS
-    return child(builder, "v1", "ConfigMap", names.daemon(builder.metadata.name), data=data)
+    if confinement.subordinate_ids is not None:
+        data[SUBORDINATE_IDS_KEY] = confinement.subordinate_ids
+    if builder.role is Role.SIDECAR:
+        data |= buildx.registries(buildkitd_toml.registry_tables(builder))
+    return child(builder, "v1", "ConfigMap", config_map_name(builder), data=data)
 
 
 def service_account(builder: BuildKitBuilder) -> Manifest:
     """Return a ServiceAccount without rights and without a token: builds run code that nobody has vetted."""
+    annotations = builder.shared.pod.service_account_annotations
     name = names.daemon(builder.metadata.name)
-    return child(builder, "v1", "ServiceAccount", name, automountServiceAccountToken=False)
+    return child(builder, "v1", "ServiceAccount", name, annotations=annotations, automountServiceAccountToken=False)
 
 
 def disruption_budget(builder: BuildKitBuilder) -> Manifest:
-    """Return a PodDisruptionBudget: how many daemons a node drain may stop at a time; each waits for its builds."""
+    """Return a PodDisruptionBudget: how many daemons a node drain may stop at a time; each waits for its builds.
+
+    One that is not ready may always be evicted: where most of them crash, none could, and no node be drained. It waits
+    for its builds all the same, if it has any.
+    """
     unavailable = builder.shared.disruption_budget.max_unavailable
     return child(
         builder,
@@ -51,6 +72,7 @@ def disruption_budget(builder: BuildKitBuilder) -> Manifest:
             # A number in quotes would be read as a broken percentage.
             "maxUnavailable": int(unavailable) if unavailable.isdecimal() else unavailable,
             "selector": {"matchLabels": selector(builder)},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     )
 
@@ -65,6 +87,7 @@ def daemons(
     template = _pod_template(builder, platform, confinement, digest(start_inputs))
     if builder.spec.cache.persistent_volume_claim is None:
         return _deployment(builder, template)
+    _keep_on_claim(template["spec"], volume_owner(builder, platform))
     return _stateful_set(builder, template, claims, builder.spec.cache.persistent_volume_claim.retention_policy)
 
 
@@ -89,7 +112,6 @@ def _stateful_set(
     builder: BuildKitBuilder, template: Manifest, claims: Claims, retention: ClaimRetentionPolicy
 ) -> Manifest:
     """Return the StatefulSet: never more than one pod for a claim, as two daemons cannot share a root."""
-    _keep_on_claim(template["spec"], volume_owner(builder, template["spec"]["containers"][0]["image"]))
     return child(
         builder,
         "apps/v1",
@@ -122,14 +144,16 @@ def _keep_on_claim(pod: Manifest, owner: Manifest) -> None:
 def _pod_template(builder: BuildKitBuilder, platform: Platform, confinement: Confinement, config_hash: str) -> Manifest:
     daemon = daemon_container(builder, platform, confinement)
     overlay = builder.shared.pod
+    grace = builder.shared.drain_timeout_seconds + STOP_SECONDS
     spec: Manifest = {
         "serviceAccountName": overlay.service_account_name or names.daemon(builder.metadata.name),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": builder.shared.drain_timeout_seconds + STOP_SECONDS,
+        "terminationGracePeriodSeconds": grace,
         "containers": [daemon.container],
         "volumes": daemon.volumes,
         **_scheduling(builder, overlay),
+        **_runtime_and_names(overlay),
     }
     if confinement.user_namespace:
         spec["hostUsers"] = False
@@ -138,10 +162,32 @@ def _pod_template(builder: BuildKitBuilder, platform: Platform, confinement: Con
     return {
         "metadata": {
             "labels": {**overlay.labels, **labels(builder)},
-            "annotations": {**overlay.annotations, names.CONFIG_HASH: config_hash},
+            "annotations": {**_eviction(grace), **overlay.annotations, names.CONFIG_HASH: config_hash},
         },
         "spec": spec,
     }
+
+
+def _eviction(grace: int) -> dict[str, str]:
+    """Return the annotation that keeps cluster-autoscaler from a daemon that it would end before its builds."""
+    return {names.SAFE_TO_EVICT: "false"} if grace > AUTOSCALER_GRACE_SECONDS else {}
+
+
+def _runtime_and_names(overlay: PodOverlay) -> Manifest:
+    """Return the fields of a pod that say what runs it and how it resolves names, those that are set."""
+    dns = overlay.dns_config
+    fields = {
+        "runtimeClassName": overlay.runtime_class_name,
+        "hostAliases": [alias.model_dump(by_alias=True) for alias in overlay.host_aliases],
+        "dnsPolicy": overlay.dns_policy,
+        "dnsConfig": None if dns is None else dns.model_dump(by_alias=True, exclude_defaults=True),
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _as_written(affinity: Affinity | None) -> Manifest:
+    """Return an affinity as it was written: a selector that says nothing selects all and must stay."""
+    return {} if affinity is None else affinity.model_dump(by_alias=True, exclude_defaults=True, mode="json")
 
 
 def _scheduling(builder: BuildKitBuilder, overlay: PodOverlay) -> Manifest:
@@ -149,7 +195,7 @@ def _scheduling(builder: BuildKitBuilder, overlay: PodOverlay) -> Manifest:
     fields = {
         "nodeSelector": overlay.node_selector,
         "tolerations": [t.model_dump(by_alias=True, exclude_none=True) for t in overlay.tolerations],
-        "affinity": overlay.affinity,
+        "affinity": _as_written(overlay.affinity),
         "topologySpreadConstraints": [
             {**c.model_dump(by_alias=True), "labelSelector": {"matchLabels": selector(builder)}}
             for c in overlay.topology_spread_constraints or SPREAD_OVER_NODES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from buildkit_operator.kube.resources import Key, Manifest, Resource
 REMEMBERED_REMOVALS: Final = 4096
 """How many removed objects' versions are kept, against news of them that arrives late."""
 
+COMPRESSED_FROM: Final = 16 * 1024
+"""Bytes of JSON from which an object is compressed."""
+
 NO_KEYS: Final[frozenset[Key]] = frozenset()
 
 
@@ -24,12 +28,23 @@ class _Entry:
     uid: str
     version: int
     owner: Key
-    packed: str
-    """The object as JSON: a fifth of the memory that its dicts take, for some 20 microseconds to unpack it."""
+    packed: bytes
+    """The object, see `pack`."""
 
     def unpacked(self) -> Manifest:
-        manifest: Manifest = json.loads(self.packed)
-        return manifest
+        return unpack(self.packed)
+
+
+def pack(manifest: Manifest) -> bytes:
+    """Return an object as JSON in UTF-8: a fifth of the memory that its dicts take; a large one is compressed too."""
+    packed = json.dumps(manifest, separators=(",", ":"), ensure_ascii=False).encode()
+    return packed if len(packed) < COMPRESSED_FROM else zlib.compress(packed, level=1)
+
+
+def unpack(packed: bytes) -> Manifest:
+    """Return a packed object, which takes some 20 microseconds."""
+    manifest: Manifest = json.loads(packed if packed.startswith(b"{") else zlib.decompress(packed))
+    return manifest
 
 
 class Cache:
@@ -43,7 +58,7 @@ class Cache:
         """Start empty."""
         self._kinds = kinds
         self._objects: dict[Resource, dict[Key, _Entry]] = {resource: {} for resource in kinds.all}
-        self._children: defaultdict[Key, set[tuple[Resource, str]]] = defaultdict(set)
+        self._children: defaultdict[Key, dict[Resource, set[str]]] = defaultdict(dict)
         self._references: dict[Key, Key] = {}
         self._dependents: defaultdict[Key, set[Key]] = defaultdict(set)
         self._removed: OrderedDict[str, int] = OrderedDict()
@@ -59,8 +74,15 @@ class Cache:
 
     def children(self, key: Key, resource: Resource | None = None) -> list[Manifest]:
         """Return the objects whose owner label names `key`, of one kind or of all, by kind and name."""
-        children = sorted(self._children.get(key, ()), key=lambda child: (child[0].kind, child[1]))
-        return [self._objects[kind][key[0], name].unpacked() for kind, name in children if resource in (None, kind)]
+        children = self._children.get(key, {})
+        kinds = sorted(children, key=lambda kind: kind.kind) if resource is None else [resource]
+        return [
+            self._objects[kind][key[0], name].unpacked() for kind in kinds for name in sorted(children.get(kind, ()))
+        ]
+
+    def count_children(self, key: Key) -> int:
+        """Count the objects whose owner label names `key`."""
+        return sum(len(names) for names in self._children.get(key, {}).values())
 
     def dependents(self, key: Key) -> frozenset[Key]:
         """Return the primary objects that refer to this one, whether it exists or not."""
@@ -77,13 +99,14 @@ class Cache:
         if version <= self._removed.get(uid, -1) or (known is not None and version <= known.version):
             return NO_KEYS
         concerned = self._drop(resource, key)
-        owner = self._owner(resource, manifest)
+        owner, kept = self._owner(resource, manifest), self._kinds.keep(resource, manifest)
         if owner is None:  # the answer to a write shows a child that has just lost its label
             return concerned
-        packed = json.dumps(self._kinds.transform(resource, manifest), separators=(",", ":"))
-        self._objects[resource][key] = _Entry(uid, version, owner, packed)
+        if kept is None:  # somebody else's, which may be in the way of one of ours
+            return concerned | {owner}
+        self._objects[resource][key] = _Entry(uid, version, owner, pack(kept))
         if resource != self._kinds.primary:
-            self._children[owner].add((resource, key[1]))
+            self._children[owner].setdefault(resource, set()).add(key[1])
             return concerned | {owner}
         self._refer(key, self._kinds.refers_to(manifest))
         return concerned | {owner} | self.dependents(key)
@@ -93,7 +116,10 @@ class Cache:
         key, uid, version = _identity(manifest)
         self._remember_removal(uid, version)
         known = self._objects[resource].get(key)
-        if known is None or known.uid != uid or version < known.version:
+        if known is None:
+            owner = self._owner(resource, manifest)  # of somebody else's object, which is in nobody's way any more
+            return NO_KEYS if owner is None else frozenset({owner})
+        if known.uid != uid or version < known.version:
             return NO_KEYS
         return self._drop(resource, key)
 
@@ -127,8 +153,8 @@ class Cache:
             return NO_KEYS
         if resource != self._kinds.primary:
             siblings = self._children[entry.owner]
-            siblings.discard((resource, key[1]))
-            if not siblings:
+            siblings[resource].discard(key[1])
+            if not any(siblings.values()):
                 del self._children[entry.owner]
             return frozenset({entry.owner})
         self._refer(key, None)

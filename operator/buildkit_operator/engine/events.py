@@ -7,11 +7,11 @@ that kubectl shows them alike; it insists on an action and a reporting controlle
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 from buildkit_operator.engine.leader_election import NotLeader
@@ -23,9 +23,14 @@ MAX_NOTE_LENGTH: Final = 1024
 """Bytes, in UTF-8, that the API server accepts in a note."""
 REPEAT_SECONDS: Final = 600.0
 """The same event about the same object is written once in this time."""
-REMEMBERED_EVENTS: Final = 2048
+REMEMBERED_EVENTS: Final = 16384
+"""Events that are remembered of a namespace, as many as it may have runner pods that fail. More are not told: to
+forget one that is still true would be to tell it again with every reconcile.
+"""
 WAITING_EVENTS: Final = 512
-"""Events that wait to be written; more are dropped while the API server is away."""
+"""Events that wait to be written; what more is told while the API server is away or slow is told again later."""
+WAITING_OF_A_NAMESPACE: Final = 256
+"""Those of one namespace, which leave room for the others'."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +48,9 @@ class EventRecorder:
         self._instance = instance
         self._shorten = shorten
         self._waiting: asyncio.Queue[Manifest] = asyncio.Queue(WAITING_EVENTS)
-        self._recent: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._waiting_of: Counter[str] = Counter()
+        self._told: dict[str, dict[bytes, float]] = {}
+        self._is_dropping = False
 
     def event(
         self,
@@ -55,15 +62,22 @@ class EventRecorder:
     ) -> None:
         """Tell a change of an object: a CamelCase reason from a fixed vocabulary, a sentence, and what was being done.
 
-        Never raises. A note's line breaks become spaces; what exceeds 1024 bytes is cut by `shorten`.
+        Never raises. A note's line breaks become spaces; what exceeds 1024 bytes is cut by `shorten`. What is told
+        while too many events wait is dropped; told once more, it is written then.
         """
         note = self._shorten(" ".join(note.split()), MAX_NOTE_LENGTH)
-        if self._is_repeat((regarding["metadata"]["uid"], reason, note)):
+        namespace, told = regarding["metadata"]["namespace"], _digest(regarding["metadata"]["uid"], reason, note)
+        remembered = self._remembered(namespace)
+        if told in remembered:
             return
-        try:
-            self._waiting.put_nowait(self._manifest(regarding, type, reason, note, action))
-        except asyncio.QueueFull:
-            logger.warning("Too many events wait to be written; dropped: %s", note)
+        is_room = len(remembered) < REMEMBERED_EVENTS and self._waiting_of[namespace] < WAITING_OF_A_NAMESPACE
+        if not is_room or self._waiting.full():
+            self._drop(note)
+            return
+        self._is_dropping = False
+        self._waiting.put_nowait(self._manifest(regarding, type, reason, note, action))
+        self._waiting_of[namespace] += 1
+        remembered[told] = time.monotonic() + REPEAT_SECONDS
 
     async def run(self) -> None:
         """Write events as they come, for ever."""
@@ -75,21 +89,27 @@ class EventRecorder:
                 logger.warning("An event was not written (%s): %s", error, event["note"])
             finally:
                 self._waiting.task_done()
+                self._waiting_of -= Counter((event["metadata"]["namespace"],))  # which drops what is down to 0
 
     async def flush(self) -> None:
         """Wait until every event told so far is written or given up."""
         await self._waiting.join()
 
-    def _is_repeat(self, what: tuple[str, str, str]) -> bool:
-        now = time.monotonic()
-        told_at = self._recent.get(what)
-        if told_at is not None and now < told_at + REPEAT_SECONDS:
-            return True
-        self._recent.pop(what, None)
-        self._recent[what] = now
-        if len(self._recent) > REMEMBERED_EVENTS:
-            self._recent.popitem(last=False)
-        return False
+    def _remembered(self, namespace: str) -> dict[bytes, float]:
+        """Return what was told of a namespace a short while ago, and forget what was told before."""
+        for known in (namespace,) if namespace in self._told else (*self._told,):
+            told = self._told[known]
+            while told and told[oldest := next(iter(told))] <= time.monotonic():
+                del told[oldest]
+            if not told:
+                del self._told[known]
+        return self._told.setdefault(namespace, {})
+
+    def _drop(self, note: str) -> None:
+        """Say so once: what is dropped comes in thousands."""
+        if not self._is_dropping:
+            logger.warning("Too many events wait to be written, or were a short while ago; the first dropped: %s", note)
+        self._is_dropping = True
 
     def _manifest(self, regarding: Manifest, event_type: str, reason: str, note: str, action: str) -> Manifest:
         metadata = regarding["metadata"]
@@ -98,7 +118,7 @@ class EventRecorder:
             "kind": EVENT.kind,
             # As client-go names them: the object's name and the time, which nothing else tells about.
             "metadata": {"name": f"{metadata['name']}.{time.time_ns():x}", "namespace": metadata["namespace"]},
-            "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "eventTime": self._client.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "type": event_type,
             "reason": reason,
             "note": note,
@@ -114,3 +134,8 @@ class EventRecorder:
                 "resourceVersion": metadata["resourceVersion"],
             },
         }
+
+
+def _digest(*what: str) -> bytes:
+    """Return what takes little room for what may be long, and is made of what others wrote."""
+    return hashlib.blake2b("\0".join(what).encode(errors="surrogatepass"), digest_size=16).digest()

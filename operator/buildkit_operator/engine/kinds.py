@@ -14,11 +14,26 @@ Reconcile: TypeAlias = Callable[[Key], Awaitable[float | None]]
 Returns the seconds after which it wants to be called again, or None. What it raises is tried again with a backoff.
 """
 
-Transform: TypeAlias = Callable[[Manifest], Manifest]
-"""Cache transform: returns a copy with what is worth keeping; the original, which others hold too, stays as it is."""
+Transform: TypeAlias = Callable[[Manifest], Manifest | None]
+"""Cache transform: returns a copy with what is worth keeping, None where nothing is: anybody may set our label.
+
+The original, which others hold too, stays as it is. What was transformed before is returned as it is.
+"""
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """kubectl's own copy of the whole object, which it leaves in an annotation."""
+
+
+def drop_bookkeeping(manifest: Manifest) -> Manifest:
+    """Return an object without the two records of who wrote what, which are often longer than the object."""
+    metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
+    if LAST_APPLIED in (metadata.get("annotations") or ()):
+        metadata["annotations"] = _without(metadata["annotations"], LAST_APPLIED)
+    return {**manifest, "metadata": metadata}
+
+
+def _without(mapping: Manifest, key: str) -> Manifest:
+    return {name: value for name, value in mapping.items() if name != key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +46,8 @@ class Kinds:
     """Label on every child: the name of the primary object, in the same namespace, that it belongs to."""
     refers_to: Callable[[Manifest], Key | None] = field(default=lambda _manifest: None)
     """Returns another primary object that a primary object depends on, if it does."""
+    keep_primary: Transform = drop_bookkeeping
+    """What is kept of a primary object."""
     extra_selector: str = ""
     """Extra label selector of the children that are watched, where not all with that label are."""
 
@@ -48,18 +65,17 @@ class Kinds:
         """Label selector of all children."""
         return f"{self.owner_label},{self.extra_selector}" if self.extra_selector else self.owner_label
 
-    def transform(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """Return a copy of an object with what its kind's transform keeps."""
-        return self.children.get(resource, drop_bookkeeping)(manifest)
+    def keep(self, resource: Resource, manifest: Manifest) -> Manifest | None:
+        """Return a copy of an object with what its kind's transform keeps, None where that is nothing."""
+        return (self.keep_primary if resource == self.primary else self.children[resource])(manifest)
 
+    def pass_on(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Return what is kept of an object, or of one that is not kept who it is and whose it says to be."""
+        return self.keep(resource, manifest) or self._bare(manifest)
 
-def drop_bookkeeping(manifest: Manifest) -> Manifest:
-    """Return an object without the two records of who wrote what, which are often longer than the object."""
-    metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
-    if LAST_APPLIED in (metadata.get("annotations") or ()):
-        metadata["annotations"] = _without(metadata["annotations"], LAST_APPLIED)
-    return {**manifest, "metadata": metadata}
-
-
-def _without(mapping: Manifest, key: str) -> Manifest:
-    return {name: value for name, value in mapping.items() if name != key}
+    def _bare(self, manifest: Manifest) -> Manifest:
+        metadata = {key: manifest["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
+        owner = (manifest["metadata"].get("labels") or {}).get(self.owner_label)
+        labels = {} if owner is None else {"labels": {self.owner_label: owner}}
+        kind: Manifest = {key: manifest[key] for key in ("apiVersion", "kind") if key in manifest}
+        return {**kind, "metadata": {**metadata, **labels}}

@@ -6,6 +6,7 @@ the objects, or take minutes to start with thousands of them. What its watches c
 - Its import loads the library `kubernetes`, where that is installed: 20 MiB. It is hidden during the import, below.
 - It ends, and may hang, on an answer 401, 404 or 410: `retryable` makes errors of them that it retries.
 - It gives up after some attempts, and a process without watches is of no use: `Backoffs`.
+- It decodes what does not bear decoding, and keeps events whole until they are handled: engine/kopf_answers.py.
 - It copies and compares every object for change handlers that do not exist: `NoDifferences`.
 - By default it writes Events, looks for peers, reads all CRDs and kills a process that drains: `_settings`.
 - It takes SIGTERM and SIGINT over, and would end the watches before everything else: `_take_signals_back`.
@@ -27,10 +28,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import aiohttp
+from yarl import URL
 
 from buildkit_operator.engine.jitter import jittered
 from buildkit_operator.engine.kinds import Kinds
+from buildkit_operator.engine.kopf_answers import KopfAnswer, KopfAnswers, ListAnew
 from buildkit_operator.kube.auth import Connection, NotAuthenticated
+from buildkit_operator.kube.pages import FIRST
 from buildkit_operator.kube.resources import Manifest, Resource
 
 # kopf imports `kubernetes.client` only to recognise its model classes; we hand kopf plain dicts.
@@ -47,7 +51,6 @@ finally:
 if TYPE_CHECKING:
     from aiohttp.client_middlewares import ClientHandlerType
 
-PAGE_SIZE: Final = 100
 FIRST_BACKOFFS: Final = (0.5, 1.0, 2.0, 3.0)
 LATER_BACKOFF: Final = 5.0
 
@@ -59,10 +62,6 @@ logger = logging.getLogger(__name__)
 
 class RetryLater(aiohttp.ClientConnectionError):
     """kopf tries a connection error again for ever; a 401 would end it within a second (kopf#1158), a 404 likewise."""
-
-
-class ListAnew(aiohttp.ClientPayloadError):
-    """kopf takes a broken payload as the reason to list anew; a 410, in a listing, would end it."""
 
 
 async def retryable(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
@@ -164,7 +163,7 @@ class KopfWatches:
         settings.networking.error_backoffs = Backoffs()
         settings.networking.connect_timeout = 10
         settings.networking.request_timeout = 60
-        settings.watching.chunk_size = PAGE_SIZE
+        settings.watching.chunk_size = FIRST  # see kopf_answers, which goes by what objects have in bytes
         settings.watching.server_timeout = 290
         settings.watching.inactivity_timeout = 70  # bookmarks come every minute
         settings.watching.reconnect_backoff = 0.5
@@ -188,9 +187,14 @@ class KopfWatches:
         return registry
 
     async def _log_in(self, **_: object) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(
-            server=self.connection.server, aiohttp_session=self.connection.session(around=(retryable,))
-        )
+        paths = {
+            URL(self.connection.server + resource.path(namespace)).path: resource
+            for resource in self.kinds.all
+            for namespace in self.namespaces or (None,)
+        }
+        answers = KopfAnswers(self.kinds, paths, self.connection.unreadable)
+        session = self.connection.session(around=(answers, retryable), response_class=KopfAnswer)
+        return kopf.AiohttpSession(server=self.connection.server, aiohttp_session=session)
 
     def _handler(self, resource: Resource) -> Callable[..., Any]:
         async def handle(event: dict[str, Any], **_: object) -> None:

@@ -1,15 +1,25 @@
-"""Leader-only client: its writes are fenced by the leader election, and the informer cache learns from each answer."""
+"""Leader-only client: its writes are fenced by the leader election, and the informer cache learns from each answer.
+
+A write has what is left of the leadership for a timeout, here and, as it is told, in the API server: it cannot land
+later, when another replica may have decided otherwise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import aiohttp
 
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.kinds import Kinds
 from buildkit_operator.engine.leader_election import LeaderElection, NotLeader
 from buildkit_operator.kube.auth import Connection
-from buildkit_operator.kube.client import Client
-from buildkit_operator.kube.resources import Key, Manifest, Resource
+from buildkit_operator.kube.client import REQUEST_TIMEOUT, Client
+from buildkit_operator.kube.resources import Key, Manifest
+
+if TYPE_CHECKING:
+    from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
 
 
 class LeaderOnlyClient(Client):
@@ -34,45 +44,47 @@ class LeaderOnlyClient(Client):
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Apply while leading, see Client.apply."""
-        self._check()
         return self._update_cache(await super().apply(manifest))
 
     async def apply_new(self, manifest: Manifest) -> Manifest:
         """Create while leading, see Client.apply_new."""
-        self._check()
         return self._update_cache(await super().apply_new(manifest))
+
+    async def merge(self, manifest: Manifest) -> Manifest:
+        """Change what is there while leading, see Client.merge."""
+        return self._update_cache(await super().merge(manifest))
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Apply the status while leading, see Client.apply_status."""
-        self._check()
         return self._update_cache(await super().apply_status(manifest))
 
     async def create(self, manifest: Manifest) -> Manifest:
         """Create while leading, see Client.create."""
-        self._check()
         return self._update_cache(await super().create(manifest))
 
     async def replace(self, manifest: Manifest) -> Manifest:
         """Replace while leading, see Client.replace."""
-        self._check()
         return self._update_cache(await super().replace(manifest))
 
-    async def delete(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        *,
-        uid: str | None = None,
-        resource_version: str | None = None,
-    ) -> None:
-        """Delete while leading, see Client.delete. The cache hears of it from the watch."""
-        self._check()
-        await super().delete(resource, namespace, name, uid=uid, resource_version=resource_version)
-
-    def _check(self) -> None:
-        if not self._election.is_leader():
+    def _timeout_of(self, method: str) -> aiohttp.ClientTimeout:
+        """Return, for a write, what is left of the leadership. Raises NotLeader where that is nothing."""
+        if method == "GET":
+            return super()._timeout_of(method)
+        left = self._election.seconds_left()
+        if not self._election.is_leader() or left <= 0:
             raise NotLeader
+        return aiohttp.ClientTimeout(
+            total=min(REQUEST_TIMEOUT.total or left, left), sock_connect=REQUEST_TIMEOUT.sock_connect
+        )
+
+    def _middlewares(self) -> Sequence[ClientMiddlewareType]:
+        return (self._fence,)
+
+    async def _fence(self, request: aiohttp.ClientRequest, send: ClientHandlerType) -> aiohttp.ClientResponse:
+        """Look again just before a write is sent: the process may have been stopped since, and its timers with it."""
+        if request.method != "GET" and not self._election.is_leader():
+            raise NotLeader
+        return await send(request)
 
     def _update_cache(self, answer: Manifest) -> Manifest:
         resource = self.resource_of(answer)

@@ -25,10 +25,21 @@ class CommonMetrics:
             ("resource",),
             registry=self.registry,
         )
+        self.unreadable_objects_total: Final = Counter(
+            f"{prefix}_unreadable_objects_total",
+            "Objects of which something was left out, as it was too large, too deep or out of range, by resource.",
+            ("resource",),
+            registry=self.registry,
+        )
         self.api_requests_total: Final = Counter(
             f"{prefix}_api_requests_total",
             "Answers of the API server, by HTTP method and status code.",
             ("verb", "code"),
+            registry=self.registry,
+        )
+        self.clock_skew_seconds: Final = Gauge(
+            f"{prefix}_clock_skew_seconds",
+            "By how much the clock of the process's node is ahead of the API server's; negative where it is behind.",
             registry=self.registry,
         )
         build_info = Gauge(
@@ -39,6 +50,10 @@ class CommonMetrics:
     def api_request(self, verb: str, code: int) -> None:
         """Count one answer of the API server."""
         self.api_requests_total.labels(verb, str(code)).inc()
+
+    def unreadable_object(self, resource: str) -> None:
+        """Count an object that cannot be read whole."""
+        self.unreadable_objects_total.labels(resource).inc()
 
     def render(self) -> bytes:
         """Return all metrics in the text format."""

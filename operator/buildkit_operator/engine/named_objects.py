@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Final
 
+from buildkit_operator.engine.cache import pack, unpack
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.resources import Manifest, Resource
 
+MAX_BYTES: Final = 128 * 1024
+"""Longest object that is remembered; what others make longer is read anew each time."""
 LONGEST_SHORT_TTL: Final = 60.0
 """In seconds. A rollout reconciles its builder many times in a minute."""
 
@@ -49,7 +51,7 @@ class NamedObjects:
         self._optional = optional
         self._served_until = 0.0
         self._served = False
-        self._read: dict[tuple[str, str], tuple[float, str]] = {}
+        self._read: dict[tuple[str, str], tuple[float, bytes | None]] = {}
 
     async def get(self, namespace: str, name: str) -> Manifest | None:
         """Return an object as it was a short while ago, or None if there was none. Raises kube.errors.ApiError."""
@@ -58,17 +60,21 @@ class NamedObjects:
         if key not in self._read:
             if self._optional and not await self._is_served():
                 return None
-            self.put(namespace, name, await self._client.get(self._resource, namespace, name))
-        found: Manifest | None = json.loads(self._read[key][1])
-        return found
+            found = await self._client.get(self._resource, namespace, name)
+            self.put(namespace, name, found)
+            if key not in self._read:  # it is too long
+                return found
+        packed = self._read[key][1]
+        return None if packed is None else unpack(packed)
 
     def put(self, namespace: str, name: str, manifest: Manifest | None) -> None:
         """Remember an object as the API server just returned it."""
         self.forget(namespace, name)
         if manifest is not None:
             self._note_served(served=True)
-        # As JSON, which takes a fraction of the memory that the objects take.
-        self._read[namespace, name] = (self._clock() + self._ttl_seconds, json.dumps(manifest))
+        packed = None if manifest is None else pack(manifest)
+        if packed is None or len(packed) <= MAX_BYTES:
+            self._read[namespace, name] = (self._clock() + self._ttl_seconds, packed)
 
     def forget(self, namespace: str, name: str) -> None:
         """Read an object anew the next time."""

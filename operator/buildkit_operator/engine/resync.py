@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from buildkit_operator.engine.cache import Cache
@@ -100,8 +101,8 @@ class Resync:
                 return
 
     async def _take_in(self, resource: Resource, namespace: str | None) -> None:
-        selector = self.kinds.selector(resource)
-        async for page, _version in self.client.pages(resource, namespace, label_selector=selector):
+        selector, keep = self.kinds.selector(resource), partial(self.kinds.pass_on, resource)
+        async for page, _version in self.client.pages(resource, namespace, label_selector=selector, keep=keep):
             for manifest in page:
                 self.cache.put(resource, manifest)
 
@@ -110,9 +111,11 @@ class Resync:
         for namespace in self.namespaces or (None,):
             uids: list[str] = []
             version = 0
-            pages = self.client.pages(resource, namespace, label_selector=selector, metadata_only=True)
+            pages = self.client.pages(
+                resource, namespace, label_selector=selector, metadata_only=True, keep=lambda found: found["metadata"]
+            )
             async for page, version in pages:  # noqa: B007  the version of any page is that of the whole list
-                uids += (manifest["metadata"]["uid"] for manifest in page)
+                uids += (metadata["uid"] for metadata in page)
             before = self.cache.count(resource)
             concerned = self.cache.prune(resource, namespace, uids, version)
             missed = before - self.cache.count(resource)

@@ -36,10 +36,9 @@ class BuilderCollector(Collector):
         for pod, reading in self._scrapers.readings():
             labels = (pod.namespace, pod.builder, pod.name)
             up.add_metric(labels, reading.up)
-            if reading.active_builds is not None:
-                active.add_metric(labels, reading.active_builds)
-            if reading.workers is not None:
-                workers.add_metric(labels, reading.workers)
+            if reading.activity is not None:
+                active.add_metric(labels, reading.activity.active_builds)
+                workers.add_metric(labels, reading.activity.workers)
             if reading.disk_usage is not None:
                 used.add_metric(labels, reading.disk_usage.used)
                 reclaimable.add_metric(labels, reading.disk_usage.reclaimable)

@@ -16,9 +16,10 @@ from buildkit_operator.engine.named_objects import NamedObjects, short_ttl
 from buildkit_operator.engine.resync import Resync
 from buildkit_operator.engine.watch import Watches
 from buildkit_operator.exporter.collector import BuilderCollector
-from buildkit_operator.exporter.scraper import ScrapeLimits, Scraper
+from buildkit_operator.exporter.scraper import Scraper
 from buildkit_operator.exporter.scrapers import Scrapers
 from buildkit_operator.exporter.targets import KINDS, DaemonPod
+from buildkit_operator.exporter.turns import ScrapeLimits
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.resources import SECRET
@@ -43,6 +44,8 @@ class ExporterProcess:
         self._metrics = CommonMetrics(names.METRICS_PREFIX, __version__)
         self._connection = connection
         connection.observe = self._metrics.api_request
+        self._metrics.clock_skew_seconds.set_function(connection.clock.skew_seconds)
+        connection.unreadable.observe = self._metrics.unreadable_object
         connection.user_agent = f"{NAME}/{__version__}"
         self._client = Client(connection, field_manager=NAME, resources=(KINDS.primary,))
         clock, ttl = asyncio.get_running_loop().time, short_ttl(settings.resync_seconds)

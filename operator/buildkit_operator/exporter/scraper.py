@@ -7,13 +7,15 @@ import logging
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.desired.certificates import key_pair
 from buildkit_operator.engine.jitter import jittered
 from buildkit_operator.engine.named_objects import NamedObjects
-from buildkit_operator.exporter.buildkit_client import BuildKitClient, Credentials, DaemonError, DiskUsage
+from buildkit_operator.exporter.buildkit_client import Activity, BuildKitClient, Credentials, DaemonError, DiskUsage
 from buildkit_operator.exporter.targets import DaemonPod
+from buildkit_operator.exporter.turns import ScrapeLimits, Turns
 from buildkit_operator.kube.errors import ApiError
 from buildkit_operator.settings import ExporterSettings
 
@@ -24,90 +26,84 @@ logger = logging.getLogger(__name__)
 class Reading:
     """A daemon's last answers; None where it gave none."""
 
-    active_builds: int | None = None
-    workers: int | None = None
+    activity: Activity | None = None
     disk_usage: DiskUsage | None = None
 
     @property
     def up(self) -> bool:
         """Whether the daemon answers."""
-        return self.active_builds is not None
+        return self.activity is not None
 
     def clear(self) -> None:
         """Forget all answers."""
-        self.active_builds = self.workers = self.disk_usage = None
+        self.activity = self.disk_usage = None
 
 
-class ScrapeLimits:
-    """How many daemons are asked at one time. DiskUsage has a limit of its own: it can take a minute."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the log says of one kind of trouble with a daemon."""
 
-    def __init__(self, concurrency: int) -> None:
-        """Let this many be asked how busy they are, and a quarter as many what their caches hold."""
-        self.activity = asyncio.Semaphore(concurrency)
-        self.disk_usage = asyncio.Semaphore(max(1, concurrency // 4))
+    wrong: str
+    well: str
+
+
+ANSWERS: Final = Said("does not answer", "answers again")
+TELLS_CACHE: Final = Said("does not tell what its cache holds", "tells again what its cache holds")
 
 
 class Scraper:
-    """The scrape loop of one daemon, until cancelled."""
+    """The scrape loop of one daemon, until cancelled. Nothing that the daemon does ends it, or anything else."""
 
     def __init__(self, pod: DaemonPod, secrets: NamedObjects, settings: ExporterSettings, limits: ScrapeLimits) -> None:
-        """Connect with what the builder's connection Secret holds."""
+        """Connect with what the builder's connection Secret holds, when it is the turn of the pod's namespace."""
         self.pod = pod
         self.reading = Reading()
         self._secrets = secrets
         self._settings = settings
         self._limits = limits
         self._client: BuildKitClient | None = None
-        self._connecting = asyncio.Lock()
-        self._complaint = ""
+        self._complaints: set[Said] = set()
 
     async def run(self) -> None:
-        """Ask at an interval, and close the connection at the end."""
-        settings = self._settings
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(_repeat(self._ask_activity, settings.interval_seconds, self._limits.activity))
-                both.create_task(
-                    _repeat(self._ask_disk_usage, settings.disk_usage_interval_seconds, self._limits.disk_usage)
-                )
-        finally:
-            await self._disconnect()
+        """Ask at an interval."""
+        settings, limits, namespace = self._settings, self._limits, self.pod.namespace
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_repeat(self._ask_activity, settings.interval_seconds, limits.activity.of(namespace)))
+            both.create_task(
+                _repeat(self._ask_disk_usage, settings.disk_usage_interval_seconds, limits.disk_usage.of(namespace))
+            )
 
     async def _ask_activity(self) -> None:
-        timeout = self._settings.timeout_seconds
         try:
             client = await self._connect()
-            self.reading.workers = await client.workers(timeout)
-            self.reading.active_builds = await client.active_builds(timeout)
-        except (DaemonError, ApiError) as error:
+            self.reading.activity = await client.activity(self._settings.timeout_seconds)
+        except Exception as error:  # noqa: BLE001  whatever it is, other daemons are asked
             self.reading.clear()
-            self._complain(str(error))
+            self._complain(ANSWERS, error)
             # The certificates may have changed: the next question reads them anew.
             self._secrets.forget(self.pod.namespace, names.connection_secret(self.pod.builder))
-            await self._disconnect()
+            self._client = None
         else:
-            self._complain("")
+            self._complain(ANSWERS, None)
 
     async def _ask_disk_usage(self) -> None:
         try:
             client = await self._connect()
-            usage = await client.disk_usage(self._settings.disk_usage_timeout_seconds)
-        except (DaemonError, ApiError) as error:
+            self.reading.disk_usage = await client.disk_usage(self._settings.disk_usage_timeout_seconds)
+        except Exception as error:  # noqa: BLE001  the same
             self.reading.disk_usage = None
-            logger.info("Daemon %s/%s does not tell what its cache holds: %s", self.pod.namespace, self.pod.name, error)
+            self._complain(TELLS_CACHE, error)
         else:
-            self.reading.disk_usage = usage
+            self._complain(TELLS_CACHE, None)
 
     async def _connect(self) -> BuildKitClient:
-        async with self._connecting:
-            if self._client is None:
-                self._client = BuildKitClient(self.pod.address or "", await self._credentials())
-            return self._client
-
-    async def _disconnect(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        if self.pod.address is None:
+            raise DaemonError("its pod is not ready")
+        credentials = None if self._client is not None else await self._credentials()
+        # Somebody else may have made it meanwhile.
+        if self._client is None:
+            self._client = BuildKitClient(self.pod.address, credentials)
+        return self._client
 
     async def _credentials(self) -> Credentials | None:
         if self.pod.server_name is None:
@@ -119,18 +115,21 @@ class Scraper:
             raise DaemonError(f"there is no Secret {name} with ca.crt, tls.crt and tls.key")
         return Credentials(b64decode(authorities), pair, self.pod.server_name)
 
-    def _complain(self, complaint: str) -> None:
+    def _complain(self, what: Said, error: Exception | None) -> None:
         """Log a change for the better or worse, and nothing while it stays as it is."""
-        who = f"{self.pod.namespace}/{self.pod.name}"
-        if complaint and not self._complaint:
-            logger.warning("Daemon %s does not answer: %s", who, complaint)
-        elif self._complaint and not complaint:
-            logger.info("Daemon %s answers again.", who)
-        self._complaint = complaint
+        who, known = f"{self.pod.namespace}/{self.pod.name}", what in self._complaints
+        if error is None:
+            self._complaints.discard(what)
+            if known:
+                logger.info("Daemon %s %s.", who, what.well)
+        elif not known:
+            self._complaints.add(what)
+            foreseen = isinstance(error, DaemonError | ApiError)
+            logger.warning("Daemon %s %s: %s", who, what.wrong, error, exc_info=None if foreseen else error)
 
 
-async def _repeat(ask: Callable[[], Awaitable[None]], interval: float, turn: asyncio.Semaphore) -> None:
+async def _repeat(ask: Callable[[], Awaitable[None]], interval: float, turns: Turns) -> None:
     while True:
-        async with turn:
+        async with turns.turn():
             await ask()
         await asyncio.sleep(jittered(interval))

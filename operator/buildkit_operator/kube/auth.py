@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import aiohttp
 
 from buildkit_operator import NAME
+from buildkit_operator.kube.clock import ServerClock
+from buildkit_operator.kube.unreadable import UnreadableObjects
 
 if TYPE_CHECKING:
     from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
@@ -114,12 +116,21 @@ class Connection:
     user_agent: str = NAME
     observe: Callable[[str, int], None] = lambda _method, _status: None
     """Called with method and status of every answer."""
+    clock: ServerClock = field(default_factory=ServerClock)
+    """The API server's, by its answers."""
+    unreadable: UnreadableObjects = field(default_factory=UnreadableObjects)
+    """Is shown every object that comes this way."""
     _connector: aiohttp.TCPConnector | None = None
     _authorization: str | None = None
     _read_at: float = float("-inf")
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def session(self, *, around: Sequence[ClientMiddlewareType] = ()) -> aiohttp.ClientSession:
+    def session(
+        self,
+        *,
+        around: Sequence[ClientMiddlewareType] = (),
+        response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    ) -> aiohttp.ClientSession:
         """Open a session that authenticates by itself; the middlewares `around` see what becomes of each request.
 
         Closing it leaves the shared connections open.
@@ -132,6 +143,7 @@ class Connection:
             # Unpacking costs us more than what it saves on the short way to the API server.
             headers={"User-Agent": self.user_agent, "Accept-Encoding": "identity"},
             middlewares=(*around, self._authenticate),
+            response_class=response_class,
             proxy=self.proxy,
         )
 
@@ -157,7 +169,9 @@ class Connection:
             request.headers["Authorization"] = self._authorization
         if self.tls_server_name is not None:
             request.server_hostname = self.tls_server_name
+        asked = self.clock.asked()
         response = await send(request)
+        self.clock.answered(asked, response.headers.get("Date"))
         self.observe(request.method, response.status)
         return response
 

@@ -10,6 +10,8 @@ from yarl import URL
 
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.auth import Connection
+from buildkit_operator.kube.decoding import MAX_BYTES
+from buildkit_operator.kube.pages import read_at_most
 from buildkit_operator.kube.resources import Resource
 
 WATCH_SECONDS: Final = 290
@@ -35,7 +37,7 @@ async def changes(connection: Connection, resource: Resource, namespace: str | N
             ) as response,
         ):
             if response.status >= 400:
-                body = await response.read()
+                body = await read_at_most(response, MAX_BYTES) or b""
                 raise errors.from_answer(f"WATCH {path}", resource, response.status, response.headers, body)
             yield
             async for _ in response.content.iter_any():

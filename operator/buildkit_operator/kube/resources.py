@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
 Manifest: TypeAlias = dict[str, Any]
 """An API object as the server's JSON has it."""
@@ -35,14 +36,22 @@ class Resource:
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """Address below the server's root: of all namespaces, of one, of one object, or of its subresource.
 
-        An object without a namespace is one of a kind that has none.
+        An object without a namespace is one of a kind that has none. Raises ValueError for a name that would be part of
+        the address itself; of others, what means something in an address is escaped.
         """
         parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
         if namespace is not None:
-            parts += ["namespaces", namespace]
+            parts += ["namespaces", _part(namespace)]
         parts.append(self.plural)
-        parts += [part for part in (name, subresource) if part is not None]
+        parts += [_part(part) for part in (name, subresource) if part is not None]
         return "/".join(parts)
+
+
+def _part(name: str) -> str:
+    """Return a name as one part of an address: it may not lead elsewhere, whoever it comes from."""
+    if name in ("", ".", ".."):
+        raise ValueError(f"{name!r} is no name")
+    return quote(name, safe="")
 
 
 CERTIFICATE: Final = Resource("cert-manager.io", "v1", "certificates", "Certificate")
@@ -55,6 +64,7 @@ NETWORK_POLICY: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "
 PERSISTENT_VOLUME_CLAIM: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 POD: Final = Resource("", "v1", "pods", "Pod")
 POD_DISRUPTION_BUDGET: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+REPLICA_SET: Final = Resource("apps", "v1", "replicasets", "ReplicaSet")
 SECRET: Final = Resource("", "v1", "secrets", "Secret")
 SERVICE: Final = Resource("", "v1", "services", "Service")
 SERVICE_ACCOUNT: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from buildkit_operator.pki.keypairs import CLOCK_SKEW, KeyPair, Usage
+from buildkit_operator.pki.keypairs import CLOCK_SKEW, KeyPair, Usage, made_at
 
 
 def issue_authority(name: str, lifetime: timedelta, now: datetime) -> KeyPair:
@@ -35,11 +35,15 @@ def issue_authority(name: str, lifetime: timedelta, now: datetime) -> KeyPair:
 def issue_leaf(
     authority: KeyPair, name: str, usage: Usage, dns_names: list[str], lifetime: timedelta, now: datetime
 ) -> KeyPair:
-    """Make a certificate for one use, signed by the authority, which it never outlives."""
+    """Make a certificate for one use, signed by the authority, which it never outlives.
+
+    Nor is it older: where the authority is of the future, the certificate is, too.
+    """
     issuer, issuer_key = authority.parsed(), load_pem_private_key(authority.key, password=None)
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
         raise TypeError("the authority's key is not one of ours")
     key = ec.generate_private_key(ec.SECP256R1())
+    now = max(now, made_at(issuer))
     builder = (
         _template(name, min(lifetime, issuer.not_valid_after_utc - now), now)
         .issuer_name(issuer.subject)

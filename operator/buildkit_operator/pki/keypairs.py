@@ -69,13 +69,21 @@ def made_at(certificate: x509.Certificate) -> datetime:
     return certificate.not_valid_before_utc + CLOCK_SKEW
 
 
+def is_of_the_future(certificate: x509.Certificate, now: datetime) -> bool:
+    """Tell whether a certificate begins later than now, which no clock that was right has ever made so."""
+    return certificate.not_valid_before_utc > now
+
+
 def can_issue(pair: KeyPair | None, now: datetime) -> bool:
-    """Tell whether this is a CA that pki.issuer made, and valid."""
+    """Tell whether this is a CA that pki.issuer made, and has not ended.
+
+    One that has not begun says of the clock, and not of itself, that it is wrong.
+    """
     if pair is None or not is_whole(pair):
         return False
     certificate = pair.parsed()
     is_ours = _is_authority(certificate) and isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
-    return is_ours and certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+    return is_ours and now < certificate.not_valid_after_utc
 
 
 def authority_will_do(pair: KeyPair | None, now: datetime) -> bool:
@@ -97,7 +105,7 @@ def leaf_will_do(pair: KeyPair | None, authority: KeyPair, usage: Usage, dns_nam
 
 
 def _is_fresh(certificate: x509.Certificate, now: datetime) -> bool:
-    return certificate.not_valid_before_utc <= now < renewal_time(certificate)
+    return now < renewal_time(certificate)
 
 
 def is_whole(pair: KeyPair) -> bool:
@@ -108,6 +116,11 @@ def is_whole(pair: KeyPair) -> bool:
         return False
     encoding, form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     return of_certificate.public_bytes(encoding, form) == of_key.public_bytes(encoding, form)
+
+
+def names_of(pair: KeyPair) -> list[str]:
+    """Return the DNS names that a certificate is for. Raises ValueError when it is none."""
+    return _names(pair.parsed())
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:

@@ -34,7 +34,7 @@ from buildkit_operator.status.observed import (
     nothing_observed,
 )
 from buildkit_operator.status.status_fields import Status, status_fields, timestamp
-from buildkit_operator.status.verdict import WITHOUT_TLS, Verdict, judge, stalled
+from buildkit_operator.status.verdict import WITHOUT_TLS, Verdict, blocked, judge, stalled
 
 __all__ = [
     "ConsumerObserved",
@@ -50,6 +50,7 @@ __all__ = [
     "judge",
     "nothing_observed",
     "status_for",
+    "status_for_failed",
     "status_for_unreadable",
 ]
 
@@ -59,7 +60,7 @@ MAX_MESSAGE: Final = 32768
 
 def status_for(builder: BuildKitBuilder, observed: Observed, previous: Status, now: datetime) -> Status:
     """Return the builder's whole status; `previous` gives the times of conditions that have not changed."""
-    verdict = judge(builder, observed)
+    verdict = judge(builder, observed, now)
     conditions = [*_conditions(verdict), *_insecure(builder)]
     return _status(builder.metadata.generation, conditions, status_fields(builder, observed, previous), previous, now)
 
@@ -68,6 +69,20 @@ def status_for_unreadable(generation: int, error: TerminalError, previous: Statu
     """Return the status of a builder whose spec does not fit this version of the operator."""
     kept = {"injection": previous["injection"]} if "injection" in previous else {}
     return _status(generation, _conditions(stalled(error)), kept, previous, now)
+
+
+def status_for_failed(generation: int, problem: TerminalError | Pending, previous: Status, now: datetime) -> Status:
+    """Return the status of a builder whose reconcile failed before anything was observed: what it told stays.
+
+    What is expected to pass is told beside the verdict there was of the same spec.
+    """
+    fields = {name: value for name, value in previous.items() if name not in {"conditions", "observedGeneration"}}
+    conditions = _conditions(blocked(problem))
+    if isinstance(problem, Pending) and previous.get("observedGeneration") == generation:
+        kept = [c for c in previous["conditions"] if c["type"] != ConditionType.RECONCILING]
+        is_stalled = any(condition["type"] == ConditionType.STALLED for condition in kept)
+        conditions = kept if is_stalled else [*kept, *conditions[1:]]
+    return _status(generation, conditions, fields, previous, now)
 
 
 def differs_in_counts_only(status: Status, previous: Status) -> bool:

@@ -33,6 +33,8 @@ class ProbeResult:
     """Whether the pod got the sidecar, as far as can be told."""
     finding: Finding | None = None
     """Why not; or, beside a sidecar that cannot be told, what was in the way."""
+    is_current: bool = True
+    """Whether the engine was seen to know what is rendered now: it hears of it a moment after it was written."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,20 @@ class _Observed:
     """What keeps the reconcile from its end, if anything: what a user must act on, or what passes by itself."""
     injection: Manifest | None = None
     """What runner pods get, as rendered now; None where it could not be, or is not to be changed."""
+    is_new: bool = False
+    """Whether `injection` is not in the status yet, where engines read it: what follows from it comes after that."""
     runners: Sequence[Manifest] = ()
     """Runner pods that were given the builder."""
+    probe: ProbeResult | None = None
+    """The result of the last probe; None where none was made yet."""
+    picks_pods: bool | None = None
+    """Whether the namespace lets builders pick its pods; None where that was not asked or may not be known."""
 
 
 @dataclass(frozen=True)
 class SidecarObserved(_Observed):
     """What is observed of a builder whose daemons are in its runner pods."""
 
-    probe: ProbeResult | None = None
-    """The result of the last probe; None where none was made yet."""
     confinement: Confinement | None = None
 
 
@@ -97,6 +103,8 @@ class DaemonsObserved(_Observed):
     confinement: Confinement | None = None
     enforced: PodSecurity | None = None
     """What the namespace enforces on pods; None where that was not asked."""
+    refusal: Finding | None = None
+    """Why the API server refuses pods that are missing, where their workload does not tell and one was tried."""
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ What a builder has told stays while it cannot be told again: see the package's d
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.desired import network, paths
 from buildkit_operator.desired.metadata import selector_string
 from buildkit_operator.status.diagnosis import runner_pods
@@ -20,13 +21,34 @@ Status = dict[str, Any]
 
 def status_fields(builder: BuildKitBuilder, observed: Observed, previous: Status) -> Status:
     """Return the fields of a status that are no conditions; `previous` gives those that are to stay as they were."""
+    if observed.injection is None and _is_of_another_mode(builder, previous):
+        # What runner pods get is the mode's before, and with it all that they and others go by.
+        return _kept(previous, _OF_A_MODE) | _injected(observed, previous)
     match observed:
         case SidecarObserved():
             return _of_sidecar(observed, previous)
         case DaemonsObserved():
-            return _injected(observed, previous) | _of_daemons(builder, observed)
+            return _injected(observed, previous) | _of_daemons(builder, observed, previous)
         case ConsumerObserved():
             return _injected(observed, previous) | _of_consumer(builder, observed, previous)
+
+
+_OF_CONNECTION: Final = ("endpoint", "connectionSecretName", "certificateNotAfterTime")
+"""Fields that tell how daemons are reached."""
+
+_OF_A_MODE: Final = (*_OF_CONNECTION, "image", "replicas", "readyReplicas", "selector")
+"""Fields that tell of what a mode has made."""
+
+
+def _kept(previous: Status, fields: Iterable[str]) -> Status:
+    return {field: previous[field] for field in fields if field in previous}
+
+
+def _is_of_another_mode(builder: BuildKitBuilder, previous: Status) -> bool:
+    """Tell whether a change of the mode has not come to its end: pods get what belongs to the one before."""
+    injected = {container["name"] for container in previous.get("injection", {}).get("initContainers", ())}
+    wanted = names.DAEMON if builder.role is Role.SIDECAR else names.CONNECTOR
+    return bool(injected) and wanted not in injected
 
 
 def _injected(observed: Observed, previous: Status) -> Status:
@@ -43,14 +65,15 @@ def _of_sidecar(observed: SidecarObserved, previous: Status) -> Status:
     return {"endpoint": paths.SOCKET, "image": image, **injected}
 
 
-def _of_daemons(builder: BuildKitBuilder, observed: DaemonsObserved) -> Status:
-    """Return which objects exist and how to reach the daemons."""
+def _of_daemons(builder: BuildKitBuilder, observed: DaemonsObserved, previous: Status) -> Status:
+    """Return which objects exist and how to reach the daemons: as before, while the spec is not carried out."""
     workload = observed.workload
     if workload is None:
-        return {}
+        return {} if observed.injection is not None else _kept(previous, _OF_CONNECTION)
     counts = Counts.of(workload)
+    endpoint = network.endpoint(builder)
     fields: Status = {
-        "endpoint": network.endpoint(builder),
+        "endpoint": endpoint if observed.injection is not None else previous.get("endpoint", endpoint),
         "connectionSecretName": names.connection_secret(builder.metadata.name),
         "image": workload["spec"]["template"]["spec"]["containers"][0]["image"],
         "replicas": counts.total,
@@ -62,13 +85,13 @@ def _of_daemons(builder: BuildKitBuilder, observed: DaemonsObserved) -> Status:
     return fields
 
 
-_FIELDS_OF_CONSUMER: Final = ("endpoint", "connectionSecretName", "certificateNotAfterTime")
-
-
 def _of_consumer(builder: BuildKitBuilder, observed: ConsumerObserved, previous: Status) -> Status:
     """Return how to reach the provider's daemons: as the connection Secret has it, which may have to stay as it was."""
-    if observed.grant is None or builder.spec.suspend:
-        return {field: previous[field] for field in _FIELDS_OF_CONSUMER if field in previous}
+    kept = _kept(previous, _OF_CONNECTION)
+    if observed.grant is None:
+        return kept
+    if builder.spec.suspend:
+        return kept | {"certificateNotAfterTime": timestamp(observed.grant.not_after)}
     return {
         "endpoint": network.endpoint(observed.grant.provider),
         "connectionSecretName": names.connection_secret(builder.metadata.name),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Final
 
@@ -16,7 +17,7 @@ from buildkit_operator.desired import environment
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.workload import STATEFUL_SET
 from buildkit_operator.kube.resources import Manifest
-from buildkit_operator.status.diagnosis import claims, runner_pods
+from buildkit_operator.status.diagnosis import claims, ineffective, runner_pods, terminating
 from buildkit_operator.status.diagnosis.daemons import Finding, diagnose, diagnose_namespace
 from buildkit_operator.status.observed import (
     ConsumerObserved,
@@ -48,37 +49,36 @@ class Verdict:
     """
 
 
-def judge(builder: BuildKitBuilder, observed: Observed) -> Verdict:
-    """Return the verdict on a builder by what is observed of it."""
-    verdict = _blocked(observed) or _by_role(builder, observed)
+def judge(builder: BuildKitBuilder, observed: Observed, now: datetime | None = None) -> Verdict:
+    """Return the verdict on a builder by what is observed of it; without a time, nothing is overdue."""
+    verdict = _by_role(builder, observed, now) if observed.blocked is None else blocked(observed.blocked)
     return _suspended(verdict, observed) if builder.spec.suspend else verdict
 
 
-def _blocked(observed: Observed) -> Verdict | None:
-    match observed.blocked:
-        case TerminalError() as error:
-            return stalled(error)
-        case Pending() as pending:
-            return _waiting(pending.message, pending.reason)
-        case None:
-            return None
+def blocked(problem: TerminalError | Pending) -> Verdict:
+    """Return the verdict on a builder that something keeps the operator from reconciling."""
+    match problem:
+        case TerminalError():
+            return stalled(problem)
+        case Pending():
+            return _waiting(problem.message, problem.reason)
 
 
-def _by_role(builder: BuildKitBuilder, observed: Observed) -> Verdict:
+def _by_role(builder: BuildKitBuilder, observed: Observed, now: datetime | None) -> Verdict:
     match observed:
         case SidecarObserved():
             return _judge_sidecar(builder, observed)
         case DaemonsObserved():
-            return _judge_daemons(builder, observed)
+            return _judge_daemons(builder, observed, now)
         case ConsumerObserved():
-            return _judge_consumer(observed)
+            return _judge_consumer(builder, observed)
 
 
 def _suspended(verdict: Verdict, observed: Observed) -> Verdict:
-    """Return what the verdict becomes where the operator does nothing: Kubernetes goes on with what is there."""
+    """Return what the verdict becomes where the operator changes nothing: Kubernetes goes on with what is there."""
     was_begun = has_begun(observed)
     how = verdict.message if was_begun else "Nothing was made of it so far: set spec.suspend to false."
-    message = f"spec.suspend is true, so the operator changes nothing of this builder. {how}"
+    message = f"spec.suspend is true, so the operator changes nothing of this builder but certificates. {how}"
     if verdict.ready:
         return Verdict(ready=True, reason=Reason.SUSPENDED, message=message)
     goes_on = was_begun and not verdict.stalled
@@ -118,28 +118,45 @@ def _judge_sidecar(builder: BuildKitBuilder, observed: SidecarObserved) -> Verdi
     in_the_way = observed.probe.finding
     if not observed.probe.served and in_the_way is not None:
         return _failing(in_the_way)
+    decisive = runner_pods.decisive(observed.runners, observed.injection) if observed.injection is not None else None
+    if decisive is not None:
+        return _failing(decisive)
     finding = runner_pods.diagnose(observed.runners)
-    if finding is not None and not runner_pods.counts(observed.runners)["ready"]:
-        return _failing(finding)
     name = builder.metadata.name
     message = f"Pods of this namespace with the label {names.BUILDER_LABEL}={name} get a daemon of their own."
     remarks = [remark.message for remark in (in_the_way, finding) if remark is not None]
+    remarks += _ineffective(builder, observed)
     caveats = _confinement_caveat(observed.confinement) + _proxy_caveat(builder)
     message = " ".join([message + caveats, *remarks])
     return Verdict(ready=True, reason=Reason.AVAILABLE, message=message)
 
 
-def _judge_consumer(observed: ConsumerObserved) -> Verdict:
+def _refused_runners(observed: Observed) -> Verdict | None:
+    """Return the verdict on a builder whose every runner pod is refused for the connector in it."""
+    probe = observed.probe
+    return _failing(probe.finding) if probe is not None and not probe.served and probe.finding is not None else None
+
+
+def _untried(observed: Observed) -> str:
+    """Return the remark that what runner pods get could not be tried, and why."""
+    return f" {observed.probe.finding.message}" if observed.probe is not None and observed.probe.finding else ""
+
+
+def _judge_consumer(builder: BuildKitBuilder, observed: ConsumerObserved) -> Verdict:
     """Return the verdict on a builder that uses another's daemons: it is as well as that one is."""
     grant = observed.grant
     if grant is None:
         return _waiting("The provider is not looked at.")
+    if (refused := _refused_runners(observed)) is not None:
+        return refused
     ready = grant.condition(ConditionType.READY)
     if ready.get("status") == "True":
         if ready["reason"] == Reason.SCALED_TO_ZERO:
             message = f"Builds run on {grant.name}, which is scaled to zero; until it is not, {_BUILDS_WAIT}"
             return Verdict(ready=True, reason=Reason.SCALED_TO_ZERO, message=message)
-        return Verdict(ready=True, reason=Reason.AVAILABLE, message=f"Builds run on {grant.name}, which is ready.")
+        told = [f"Builds run on {grant.name}, which is ready.", *_ineffective(builder, observed)]
+        message = " ".join(told) + _untried(observed)
+        return Verdict(ready=True, reason=Reason.AVAILABLE, message=message)
     message = f"Builds run on {grant.name}, which is not ready: {ready.get('reason', Reason.PROGRESSING)}."
     if grant.condition(ConditionType.STALLED):
         return Verdict(ready=False, reason=Reason.PROVIDER_NOT_READY, message=message, stalled=True)
@@ -153,6 +170,7 @@ class _Daemons:
     builder: BuildKitBuilder
     observed: DaemonsObserved
     workload: Manifest
+    now: datetime | None
 
     @property
     def wanted(self) -> int:
@@ -169,21 +187,32 @@ class _Daemons:
         return Counts.of(self.workload)
 
     @cached_property
+    def held(self) -> Finding | None:
+        """What holds the first pod that should have gone."""
+        return next(terminating.findings(self.observed.pods, self.now), None) if self.now is not None else None
+
+    @cached_property
     def finding(self) -> Finding | None:
         """What is wrong with them, if anything is found."""
         builder, observed = self.builder, self.observed
         found = claims.diagnose(builder, observed.claims, observed.pods)
         found = found or diagnose(builder, self.workload, observed.pods)
+        found = found or observed.refusal or self.held
+        if found is not None and found.reason is Reason.VOLUME_FULL:
+            # Whether it grows, and why not.
+            found = Finding(found.reason, " ".join([found.message, *claims.remarks(builder, observed.claims)]))
         if found is not None or observed.pods or self.workload["kind"] != STATEFUL_SET or observed.enforced is None:
             return found
         # That its pods are refused is told by a Deployment in its status, by a StatefulSet in events alone.
         return diagnose_namespace(builder, observed.enforced)
 
 
-def _judge_daemons(builder: BuildKitBuilder, observed: DaemonsObserved) -> Verdict:
+def _judge_daemons(builder: BuildKitBuilder, observed: DaemonsObserved, now: datetime | None) -> Verdict:
     if observed.workload is None:
         return _waiting("The daemon's objects are being made.")
-    daemons = _Daemons(builder, observed, observed.workload)
+    if (refused := _refused_runners(observed)) is not None:
+        return refused
+    daemons = _Daemons(builder, observed, observed.workload, now)
     return next(verdict for check in _DAEMONS_CHAIN if (verdict := check(daemons)) is not None)
 
 
@@ -197,7 +226,8 @@ def _scaled_to_zero(daemons: _Daemons) -> Verdict | None:
 def _all_ready(daemons: _Daemons) -> Verdict | None:
     if not daemons.counts.settled(daemons.wanted):
         return None
-    message = f"{daemons.count}{_caveats(daemons.builder, daemons.observed)}"
+    held = f" {daemons.held.message}" if daemons.held is not None else ""
+    message = f"{daemons.count}{_caveats(daemons.builder, daemons.observed)}{held}"
     return Verdict(ready=True, reason=Reason.AVAILABLE, message=message)
 
 
@@ -241,7 +271,12 @@ def _caveats(builder: BuildKitBuilder, observed: DaemonsObserved) -> str:
     caveat = _confinement_caveat(observed.confinement) + _proxy_caveat(builder)
     if builder.shared.tls.mode is TLSMode.DISABLED:
         caveat += f" {WITHOUT_TLS}"
-    return " ".join([caveat, *claims.remarks(builder, observed.claims)])
+    told = [caveat, *claims.remarks(builder, observed.claims), *_ineffective(builder, observed)]
+    return " ".join(told) + _untried(observed)
+
+
+def _ineffective(builder: BuildKitBuilder, observed: Observed) -> list[str]:
+    return list(ineffective.remarks(builder, observed.runners, picks_pods=observed.picks_pods))
 
 
 def _proxy_caveat(builder: BuildKitBuilder) -> str:

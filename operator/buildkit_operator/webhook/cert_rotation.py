@@ -1,5 +1,7 @@
 """Certificate rotation: the webhook's is issued, stored, trusted by the API server, presented, and renewed in time.
 
+The path that the API server is to ask at is kept beside the trust: see secret_path.py.
+
 Level-triggered and the same in every replica: each reconcile reads the Secret and our MutatingWebhookConfiguration
 anew, and does what is missing. Watches of the two only say when to do so.
 """
@@ -11,7 +13,7 @@ import logging
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from buildkit_operator.engine.jitter import jittered
@@ -24,6 +26,7 @@ from buildkit_operator.pki.keypairs import KeyPair, Lifetimes
 from buildkit_operator.settings import WebhookSettings
 from buildkit_operator.webhook import certificate
 from buildkit_operator.webhook.certificate import ServingCertificate
+from buildkit_operator.webhook.secret_path import SecretPaths
 
 CONFIGURATION: Final = Resource(
     "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration"
@@ -47,6 +50,7 @@ class CertRotation:
     settings: WebhookSettings
     present: Callable[[KeyPair], None]
     """Presents a certificate to whoever connects from now on."""
+    paths: SecretPaths
     _serving: ServingCertificate | None = None
     _presented: KeyPair | None = None
     _bundle: bytes = b""
@@ -100,6 +104,7 @@ class CertRotation:
         # In this order: who has seen another replica's CA in the configuration reads it in the Secret too.
         live = await self.client.get(CONFIGURATION, None, self.settings.webhook_name)
         self._serving = await self._stored()
+        self.paths.learn(self._serving.authority_key)
         await self._ensure_trust(self._serving.bundle, live)
         if self._serving.server != self._presented:
             unsettled = self._trusted_since + SETTLE_SECONDS - asyncio.get_running_loop().time()
@@ -108,7 +113,8 @@ class CertRotation:
             self.present(self._serving.server)
             self._presented = self._serving.server
             logger.info("Presenting a certificate that is due for renewal at %s.", self._serving.renewal)
-        return max(0.0, (self._serving.renewal - datetime.now(UTC)).total_seconds())
+        renewal = max(0.0, (self._serving.renewal - self.client.clock.now()).total_seconds())
+        return min(renewal, self.paths.seconds_left())
 
     async def _stored(self) -> ServingCertificate:
         """Return what the Secret holds, after having renewed there what is due."""
@@ -119,9 +125,8 @@ class CertRotation:
         lifetimes = Lifetimes(
             authority=timedelta(days=self.settings.authority_days), leaf=timedelta(days=self.settings.certificate_days)
         )
-        wanted = certificate.current(
-            stored, before.authorities if before else (), self.dns_name, lifetimes, datetime.now(UTC)
-        )
+        clock, trusted = self.client.clock, before.authorities if before else ()
+        wanted = certificate.current(stored, trusted, self.dns_name, lifetimes, clock.now(), local=clock.local())
         if wanted is not stored:
             await self._store(certificate.secret(wanted, namespace, name), live)
             logger.info("Stored a new certificate in Secret %s.", name)
@@ -132,17 +137,17 @@ class CertRotation:
         if live is None:
             await self.client.apply_new(manifest)
             return
-        manifest["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
+        manifest["metadata"] |= {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
         await self.client.apply(manifest)
 
     async def _ensure_trust(self, bundle: bytes, live: Manifest | None) -> None:
-        """Have the configuration's caBundle name these CAs, if it exists; note since when it does."""
-        encoded = b64encode(bundle).decode()
+        """Have the configuration name these CAs and the path, if it exists; note since when it names the CAs."""
         webhooks = (live or {}).get("webhooks") or ()
-        differs = any(webhook["clientConfig"].get("caBundle") != encoded for webhook in webhooks)
+        wanted = [_asking(webhook, bundle, self.paths.current()) for webhook in webhooks]
+        differs = any(not _is_within(part, webhook) for part, webhook in zip(wanted, webhooks, strict=True))
         if live is not None and differs:
-            await self.client.apply(_trusting(live, encoded))
-            logger.info("MutatingWebhookConfiguration %s trusts our CA now.", self.settings.webhook_name)
+            await self.client.apply(_configured(live, wanted))
+            logger.info("MutatingWebhookConfiguration %s has our CA and path now.", self.settings.webhook_name)
         if bundle != self._bundle:
             # Where nobody had to be told, nobody can have heard of it too late; and what does not exist asks nobody.
             is_news = live is not None and (differs or self._presented is not None)
@@ -150,12 +155,26 @@ class CertRotation:
             self._trusted_since = asyncio.get_running_loop().time() if is_news else float("-inf")
 
 
-def _trusting(live: Manifest, encoded: str) -> Manifest:
-    """Return what to apply so that all webhooks of a configuration trust a bundle, and nothing else is ours."""
+def _asking(webhook: Manifest, bundle: bytes, path: str) -> Manifest:
+    """Return what one of the configuration's webhooks is to say of how we are asked; the rest is others' to say."""
+    name = webhook["name"]
+    service = {"service": {"path": f"/{path}/{name.partition('.')[0]}"}} if "service" in webhook["clientConfig"] else {}
+    return {"name": name, "clientConfig": {"caBundle": b64encode(bundle).decode(), **service}}
+
+
+def _is_within(wanted: Manifest, live: Manifest) -> bool:
+    return all(
+        _is_within(value, live.get(key) or {}) if isinstance(value, dict) else live.get(key) == value
+        for key, value in wanted.items()
+    )
+
+
+def _configured(live: Manifest, webhooks: list[Manifest]) -> Manifest:
+    """Return what to apply so that the configuration says this of its webhooks, and nothing else is ours."""
     return {
         "apiVersion": CONFIGURATION.api_version,
         "kind": CONFIGURATION.kind,
         # With its uid it is never recreated, should somebody have deleted it just now.
         "metadata": {"name": live["metadata"]["name"], "uid": live["metadata"]["uid"]},
-        "webhooks": [{"name": webhook["name"], "clientConfig": {"caBundle": encoded}} for webhook in live["webhooks"]],
+        "webhooks": webhooks,
     }

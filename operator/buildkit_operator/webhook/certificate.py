@@ -22,6 +22,8 @@ from buildkit_operator.pki.keypairs import (
     Lifetimes,
     Usage,
     authority_will_do,
+    can_issue,
+    is_of_the_future,
     leaf_will_do,
     made_at,
     renewal_time,
@@ -96,16 +98,30 @@ def secret(serving: ServingCertificate, namespace: str, name: str) -> Manifest:
 
 
 def current(
-    stored: ServingCertificate | None, trusted: tuple[bytes, ...], dns_name: str, lifetimes: Lifetimes, now: datetime
+    stored: ServingCertificate | None,
+    trusted: tuple[bytes, ...],
+    dns_name: str,
+    lifetimes: Lifetimes,
+    now: datetime,
+    *,
+    local: datetime | None = None,
 ) -> ServingCertificate:
     """Return what is stored where it will do until the next reconcile, else the same with what is due renewed.
 
-    `trusted` are CAs whose certificates a replica may still present.
+    `trusted` are CAs whose certificates a replica may still present. `now` is the time of the API server, which checks
+    the certificate; an authority is replaced when this machine's, `local`, says too that it is due, or it has ended. A
+    certificate of the future is issued anew, unless its authority is as young: then it is the clock that is wrong.
     """
-    if stored is not None and authority_will_do(stored.authority, now):
-        if leaf_will_do(stored.server, stored.authority, Usage.SERVER, [dns_name], now):
-            return stored
+    if (
+        stored is not None
+        and can_issue(stored.authority, now)
+        and authority_will_do(stored.authority, min(now, local or now))
+    ):
         authority = stored.authority
+        is_in_doubt = is_of_the_future(authority.parsed(), now)
+        will_do = leaf_will_do(stored.server, authority, Usage.SERVER, [dns_name], now)
+        if will_do and (is_in_doubt or not is_of_the_future(stored.server.parsed(), now)):
+            return stored
     else:
         authority = issue_authority(AUTHORITY_NAME, lifetimes.authority, now)
     server = issue_leaf(authority, dns_name, Usage.SERVER, [dns_name], lifetimes.leaf, now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import traceback
@@ -13,13 +12,14 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from buildkit_operator.admission.review import AdmissionResult, Answer, BadReview, Builders, WebhookName, answer
+from buildkit_operator.kube.decoding import decode
 from buildkit_operator.webhook.metrics import WebhookMetrics
 
 ERROR: Final = "error"
 """Result, in metrics, of what was answered with an HTTP status of 400 or more."""
 RESULTS: Final = (*AdmissionResult, ERROR)
 
-_WEBHOOKS: Final = {f"/{webhook}": webhook for webhook in WebhookName}
+_WEBHOOKS: Final = {webhook.value: webhook for webhook in WebhookName}
 _WITHOUT: Final = frozenset({AdmissionResult.REFUSED, AdmissionResult.RETRY, AdmissionResult.PASSED_OVER})
 """Results that leave a pod which asked for a builder, or was picked by one, without it."""
 
@@ -40,8 +40,8 @@ class AdmissionHandler:
         self._durations = {webhook: metrics.request_duration_seconds.labels(webhook) for webhook in WebhookName}
 
     def __call__(self, path: str, body: bytes) -> web.Response:
-        """Answer one request."""
-        webhook = _WEBHOOKS.get(path)
+        """Answer one request; the last part of the path says which webhook is asked."""
+        webhook = _WEBHOOKS.get(path.rpartition("/")[2])
         if webhook is None:
             return _complaint("There is no such webhook.", HTTPStatus.NOT_FOUND)
         started = time.perf_counter()
@@ -52,7 +52,7 @@ class AdmissionHandler:
 
     def _answer(self, webhook: WebhookName, body: bytes) -> tuple[web.Response, str]:
         try:
-            review = json.loads(body)
+            review = decode(body)
             said = answer(webhook, review, self._builders)
             encoded = to_json(said.review)  # in half the time that json.dumps takes
         except BadReview as bad:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,7 +11,27 @@ from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.kinds import Kinds
 from buildkit_operator.kube.resources import Key, Manifest
 
-KINDS: Final = Kinds(primary=names.BUILDER, children={}, owner_label=names.OWNER_LABEL)
+UNPACKED: Final = 512
+"""Builders that are kept unpacked as well, for the next pod; of more than that, those that have been so for longest."""
+
+
+def keep_injection(builder: Manifest) -> Manifest:
+    """Return what admission asks of a builder: who it is, which pods it picks, and all that a pod gets."""
+    metadata, spec, status = builder["metadata"], builder.get("spec") or {}, builder.get("status") or {}
+    injection = {key: spec["injection"][key] for key in ("podSelector",) if key in (spec.get("injection") or {})}
+    return {
+        "apiVersion": builder.get("apiVersion"),
+        "kind": builder.get("kind"),
+        "metadata": {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion") if key in metadata},
+        "spec": {
+            **{key: spec[key] for key in ("mode", "isolation") if key in spec},
+            **({"injection": injection} if injection else {}),
+        },
+        "status": {key: status[key] for key in ("injection", "conditions") if key in status},
+    }
+
+
+KINDS: Final = Kinds(primary=names.BUILDER, children={}, owner_label=names.OWNER_LABEL, keep_primary=keep_injection)
 """Builders alone: all that a pod gets stands in their status."""
 
 
@@ -22,7 +42,7 @@ class BuilderIndex:
         """Look them up in `cache`, and in nothing before `changed` was called for it."""
         self._cache = cache
         self._names: defaultdict[str, set[str]] = defaultdict(set)
-        self._unpacked: dict[Key, Manifest] = {}
+        self._unpacked: OrderedDict[Key, Manifest] = OrderedDict()
 
     def changed(self, key: Key) -> None:
         """Take note that a builder is new, changed or gone."""
@@ -42,6 +62,8 @@ class BuilderIndex:
             found = self._cache.get(KINDS.primary, namespace, name)
             if found is not None:
                 self._unpacked[namespace, name] = found
+                if len(self._unpacked) > UNPACKED:
+                    self._unpacked.popitem(last=False)
         return found
 
     def list(self, namespace: str) -> Iterator[Manifest]:

@@ -22,6 +22,7 @@ from buildkit_operator.webhook.cert_rotation import CONFIGURATION, CertRotation
 from buildkit_operator.webhook.handler import RESULTS, AdmissionHandler
 from buildkit_operator.webhook.index import KINDS, BuilderIndex
 from buildkit_operator.webhook.metrics import WebhookMetrics
+from buildkit_operator.webhook.secret_path import SecretPaths
 from buildkit_operator.webhook.server import HTTPSServer
 
 FIELD_MANAGER: Final = f"{names.FIELD_MANAGER}-webhook"
@@ -43,12 +44,16 @@ class WebhookProcess:
         self._metrics = WebhookMetrics(WebhookName, RESULTS, lambda: self._check_readiness() is None)
         self._connection = connection
         connection.observe = self._metrics.api_request
+        self._metrics.clock_skew_seconds.set_function(connection.clock.skew_seconds)
+        connection.unreadable.observe = self._metrics.unreadable_object
         connection.user_agent = f"{FIELD_MANAGER}/{__version__}"
         self._client = Client(connection, field_manager=FIELD_MANAGER, resources=(KINDS.primary, CONFIGURATION))
         self._cache = Cache(KINDS)
         self._builders = BuilderIndex(self._cache)
-        self._https_server = HTTPSServer(settings.https_port, AdmissionHandler(self._builders, self._metrics))
-        self._rotation = CertRotation(connection, self._client, settings, self._present)
+        paths = SecretPaths(self._client.clock.now)
+        handler = AdmissionHandler(self._builders, self._metrics)
+        self._https_server = HTTPSServer(settings.https_port, handler, paths.knows_soon)
+        self._rotation = CertRotation(connection, self._client, settings, self._present, paths)
         self._resync = Resync(
             client=self._client,
             kinds=KINDS,

@@ -1,7 +1,8 @@
 """HTTPS server with certificate reload and graceful shutdown: the API server connects here.
 
 Anybody in the cluster can connect, so what one connection can make us hold, times how many there may be, stays below
-the memory that the Deployment lets us have.
+the memory that the Deployment lets us have. Who does not ask at the API server's path is sent away before the request's
+body is read, and makes room first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import socket
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -61,15 +62,23 @@ _silent.disabled = True
 class HTTPSServer:
     """The HTTPS server of one process."""
 
-    def __init__(self, port: int, answer: Callable[[str, bytes], web.Response]) -> None:
-        """Answer a POST's path and body on `port` with what `answer` says; nothing else runs meanwhile."""
+    def __init__(
+        self, port: int, answer: Callable[[str, bytes], web.Response], knows: Callable[[str], Awaitable[bool]]
+    ) -> None:
+        """Answer a POST's path and body on `port` with what `answer` says; nothing else runs meanwhile.
+
+        `knows` tells of a path whether it is the API server's, and may take a while to say no.
+        """
         self._port = port
         self._answer = answer
+        self._knows = knows
         self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._server: web.Server | None = None
         self._handshakes = asyncio.Semaphore(MAX_HANDSHAKES)
         self._busy: set[web.RequestHandler] = set()
         """Connections with a request that is being read or answered."""
+        self._known: set[web.RequestHandler] = set()
+        """Connections of an API server."""
         self._large_bodies = 0
         """Bytes of those that are being read."""
         self._draining = False
@@ -139,13 +148,15 @@ class HTTPSServer:
         self._make_room(server)
 
     def _make_room(self, server: web.Server) -> None:
-        """If there is one connection too many, close the oldest one that is idle."""
+        """If there is one connection too many, close the oldest one that is idle; of strangers', if there is one."""
         connections = [connection for connection in server.connections if connection.connected]
+        self._known.intersection_update(connections)
         if len(connections) > MAX_CONNECTIONS:
-            next((one for one in connections if one not in self._busy), connections[-1]).force_close()
+            idle = [one for one in connections if one not in self._busy]
+            strangers = [one for one in idle if one not in self._known]
+            next(iter([*strangers, *idle]), connections[-1]).force_close()
 
     async def _respond(self, request: web.BaseRequest) -> web.Response:
-        self._busy.add(request.protocol)
         try:
             response = await self._answered(request)
         finally:
@@ -155,6 +166,12 @@ class HTTPSServer:
         return response
 
     async def _answered(self, request: web.BaseRequest) -> web.Response:
+        # Until then it counts as idle: it may be a stranger's, and those are the first to make room.
+        self._busy.discard(request.protocol)
+        if not await self._knows(request.path):
+            return _refusal(HTTPStatus.NOT_FOUND)
+        self._busy.add(request.protocol)
+        self._known.add(request.protocol)
         if request.method != "POST":
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED)
         length = request.content_length

@@ -74,6 +74,6 @@ def _configuration(url: str, authority: bytes) -> Manifest:
     file = TOP / "deploy/kustomize/components/webhook/configuration.yaml"
     configuration: Manifest = yaml.safe_load(file.read_text())
     for webhook in configuration["webhooks"]:
-        path = webhook["clientConfig"]["service"]["path"]
-        webhook["clientConfig"] = {"url": f"{url}{path}", "caBundle": b64encode(authority).decode()}
+        path = webhook["name"].partition(".")[0]
+        webhook["clientConfig"] = {"url": f"{url}/{path}", "caBundle": b64encode(authority).decode()}
     return configuration

@@ -28,7 +28,7 @@ HERE: Final = Path(__file__).parent
 NAMESPACES: Final = {"ci": {}, "open": {"buildkit-operator.dev/injection": "enabled"}}
 RENDERED: Final[dict[str, Manifest]] = {
     "rendered-rootless": {
-        "resources": {"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"ephemeral-storage": 10737418240}},
+        "resources": {"requests": {"cpu": 1, "memory": "1.5Gi"}, "limits": {"ephemeral-storage": 21474836480}},
         "env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
         "daemon": {"registries": [{"host": "registry.example.com", "caSecretName": "ca"}]},
         "injection": {"localCache": {"claimName": "cache"}, "buildx": False},

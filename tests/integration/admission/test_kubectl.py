@@ -17,10 +17,6 @@ IN_FRONT: Final = {
 }
 
 
-SHARED_PROCESSES: Final = (
-    "the pod has shareProcessNamespace: true, so what a Dockerfile runs sees the processes of all its containers and "
-    "can signal them"
-)
 OWN_HOST: Final = "container job sets BUILDKIT_HOST itself and will not use BuildKitBuilder demo"
 
 
@@ -45,11 +41,20 @@ def test_a_refusal_is_a_line_with_the_reason(engine: Engine, pod: str) -> None:
     [
         ("buildkit-host-of-its-own", OWN_HOST),
         ("buildkit-host-from-a-secret", OWN_HOST),
-        ("share-process-namespace", SHARED_PROCESSES),
     ],
 )
 def test_the_webhook_warns_of_what_the_author_should_know(webhook: Engine, pod: str, warning: str) -> None:
     assert kubectl_create(webhook, pod) == [f"Warning: {warning}"]
+
+
+def test_either_engine_warns_of_a_pod_of_which_no_container_can_use_its_builder(engine: Engine) -> None:
+    (line,) = kubectl_create(engine, "chosen-containers-absent")
+
+    assert line.startswith("Warning: ")
+    assert (
+        'no container of this pod can use BuildKitBuilder "chosen" of namespace "ci", as its spec.injection.containers '
+        "names none of them: rename the container or change that list"
+    ) in line
 
 
 def test_an_ordinary_pod_is_created_without_a_word(engine: Engine) -> None:

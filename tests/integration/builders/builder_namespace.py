@@ -8,9 +8,11 @@ from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar
 
 from buildkit_operator.api import names
+from buildkit_operator.api.daemon import Daemon
 from buildkit_operator.controller.child_kinds import BY_RESOURCE, CHILD_KINDS, Apply, ByName
+from buildkit_operator.desired import mounts
 from buildkit_operator.kube.manifests import condition
-from buildkit_operator.kube.resources import Manifest
+from buildkit_operator.kube.resources import PERSISTENT_VOLUME_CLAIM, SECRET, Manifest, Resource
 from hack.cluster.audit import Request
 from hack.cluster.kubectl import wait_for
 from tests.integration.namespace_client import NamespaceClient
@@ -26,6 +28,12 @@ MADE: Final = tuple(
     if kind.apply is not Apply.NEVER and not (isinstance(kind.read, ByName) and kind.read.optional)
 )
 """Kinds that the operator applies and every API server has."""
+
+
+def owned_by_workload(kind: str = "ReplicaSet", name: str = "demo-buildkitd-7c9d") -> list[Manifest]:
+    """Return the ownerReferences of a daemon's pod, as the controller of its workload writes them."""
+    return [{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "1-2-3", "controller": True}]
+
 
 SECONDS: Final = 20
 """Until something that takes milliseconds is given up."""
@@ -53,7 +61,27 @@ class Builders(NamespaceClient):
         self.patch("buildkitbuilders", name, {"spec": spec})
 
     def create_secret(self, name: str) -> None:
-        self.post("secrets", {"metadata": {"name": name}, "stringData": {"ca.crt": "certificates"}})
+        self.post("secrets", {"metadata": {"name": name}, "stringData": {"ca.crt": "-----BEGIN CERTIFICATE-----"}})
+
+    def create_references(self, spec: Manifest) -> None:
+        """Create the Secrets, ConfigMaps and PVCs that a spec names."""
+        keys: dict[tuple[Resource, str], set[str]] = {}
+        for reference in mounts.references(Daemon.model_validate(spec.get("daemon", {}))):
+            keys.setdefault((reference.resource, reference.name), set()).update(reference.keys)
+        for (resource, name), wanted in keys.items():
+            data = dict.fromkeys(wanted, "-----BEGIN CERTIFICATE-----")
+            if resource is PERSISTENT_VOLUME_CLAIM:
+                self.create_claim(name)
+            else:
+                field = "stringData" if resource is SECRET else "data"
+                self.post(resource.plural, {"metadata": {"name": name}, field: data})
+        if (cache := spec.get("injection", {}).get("localCache")) is not None:
+            self.create_claim(cache["claimName"])
+
+    def create_claim(self, name: str) -> None:
+        """Create a PVC."""
+        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        self.post("persistentvolumeclaims", {"metadata": {"name": name}, "spec": claim})
 
     # What can be seen
 
@@ -96,6 +124,13 @@ class Builders(NamespaceClient):
         """Return what a Secret holds, decoded."""
         found = self.get("secrets", name) or {"data": {}}
         return {key: b64decode(value).decode() for key, value in found["data"].items()}
+
+    def set_quota(self, **hard: str) -> None:
+        """Limit the namespace by a quota named small, and say what is used, as the quota's controller does."""
+        self.post("resourcequotas", {"metadata": {"name": "small"}, "spec": {"hard": hard}})
+        found = self.get("resourcequotas", "small") or {}
+        found["status"] = {"hard": hard, "used": dict.fromkeys(hard, "0")}
+        self.control_plane.request("PUT", self.path("resourcequotas", "small") + "/status", found)
 
     def writes(self, mark: int) -> list[Request]:
         """Return what the operator has written here since a mark; events tell, they change nothing."""

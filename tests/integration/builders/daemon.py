@@ -18,6 +18,7 @@ from tests.integration.builders.builder_namespace import Builders
 
 HOST: Final = "127.0.0.1"
 START_SECONDS: Final = 60
+TEMPLATE_HASH: Final = "7d4"
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,26 @@ def _answers(daemon: RealDaemon) -> bool:
     return subprocess.run(daemon.buildctl("debug", "workers"), capture_output=True, check=False).returncode == 0
 
 
-def daemon_pod(builders: Builders, pod: str, *, ready: bool = True, ip: str = HOST, builder: str = "demo") -> None:
+def daemon_pod(
+    builders: Builders, pod: str, *, ready: bool = True, ip: str = HOST, builder: str = "demo", owned: bool = True
+) -> None:
     """Create a daemon's pod, as its workload's controller does, and say that it runs, as the kubelet does."""
-    labels = {"buildkit-operator.dev/owner": builder, "app.kubernetes.io/name": "buildkitd"}
+    labels = {
+        "buildkit-operator.dev/owner": builder,
+        "app.kubernetes.io/name": "buildkitd",
+        "pod-template-hash": TEMPLATE_HASH,
+    }
+    # Its uid is nobody's: there is no controller here that would look for it.
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "name": f"{builder}-buildkitd-{TEMPLATE_HASH}",
+        "uid": "1",
+        "controller": True,
+    }
     spec = {"containers": [{"name": "buildkitd", "image": "buildkit"}]}
-    builders.post("pods", {"metadata": {"name": pod, "labels": labels}, "spec": spec})
+    metadata = {"name": pod, "labels": labels, **({"ownerReferences": [owner]} if owned else {})}
+    builders.post("pods", {"metadata": metadata, "spec": spec})
     tell(builders, pod, ready=ready, ip=ip)
 
 

@@ -196,6 +196,55 @@ def test_somebody_elses_secret_is_not_given_to_cert_manager(cert_manager: CertMa
     assert not cert_manager.request(SERVER)
 
 
+def test_what_the_administrator_has_not_allowed_is_not_ordered(cert_manager: CertManager, builders: Builders) -> None:
+    issuer = {"kind": "ClusterIssuer", "name": "corporate"}
+    builders.create(shared={"tls": {"mode": "CertManager", "issuerRef": issuer, "dnsNames": ["*.corp.example"]}})
+
+    message = builders.wait_reason("CertificateNotAllowed")["message"]
+    assert "issuerRef names ClusterIssuer/corporate, by which the operator may order no certificates" in message
+    assert builders.condition("Stalled")["status"] == "True"
+    builders.edit(shared={"tls": {"issuerRef": {"kind": "Issuer"}}})
+    builders.wait("the names", lambda: "*.corp.example" in builders.wait_reason("CertificateNotAllowed")["message"])
+    assert not cert_manager.request(SERVER)
+    assert not cert_manager.request(CLIENT)
+
+    builders.edit(shared={"tls": {"dnsNames": None}})
+    assert "*.corp.example" not in cert_manager.wait_for_request(SERVER)["spec"]["dnsNames"]
+
+
+def test_what_is_not_allowed_any_more_is_renewed_no_more_and_works_to_its_end(
+    cert_manager: CertManager, builders: Builders
+) -> None:
+    builders.create(shared=BY_ISSUER)
+    issue_both(cert_manager)
+    builders.make_ready()
+    before = config_hash(builders)
+
+    builders.edit(shared={"tls": {"issuerRef": {"kind": "ClusterIssuer"}}})
+
+    builders.wait_reason("CertificateNotAllowed")
+    builders.wait("no Certificates", lambda: not cert_manager.request(SERVER) and not cert_manager.request(CLIENT))
+    assert builders.get("secrets", SERVER) is not None
+    assert builders.get("secrets", CLIENT) is not None
+    assert config_hash(builders) == before
+
+
+def test_what_the_administrator_allows_is_ordered(start_control_plane: Any, start_operator: StartOperator) -> None:
+    control_plane = start_control_plane()
+    folder: Path = artifacts.ensure("files:cert-manager")["files:cert-manager"]
+    control_plane.apply_crds(folder / "cert-manager.io_certificates.yaml")
+    allowed = {"certificate_issuers": "ClusterIssuer/corporate", "certificate_dns_names": "*.ci.example.com"}
+    start_operator(control_plane, **allowed)
+    builders = Builders(control_plane, "default")
+    issuer = {"kind": "ClusterIssuer", "name": "corporate"}
+    names = ["builds.ci.example.com", "*.ci.example.com"]
+    builders.create(shared={"tls": {"mode": "CertManager", "issuerRef": issuer, "dnsNames": names}})
+
+    ordered = CertManager(builders).wait_for_request(SERVER)["spec"]
+    assert ordered["issuerRef"] == {**issuer, "group": "cert-manager.io"}
+    assert set(names) <= set(ordered["dnsNames"])
+
+
 def test_a_cluster_without_cert_manager(start_control_plane: Any, start_operator: StartOperator) -> None:
     control_plane = start_control_plane()
     start_operator(control_plane)

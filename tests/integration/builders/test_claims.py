@@ -12,7 +12,7 @@ import pytest
 
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
-from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_namespace import Builders, owned_by_workload
 from tests.integration.builders.conftest import StartOperator
 
 GIB = 1024**3
@@ -138,6 +138,25 @@ def test_retention_can_be_changed(builders: Builders, make_class: Callable[..., 
     )
 
 
+def test_what_maps_ids_stays_while_there_are_claims(builders: Builders, make_class: Callable[..., str]) -> None:
+    create(builders, make_class())
+    builders.edit(highestID=200_000)
+    builders.edit(highestID=300_000)
+
+    for change, said in (
+        ({"isolation": "UserNamespace"}, "isolation cannot be changed beside cache.persistentVolumeClaim"),
+        ({"highestID": 200_000}, "highestID can only be raised beside cache.persistentVolumeClaim"),
+        ({"highestID": None}, "highestID can only be raised beside cache.persistentVolumeClaim"),
+    ):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            builders.edit(**change)
+        assert said in refused.value.read().decode()
+
+    # Without claims a cache ends with its pod.
+    builders.edit(isolation="UserNamespace", highestID=None, cache={"persistentVolumeClaim": None})
+    builders.edit(isolation="Rootless")
+
+
 def test_pod_security_admits_the_pods_at_the_level_of_their_isolation(
     builders: Builders, make_class: Callable[..., str]
 ) -> None:
@@ -189,7 +208,11 @@ def test_a_claim_that_waits_is_told(builders: Builders, make_class: Callable[...
     builders.post(
         "pods",
         {
-            "metadata": {"name": "demo-buildkitd-0", "labels": {"buildkit-operator.dev/owner": "demo"}},
+            "metadata": {
+                "name": "demo-buildkitd-0",
+                "labels": {"buildkit-operator.dev/owner": "demo"},
+                "ownerReferences": owned_by_workload("StatefulSet", "demo-buildkitd"),
+            },
             "spec": {"containers": [{"name": "buildkitd", "image": "none"}]},
         },
     )

@@ -1,6 +1,7 @@
 """The exporter asks a real daemon by mutual TLS, with the rights of its component alone, and tells Prometheus."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +17,14 @@ from hack.cluster.processes import free_port
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.daemon import RealDaemon, SlowServer, daemon_pod, real_daemon, tell
 from tests.integration.service_process import ServiceProcess
+from tests.support.hostile_daemons import GOOD, KINDS, hostile_daemons
 
 KUSTOMIZE: Final = Path(__file__).parents[3] / "deploy" / "kustomize"
 COMPONENT: Final = KUSTOMIZE / "components" / "exporter"
 NAME: Final = "buildkit-operator-exporter"
 NAMESPACE: Final = "buildkit-operator"
+MEMORY_LIMIT: Final = 256 * 1024
+"""In KiB, as its Deployment says."""
 COMMAND: Final = ("-m", "buildkit_operator", "exporter")
 
 Sample = tuple[str, ...]
@@ -32,7 +36,7 @@ class ExporterProcess(ServiceProcess):
     def __init__(self, kubeconfig: Path, log: Path, **settings: object) -> None:
         intervals = {"interval_seconds": 0.2, "disk_usage_interval_seconds": 0.2, "timeout_seconds": 2}
         chosen = {"log_format": "text", **intervals, **settings}
-        super().__init__(COMMAND, kubeconfig, log, chosen, ["GRPC_VERBOSITY=NONE"])
+        super().__init__(COMMAND, kubeconfig, log, chosen)
 
     def series(self, namespace: str) -> dict[Sample, float]:
         """Return the values of a namespace by metric, builder and, where there is one, pod."""
@@ -175,7 +179,7 @@ def test_replicas_of_a_builder_are_asked_one_by_one(builders: Builders, exporter
 
     wait({("up", "demo", "demo-0"): 1, ("up", "demo", "demo-1"): 0, ("active_builds", "demo", "demo-1"): None})
     builders.wait(
-        "a try", lambda: f"Daemon {builders.namespace}/demo-1 does not answer: UNAVAILABLE" in exporter.log.read_text()
+        "a try", lambda: f"Daemon {builders.namespace}/demo-1 does not answer: [Errno 111]" in exporter.log.read_text()
     )
 
 
@@ -238,8 +242,44 @@ def test_a_builder_without_tls_is_asked_in_plain_text(builders: Builders, export
     # Nobody listens: what counts is that no certificate is asked for.
     waits(builders, exporter)({("up", "demo", "demo-0"): 0})
     builders.wait(
-        "a try", lambda: f"Daemon {builders.namespace}/demo-0 does not answer: UNAVAILABLE" in exporter.log.read_text()
+        "a try", lambda: f"Daemon {builders.namespace}/demo-0 does not answer: [Errno 111]" in exporter.log.read_text()
     )
+
+
+def test_a_pod_that_is_not_the_workloads_is_nobody(
+    builders: Builders, exporter: ExporterProcess, daemon: RealDaemon
+) -> None:
+    assert daemon.process.pid
+    daemon_pod(builders, "demo-forged", owned=False)
+
+    waits(builders, exporter)({("up", "demo", "demo-0"): 1, ("up", "demo", "demo-forged"): None})
+
+
+def test_hostile_daemons_cost_nobody_else_anything(
+    builders: Builders, exporter: ExporterProcess, daemon: RealDaemon, control_plane: ControlPlane
+) -> None:
+    """They are another namespace's, each at an address of this machine."""
+    assert daemon.process.pid
+    port, hostile = free_port(), Builders(control_plane, f"{builders.namespace}-hostile")
+    control_plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": hostile.namespace}})
+    wait = waits(builders, exporter)
+    wait({("up", "demo", "demo-0"): 1, ("cache_bytes", "demo", "demo-0"): 0})
+    hosts = tuple(f"127.0.1.{n + 1}" for n in range(len(KINDS)))
+    with hostile_daemons(port, hosts):
+        hostile.create(shared={"port": port, "replicas": 100, "tls": {"mode": "Disabled"}})
+        for kind, host in zip(KINDS, hosts, strict=True):
+            daemon_pod(hostile, kind, ip=host)
+        hostile.wait("the good one", lambda: exporter.series(hostile.namespace).get(("up", "demo", GOOD)) == 1)
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            series = exporter.series(builders.namespace)
+            assert (series["up", "demo", "demo-0"], series["cache_bytes", "demo", "demo-0"]) == (1, 0)
+            time.sleep(0.2)
+
+        assert exporter.memory() < MEMORY_LIMIT // 2
+
+    hostile.delete("buildkitbuilders", "demo")
+    assert exporter.running
 
 
 def test_runner_pods_are_counted_by_the_builders_status(builders: Builders, exporter: ExporterProcess) -> None:
@@ -271,7 +311,8 @@ def test_the_api_server_accepts_all_of_it(control_plane: ControlPlane) -> None:
     flags = ("--server-side", "--dry-run=server", "--force-conflicts", "--validate=strict")
     said = control_plane.kubectl("apply", *flags, f"--kustomize={COMPONENT}")
 
-    assert said.count("serverside-applied") == sum(len(read(file)) for file in ("rbac.yaml", "exporter.yaml"))
+    (kustomization,) = read("kustomization.yaml")
+    assert said.count("serverside-applied") == sum(len(read(file)) for file in kustomization["resources"])
 
 
 @pytest.mark.usefixtures("exporter")

@@ -162,7 +162,7 @@ def test_what_is_taken_from_git_is_deleted(builders: Builders, repository: Repos
     assert repository.wait_ready(revision)["status"] == "True"
     assert builders.get("buildkitbuilders", "other") is None
     assert builders.get("buildkitbuilders", "demo") is not None
-    assert "configmaps/demo-buildkitd" in builders.children()
+    assert "configmaps/demo-buildkitd-sidecar" in builders.children()
 
 
 def test_at_rest_flux_and_the_operator_write_nothing(builders: Builders, repository: Repository) -> None:

@@ -58,11 +58,7 @@ def spec_of(case: str) -> Manifest:
 
 @pytest.fixture
 def team(builders: Builders, policies: None) -> Builders:  # noqa: ARG001  they are in force
-    """Return a namespace that has what the builders of these tests refer to."""
-    for secret in ("registry-ca", "company-ca"):
-        builders.create_secret(secret)
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    builders.post("persistentvolumeclaims", {"metadata": {"name": "build-cache"}, "spec": claim})
+    """Return a namespace."""
     return builders
 
 
@@ -98,6 +94,7 @@ def test_nobody_sees_a_difference_once_the_operator_has_done_its_part(
     team: Builders, tmp_path: Path, case: str, applier: Sequence[str]
 ) -> None:
     spec = spec_of(case)
+    team.create_references(spec)
     file = write(tmp_path, spec)
     team.kubectl("apply", *applier, file)
     created = builder(team)
@@ -131,6 +128,7 @@ def test_what_is_in_git_and_not_in_the_cluster_is_seen(builders: Builders, tmp_p
 def test_a_dry_run_of_argo_cds_gives_what_is_there(team: Builders, tmp_path: Path, case: str) -> None:
     """Argo CD's server-side diff compares the answer with the live object whole, so defaults must not be drift."""
     spec = spec_of(case)
+    team.create_references(spec)
     tracked = {"annotations": {"argocd.argoproj.io/tracking-id": "builders:buildkit-operator.dev/BuildKitBuilder:demo"}}
     file = write(tmp_path, spec, **tracked)
     team.kubectl("apply", *ARGO, file)
@@ -186,6 +184,7 @@ def test_nothing_by_which_a_gitops_tool_knows_its_own_reaches_the_children(
     team: Builders, tmp_path: Path, case: str
 ) -> None:
     spec = spec_of(case)
+    team.create_references(spec)
     team.kubectl("apply", *ARGO, write(tmp_path, spec, labels=LABELS, annotations=ANNOTATIONS))
     settle(team, spec)
 

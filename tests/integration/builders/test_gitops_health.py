@@ -20,7 +20,7 @@ from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status import DaemonsObserved, Observed, Pending, ProbeResult, SidecarObserved, status_for
 from buildkit_operator.status.diagnosis.daemons import Finding
 from hack.cluster.controlplane import ControlPlane
-from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_namespace import Builders, owned_by_workload
 from tests.integration.builders.gitops import ARGO_CD, SCRIPT, health_of
 from tests.unit.make import NOW, make_builder, make_resource
 
@@ -75,7 +75,8 @@ def failing(builders: Builders) -> Manifest:
     builders.wait_for_deployment()
     builders.play_controller(readyReplicas=0, availableReplicas=0)
     container = {"name": "buildkitd", "image": "nowhere.example.com/x:1"}
-    metadata = {"name": "demo-buildkitd-1", "labels": {"buildkit-operator.dev/owner": "demo"}}
+    labels = {"buildkit-operator.dev/owner": "demo"}
+    metadata = {"name": "demo-buildkitd-1", "labels": labels, "ownerReferences": owned_by_workload()}
     pod = builders.post("pods", {"metadata": metadata, "spec": {"containers": [container]}})
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
     pod["status"]["containerStatuses"] = [

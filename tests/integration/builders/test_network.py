@@ -9,6 +9,7 @@ import yaml
 
 from buildkit_operator.kube.resources import Manifest
 from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.daemon import daemon_pod
 
 EXPORTER_FILE = Path(__file__).parents[3] / "deploy/kustomize/components/exporter/exporter.yaml"
 PEERS = [
@@ -88,6 +89,24 @@ def test_a_drain_takes_as_many_daemons_as_the_budget_says(builders: Builders, gi
     found = builders.wait("the budget", lambda: builders.get("poddisruptionbudgets", "demo-buildkitd"))
     assert found is not None
     assert found["spec"]["maxUnavailable"] == expected
+
+
+def test_a_daemon_that_is_not_ready_is_evicted_however_few_are(builders: Builders) -> None:
+    builders.create(shared={"replicas": 3})
+    builders.wait("the budget", lambda: builders.get("poddisruptionbudgets", "demo-buildkitd"))
+    daemon_pod(builders, "crashing", ready=False)
+    # What its controller would say of three daemons that crash.
+    spent = {
+        "disruptionsAllowed": 0,
+        "currentHealthy": 0,
+        "desiredHealthy": 2,
+        "expectedPods": 3,
+        "observedGeneration": 1,
+    }
+    builders.patch("poddisruptionbudgets", "demo-buildkitd", {"status": spent}, "status")
+
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "crashing"}}
+    builders.control_plane.request("POST", builders.path("pods", "crashing") + "/eviction", eviction)
 
 
 def test_daemons_spread_over_nodes_unless_the_builder_says_otherwise(builders: Builders) -> None:

@@ -1,12 +1,11 @@
 """What only a person can mend: it is named in a sentence, nothing is broken by it, and mending it is enough."""
 
 import time
-from typing import Any
 
 import pytest
 
 from buildkit_operator.kube.resources import Manifest
-from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_namespace import Builders, owned_by_workload
 from tests.integration.builders.builder_operator import BuilderOperator
 
 
@@ -80,24 +79,16 @@ def test_a_spec_that_the_definition_lets_through_is_refused_with_its_place(build
     builders.make_ready()
 
 
-@pytest.mark.parametrize(
-    ("affinity", "field"),
-    [
-        ({"nodeAffinity": {"misspelt": []}}, ".spec.template.spec.affinity.nodeAffinity.misspelt"),
-        (
-            {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"labelSelector": {}}]}},
-            "requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey",
-        ),
-    ],
-)
-def test_what_the_api_server_refuses_is_named_with_the_field(builders: Builders, affinity: Any, field: str) -> None:
-    builders.create(shared={"pod": {"affinity": affinity}})
+def test_what_the_api_server_refuses_is_named_with_its_words(builders: Builders) -> None:
+    builders.set_quota(services="0")
+    builders.create()
 
     message = stalled(builders, "Rejected")
-    assert message.startswith("The API server refuses Deployment demo-buildkitd: ")
-    assert field in message
+    assert message.startswith("The API server refuses Service demo")
+    assert "exceeded quota: small" in message
 
-    builders.edit(shared={"pod": {"affinity": None}})
+    builders.delete("resourcequotas", "small")
+    builders.edit(shared={"drainTimeoutSeconds": 60})
     builders.make_ready()
 
 
@@ -133,12 +124,68 @@ def test_a_missing_secret_is_named_and_creating_it_is_enough(builders: Builders)
     builders.make_ready()
 
 
-@pytest.mark.parametrize("content", [{"ca.pem": "certificates"}, {}], ids=["another key", "empty"])
-def test_a_secret_without_the_key_is_named(builders: Builders, content: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("content", "lack"),
+    [
+        ({"ca.pem": "certificates"}, "has no key ca.crt"),
+        ({}, "has no key ca.crt"),
+        # BuildKit passes over what is no certificate.
+        ({"ca.crt": "MIIB"}, "has no certificate in PEM under the key ca.crt"),
+    ],
+    ids=["another key", "empty", "no certificate"],
+)
+def test_a_secret_without_an_authority_is_named(builders: Builders, content: dict[str, str], lack: str) -> None:
     builders.post("secrets", {"metadata": {"name": "company-ca"}, "stringData": content})
     builders.create(daemon=registry_with_ca("company-ca"))
 
-    assert "has no key ca.crt" in stalled(builders, "SecretNotFound")
+    assert lack in stalled(builders, "SecretNotFound")
+
+
+@pytest.mark.parametrize(
+    ("daemon", "reason", "said"),
+    [
+        (
+            {"registries": [{"host": "a.example.com", "clientCertificateSecretName": "client"}]},
+            "SecretNotFound",
+            "Secret client, which spec.daemon.registries names as clientCertificateSecretName, is missing",
+        ),
+        (
+            {"certificateAuthorities": [{"configMapName": "bundle", "key": "ca-bundle.crt"}]},
+            "ConfigMapNotFound",
+            "ConfigMap bundle, which spec.daemon.certificateAuthorities names, is missing",
+        ),
+        (
+            {"volumes": [{"name": "aws", "mountPath": "/mnt/aws", "claimName": "aws"}]},
+            "ClaimNotFound",
+            "PersistentVolumeClaim aws, which spec.daemon.volumes names, is missing",
+        ),
+    ],
+)
+@pytest.mark.parametrize("mode", ["Shared", "Sidecar"])
+def test_what_the_daemon_would_wait_for_is_named(
+    builders: Builders, mode: str, daemon: Manifest, reason: str, said: str
+) -> None:
+    builders.create(mode=mode, daemon=daemon)
+
+    assert stalled(builders, reason).startswith(said)
+    assert builders.children() == {}
+
+
+@pytest.mark.parametrize("field", ["certificateAuthorities", "volumes", "registries"])
+def test_no_builder_may_mount_the_keys_of_another(builders: Builders, field: str) -> None:
+    builders.create("other")
+    builders.make_ready("other")
+    secret = {"secretName": "other-connection"}
+    of_field: dict[str, Manifest] = {
+        "certificateAuthorities": {**secret, "key": "tls.crt"},
+        "volumes": {"name": "keys", "mountPath": "/mnt/keys", **secret},
+        "registries": {"host": "a.example.com", "clientCertificateSecretName": "other-connection"},
+    }
+
+    builders.create(daemon={field: [of_field[field]]})
+
+    assert "Secret other-connection" in (message := stalled(builders, "InvalidSpec"))
+    assert "holds keys of a builder, which builds could read" in message
 
 
 def test_a_missing_secret_leaves_the_children_of_before(builders: Builders) -> None:
@@ -190,7 +237,7 @@ def test_a_foreign_secret_is_left_alone_and_not_read_for_certificates(builders: 
     builders.create()
 
     assert "Secret demo-connection exists already" in stalled(builders, "NameConflict")
-    assert builders.secret("demo-connection") == {"ca.crt": "certificates"}
+    assert builders.secret("demo-connection") == {"ca.crt": "-----BEGIN CERTIFICATE-----"}
 
 
 def test_an_object_with_our_label_and_another_owner_is_foreign_all_the_same(builders: Builders) -> None:
@@ -217,7 +264,7 @@ def test_a_foreign_object_with_our_label_is_never_pruned(builders: Builders) -> 
     builders.post("configmaps", {"metadata": {"name": "theirs", "labels": {"buildkit-operator.dev/owner": "demo"}}})
 
     builders.edit(mode="Sidecar")
-    left = {"configmaps/demo-buildkitd", "configmaps/theirs"}
+    left = {"configmaps/demo-buildkitd-sidecar", "configmaps/theirs"}
     builders.wait("what it needs no more is gone", lambda: set(builders.children()) == left)
 
 
@@ -267,7 +314,11 @@ def test_a_pod_that_cannot_start_is_named_within_seconds(builders: Builders) -> 
     pod = builders.post(
         "pods",
         {
-            "metadata": {"name": "demo-buildkitd-1", "labels": {"buildkit-operator.dev/owner": "demo"}},
+            "metadata": {
+                "name": "demo-buildkitd-1",
+                "labels": {"buildkit-operator.dev/owner": "demo"},
+                "ownerReferences": owned_by_workload(),
+            },
             "spec": {"containers": [{"name": "buildkitd", "image": "nowhere.example.com/x:1"}]},
         },
     )

@@ -94,7 +94,7 @@ def stamp_of(manifest: Manifest) -> str:
     ids=["shared", "sidecar", "without-tls", "claims", "network-policy", "everything"],
 )
 def test_what_is_rendered_is_what_the_operator_makes(builders: Builders, tmp_path: Path, spec: Manifest) -> None:
-    builders.create_secret("registry-ca")
+    builders.create_references(spec)
     builders.create(**spec)
 
     compare(builders, rendered(builders, tmp_path))

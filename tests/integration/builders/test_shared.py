@@ -166,6 +166,30 @@ def test_what_users_add_to_a_child_stays(builders: Builders) -> None:
     assert service["metadata"]["annotations"]["a"] == "b"
 
 
+def test_a_restart_by_kubectl_is_one_roll_that_stays(builders: Builders) -> None:
+    builders.create()
+    builders.make_ready()
+
+    builders.kubectl("rollout", "restart", "deployment/demo-buildkitd")
+    restarted = restarted_at(builders)
+    assert restarted
+    generation = builders.deployment()["metadata"]["generation"]
+    builders.make_ready()
+    builders.wait_at_rest()
+    assert builders.deployment()["metadata"]["generation"] == generation
+
+    builders.edit(image="example.com/other:1")
+    builders.wait("a second roll", lambda: builders.deployment()["metadata"]["generation"] != generation)
+
+    assert restarted_at(builders) == restarted
+
+
+def restarted_at(builders: Builders) -> str:
+    template = builders.deployment()["spec"]["template"]
+    at: str = template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"]
+    return at
+
+
 def port_of(builders: Builders) -> int:
     service = builders.get("services", "demo-buildkitd")
     assert service is not None

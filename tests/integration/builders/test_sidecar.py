@@ -63,7 +63,7 @@ def test_a_builder_is_ready_without_any_pod(sidecars: Builders) -> None:
     assert [found["type"] for found in status["conditions"]] == ["Ready"]
     assert status["endpoint"] == "unix:///run/buildkit/buildkitd.sock"
     assert status["pods"] == {"injected": 0, "ready": 0, "failed": 0}
-    assert set(sidecars.children()) == {"configmaps/demo-buildkitd"}
+    assert set(sidecars.children()) == {"configmaps/demo-buildkitd-sidecar"}
 
 
 def test_a_change_of_the_builder_is_what_the_next_pod_gets(sidecars: Builders) -> None:
@@ -107,7 +107,9 @@ def test_the_mode_can_be_changed_both_ways(sidecars: Builders) -> None:
 
     sidecars.edit(mode="Sidecar")
     sidecars.wait_reason("Available")
-    sidecars.wait("only the ConfigMap is left", lambda: set(sidecars.children()) == {"configmaps/demo-buildkitd"})
+    sidecars.wait(
+        "only the ConfigMap is left", lambda: set(sidecars.children()) == {"configmaps/demo-buildkitd-sidecar"}
+    )
     assert "connectionSecretName" not in sidecars.status()
 
     sidecars.edit(mode="Shared")

@@ -82,6 +82,7 @@ def test_by_default_it_is_the_operator_for_the_whole_cluster_and_nothing_beside(
     assert kinds(manifests) - CLUSTER_WIDE == {
         "CustomResourceDefinition",
         "Deployment",
+        "NetworkPolicy",
         "PodDisruptionBudget",
         "Role",
         "RoleBinding",
@@ -119,7 +120,6 @@ def test_pods_settings_reach_all_pods(helm: Helm) -> None:
         "nodeSelector": {"pool": "ci"},
         "tolerations": [{"key": "ci", "operator": "Exists"}],
         "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
-        "priorityClassName": "high",
         "podAnnotations": {"example.com/note": "yes"},
         "podLabels": {"team": "platform", "app.kubernetes.io/name": "mine"},
         "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy"}],
@@ -134,7 +134,7 @@ def test_pods_settings_reach_all_pods(helm: Helm) -> None:
         (container,) = template["spec"]["containers"]
         assert container["image"] == "registry.example.com/bko:v9"
         assert container["imagePullPolicy"] == "Always"
-        for key in ("imagePullSecrets", "nodeSelector", "tolerations", "affinity", "priorityClassName"):
+        for key in ("imagePullSecrets", "nodeSelector", "tolerations", "affinity"):
             assert template["spec"][key] == values[key]
         assert template["metadata"]["annotations"] == values["podAnnotations"]
         assert template["metadata"]["labels"]["team"] == "platform"
@@ -143,6 +143,21 @@ def test_pods_settings_reach_all_pods(helm: Helm) -> None:
         assert read.log_level == "debug"
         assert read.log_format == "text"
         assert read.watch_namespaces == ("team-a", "team-b")
+
+
+def test_a_priority_class_of_the_systems_comes_with_the_quota_that_allows_it(helm: Helm) -> None:
+    webhook = {"injection": {"engine": "Webhook"}}
+    usual = helm.manifests(webhook)
+    other = helm.manifests({**webhook, "webhook": {"priorityClassName": "ours"}})
+
+    (quota,) = (manifest for manifest in usual if manifest["kind"] == "ResourceQuota")
+    assert quota["spec"]["scopeSelector"]["matchExpressions"] == [
+        {"scopeName": "PriorityClass", "operator": "In", "values": ["system-cluster-critical"]}
+    ]
+    assert workloads(usual)["webhook"]["spec"]["priorityClassName"] == "system-cluster-critical"
+    assert "priorityClassName" not in workloads(usual)["operator"]["spec"]
+    assert workloads(other)["webhook"]["spec"]["priorityClassName"] == "ours"
+    assert "ResourceQuota" not in kinds(other)
 
 
 def test_the_operators_settings_reach_it(helm: Helm) -> None:
@@ -222,8 +237,11 @@ def test_a_release_of_another_name_is_the_same_throughout(helm: Helm) -> None:
     for manifest in manifests:
         if manifest["kind"].endswith("RoleBinding"):
             (subject,) = manifest["subjects"]
-            assert subject["name"] in accounts
-            assert subject["namespace"] == "tools"
+            if manifest["metadata"]["name"] == "ci-buildkit-operator-lease":  # other installations look at it
+                assert subject["name"] == "system:serviceaccounts"
+            else:
+                assert subject["name"] in accounts
+                assert subject["namespace"] == "tools"
             assert manifest["roleRef"]["name"] in {
                 m["metadata"]["name"] for m in manifests if m["kind"] == manifest["roleRef"]["kind"]
             }
@@ -235,7 +253,7 @@ def test_no_engine_looks_at_the_releases_own_namespace(helm: Helm, engine: str) 
     manifests = helm.manifests({"injection": {"engine": engine}}, namespace="tools")
 
     matched = [selector for manifest in manifests for selector in namespace_selectors(manifest)]
-    assert len(matched) == (4 if engine == "AdmissionPolicy" else 3)
+    assert len(matched) == (5 if engine == "AdmissionPolicy" else 3)
     for expressions in matched:
         assert [e for e in expressions if e["key"] == "kubernetes.io/metadata.name"] == [
             {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "tools"]}
@@ -245,6 +263,8 @@ def test_no_engine_looks_at_the_releases_own_namespace(helm: Helm, engine: str) 
 def namespace_selectors(manifest: Manifest) -> list[list[Manifest]]:
     """Return the namespaces that each part of an engine looks at, as expressions."""
     spec = manifest.get("spec", {}).get("matchConstraints")
+    if manifest["metadata"]["name"].endswith(("-probe", "-daemons")):  # no engine, and for every namespace
+        return []
     return [
         part["namespaceSelector"]["matchExpressions"] for part in ([spec] if spec else manifest.get("webhooks", []))
     ]
@@ -277,7 +297,7 @@ def test_for_some_namespaces_only_rights_are_in_them_alone(helm: Helm, engine: s
     assert rules == ([configuration] if engine == "Webhook" else [])
     roles = {(m["metadata"]["namespace"], m["metadata"]["name"]) for m in manifests if m["kind"] == "Role"}
     accounts = [NAME, f"{NAME}-exporter", *([f"{NAME}-webhook"] if engine == "Webhook" else [])]
-    own = {(NAME, account) for account in accounts if account != f"{NAME}-exporter"}
+    own = {(NAME, account) for account in accounts if account != f"{NAME}-exporter"} | {(NAME, f"{NAME}-lease")}
     assert roles == {(team, account) for team in ("team-a", "team-b") for account in accounts} | own
 
 

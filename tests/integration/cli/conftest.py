@@ -30,6 +30,8 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
             *(shipped(kind, OPERATOR) for kind in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")),
             *(shipped(kind, OPERATOR) for kind in ("Role", "RoleBinding", "Deployment")),
             shipped("ClusterRole", "buildkit-operator-view"),
+            *(shipped("ValidatingAdmissionPolicy", f"{OPERATOR}-{part}") for part in ("probe", "daemons")),
+            *(shipped("ValidatingAdmissionPolicyBinding", f"{OPERATOR}-{part}") for part in ("probe", "daemons")),
         )
         apply(control_plane, *print_manifests("policies"))
         play_deployment(control_plane, OPERATOR)

@@ -153,6 +153,27 @@ def test_namespaces_and_builders_that_pick_pods_belong_together(team: Builders) 
     assert f"Pod {team.namespace}/before, which a builder picks, got nothing" in answer.said("UninjectedPods")
 
 
+def test_quotas_without_room_and_budgets_that_block_drains_are_found(team: Builders) -> None:
+    team.create("sidecar", mode="Sidecar")
+    team.create("demo")
+    team.wait_reason("Available", "sidecar")
+    team.set_quota(pods="0")
+    budget = {"maxUnavailable": 1, "selector": {"matchLabels": {"app.kubernetes.io/name": "buildkitd"}}}
+    path = f"/apis/policy/v1/namespaces/{team.namespace}/poddisruptionbudgets"
+    team.control_plane.request("POST", path, {"metadata": {"name": "theirs"}, "spec": budget})
+
+    answer = doctor(team.control_plane, "-n", team.namespace)
+
+    assert answer.results["Quotas"] == "warning"
+    assert f"ResourceQuota {team.namespace}/small has no room for another runner pod of builder sidecar" in answer.said(
+        "Quotas"
+    )
+    assert answer.results["Drains"] == "failed"
+    assert f"PodDisruptionBudget {team.namespace}/theirs selects the daemons of BuildKitBuilder" in answer.said(
+        "Drains"
+    )
+
+
 def test_a_job_whose_pods_are_refused_is_found_by_its_events(team: Builders) -> None:
     note = (
         'Error creating: admission webhook "label.buildkit-operator.dev" denied the request: there is no such builder'
@@ -202,7 +223,7 @@ def test_with_the_clusters_role_view_a_team_learns_what_concerns_it(team: Builde
 
     assert answer.exit_status == 0
     assert answer.results == dict.fromkeys(CHECKS, "ok") | dict.fromkeys(
-        ("Definition", "Operator", "Leader"), "unknown"
+        ("Definition", "Operator", "Leader", "PodCreation", "DaemonLabels"), "unknown"
     )
     assert f"as the operator found by trying one for {team.namespace}/sidecar" in answer.said("Engine")
 
@@ -216,7 +237,7 @@ def test_it_works_with_the_operators_own_rights(team: Builders, well: ControlPla
 
     assert answer.exit_status == 0
     unknown = {check for check, result in answer.results.items() if result == "unknown"}
-    assert unknown == {"Definition", "RefusedPods"}
+    assert unknown == {"Definition", "PodCreation", "DaemonLabels", "Quotas", "RefusedPods"}
     assert set(answer.results.values()) == {"ok", "unknown"}
     assert "failed" not in run(kubeconfig, "doctor", "-A", "-o", "json").results["Leader"]
 

@@ -145,6 +145,15 @@ def fields(schema: Manifest, path: tuple[str | int, ...] = ()) -> Iterator[tuple
         yield from fields(schema["additionalProperties"], (*path, "key"))
 
 
+def distinct() -> list[tuple[str | int, ...]]:
+    """Return the paths of all fields, of an affinity's the first of each kind: it has selectors eight times."""
+    found: dict[str, tuple[str | int, ...]] = {}
+    for path in fields(SPEC):
+        kind = f"affinity {path[-2:]}" if "affinity" in path else str(path)
+        found.setdefault(kind, path)
+    return list(found.values())
+
+
 def holding(path: tuple[str | int, ...], value: Any) -> Any:
     """Return a value within objects and lists that have nothing else."""
     for part in reversed(path):
@@ -152,7 +161,7 @@ def holding(path: tuple[str | int, ...], value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("path", list(fields(SPEC)), ids=lambda path: ".".join(map(str, path)))
+@pytest.mark.parametrize("path", distinct(), ids=lambda path: ".".join(map(str, path)))
 def test_odd_values_in_any_field_are_judged_the_same(control_plane: ControlPlane, path: tuple[str | int, ...]) -> None:
     refused = 0
     for value in ODD:

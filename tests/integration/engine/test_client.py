@@ -15,6 +15,7 @@ from buildkit_operator.kube import client as module
 from buildkit_operator.kube.auth import Connection, connect
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import Conflict, Forbidden, Invalid, NotFound
+from buildkit_operator.kube.pages import PageSize
 from buildkit_operator.kube.resources import CONFIG_MAP, DEPLOYMENT, Key, Manifest
 from tests.integration.engine.widget_namespace import Widgets
 from tests.integration.engine.widgets import WIDGETS, desired_config_map, widget
@@ -58,6 +59,15 @@ async def test_an_apply_creates_and_what_it_no_longer_names_is_removed(widgets: 
 
     assert found is not None
     assert found["data"] == {"a": "1"}
+
+
+async def test_an_apply_keeps_every_character(widgets: Widgets, client: Client) -> None:
+    sixteen_bits = [chr(number) for number in range(0x10000) if not 0xD800 <= number < 0xE000]
+    text = "".join([*sixteen_bits, "\U00010000", "\U0001f600", "\U0010ffff"])
+
+    applied = await client.apply(config_map(widgets, text=text))
+
+    assert applied["data"] == {"text": text}
 
 
 async def test_an_apply_takes_fields_from_others_and_leaves_theirs(widgets: Widgets, client: Client) -> None:
@@ -114,7 +124,7 @@ async def test_a_list_is_read_page_by_page(
     monkeypatch: pytest.MonkeyPatch,
     metadata_only: bool,  # noqa: FBT001  a parameter of the test
 ) -> None:
-    monkeypatch.setattr(module, "PAGE_SIZE", 2)
+    monkeypatch.setattr(module, "PageSize", lambda: PageSize(limit=2))
     await asyncio.gather(*(client.apply(config_map(widgets, f"n{number}", a="1")) for number in range(5)))
 
     found = await client.list(CONFIG_MAP, widgets.namespace, metadata_only=metadata_only)
@@ -221,6 +231,30 @@ async def test_a_namespace_that_does_not_exist_is_not_found(widgets: Widgets, cl
 
     with pytest.raises(NotFound):
         await client.apply(config_map(elsewhere))
+
+
+async def test_the_server_stops_working_on_a_write_when_nobody_waits_any_more(
+    widgets: Widgets, connection: Connection
+) -> None:
+    """It honours the parameter `timeout`, by which LeaderOnlyClient bounds what it may still do for an old leader."""
+    body = config_map(widgets)
+    path = widgets.path("configmaps")
+    async with connection.session() as session:
+
+        async def status(longest: str) -> int:
+            async with session.post(f"{connection.server}{path}?timeout={longest}", json=body) as answer:
+                return answer.status
+
+        assert await status("soon") == 400
+        assert await status("0.000001s") in {500, 504}
+        assert widgets.get("configmaps", "one") is None
+        assert await status("9.5s") == 201
+
+
+async def test_the_clock_is_the_servers(client: Client) -> None:
+    await client.server_minor()
+
+    assert abs(client.clock.skew_seconds()) < 2
 
 
 async def test_rbac_forbids(widgets: Widgets) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from subprocess import CalledProcessError
 from typing import Any
 
@@ -184,6 +185,70 @@ def test_a_pod_is_hardened_probed_and_bounded(everything: list[Manifest]) -> Non
         assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container)
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}
         assert "memory" in container["resources"]["limits"]
+
+
+def test_each_pod_is_reached_on_its_ports_alone(everything: list[Manifest]) -> None:
+    policies = kinds(everything, "NetworkPolicy")
+
+    for deployment in kinds(everything, "Deployment"):
+        template = deployment["spec"]["template"]
+        (policy, *_) = found = [p["spec"] for p in policies if selects(p, template["metadata"]["labels"])]
+        # The namespaced overlay has it again.
+        assert all(other == policy for other in found)
+        assert len(found) == 2
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+        reached = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
+        assert reached == {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+
+
+def selects(policy: Manifest, labels: dict[str, str]) -> bool:
+    return bool(policy["spec"]["podSelector"]["matchLabels"].items() <= labels.items())
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "may"),
+    [
+        ("169.254.169.254", 80, False),
+        ("168.63.129.16", 80, False),
+        ("10.96.0.1", 443, True),
+        ("172.20.0.1", 2040, True),
+        ("192.168.0.1", 6443, True),
+        ("169.254.20.10", 53, True),
+    ],
+)
+def test_no_pod_reaches_its_nodes_credentials(
+    everything: list[Manifest], address: str, port: int, *, may: bool
+) -> None:
+    policies = kinds(everything, "NetworkPolicy")
+
+    assert policies
+    for policy in policies:
+        assert any(lets_out(rule, address, port) for rule in policy["spec"]["egress"]) is may
+
+
+def lets_out(rule: Manifest, address: str, port: int) -> bool:
+    """Tell whether a rule of egress lets a connection to an address that is no pod's through."""
+    if port not in [named["port"] for named in rule.get("ports", [{"port": port}])]:
+        return False
+    blocks = [peer["ipBlock"] for peer in rule.get("to", ()) if "ipBlock" in peer]
+    return "to" not in rule or any(
+        ip_address(address) in ip_network(block["cidr"])
+        and not any(ip_address(address) in ip_network(left_out) for left_out in block["except"])
+        for block in blocks
+    )
+
+
+def test_only_what_jobs_cannot_do_without_goes_before_others(everything: list[Manifest]) -> None:
+    classes = {
+        deployment["metadata"]["name"]: deployment["spec"]["template"]["spec"].get("priorityClassName")
+        for deployment in kinds(everything, "Deployment")
+    }
+    quotas = kinds(everything, "ResourceQuota")
+
+    assert {name for name, priority in classes.items() if priority} == {"buildkit-operator-webhook"}
+    assert {value for q in quotas for e in q["spec"]["scopeSelector"]["matchExpressions"] for value in e["values"]} == {
+        classes["buildkit-operator-webhook"]
+    }
 
 
 def test_what_has_replicas_keeps_one_and_spreads(everything: list[Manifest]) -> None:

@@ -125,3 +125,29 @@ def test_the_clusters_own_roles_take_them_in(rights: ControlPlane, name: str, wh
         if selector["matchLabels"].items() <= labels
     }
     assert taking == whose
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "answered"),
+    [
+        ("get", "buildkit-operator", "yes"),
+        ("get", "another", "no"),
+        ("list", "", "no"),
+        ("update", "buildkit-operator", "no"),
+    ],
+)
+def test_another_installation_may_read_the_operators_lease_and_no_more(
+    rights: ControlPlane, verb: str, name: str, answered: str
+) -> None:
+    lease = {"group": "coordination.k8s.io", "resource": "leases", "namespace": NAMESPACE, "verb": verb, "name": name}
+    groups = ["system:serviceaccounts", "system:serviceaccounts:elsewhere", "system:authenticated"]
+    who = {"user": "system:serviceaccount:elsewhere:buildkit-operator", "groups": groups}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {**who, "resourceAttributes": lease},
+    }
+
+    answer = rights.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+
+    assert answer["status"]["allowed"] is (answered == "yes")

@@ -3,12 +3,14 @@
 import re
 import shlex
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from buildkit_operator.api.reasons import Reason
+from buildkit_operator.pki.issuer import issue_authority
 from hack.cluster.controlplane import program
 from tests.integration.builders.builder_namespace import Builders
 from tests.support.reason_pages import page
@@ -34,6 +36,9 @@ def test_a_command_of_a_page_works(team: Builders, tmp_path: Path, reason: Reaso
     dry = ["--dry-run=server"] if command.startswith(WRITES) else []
 
     (tmp_path / "company-ca.pem").write_text("certificates")
+    client = issue_authority("client", timedelta(days=1), datetime.now(UTC))
+    (tmp_path / "client.pem").write_bytes(client.certificate)
+    (tmp_path / "client-key.pem").write_bytes(client.key)
 
     answer = subprocess.run(
         [program("kubectl"), f"--kubeconfig={team.control_plane.kubeconfig}", *words, *dry],

@@ -13,9 +13,10 @@ SPECS: Final[dict[Reason, dict[str, Any]]] = {
     Reason.SECRET_NOT_FOUND: {
         "daemon": {"registries": [{"host": "registry.example.com", "caSecretName": "company-ca"}]}
     },
+    Reason.CONFIG_MAP_NOT_FOUND: {"daemon": {"certificateAuthorities": [{"configMapName": "company-ca"}]}},
     Reason.CLAIM_NOT_FOUND: {"injection": {"localCache": {"claimName": "build-cache"}}},
     Reason.CERT_MANAGER_NOT_FOUND: {"shared": {"tls": {"mode": "CertManager", "issuerRef": {"name": "builders"}}}},
-    Reason.REJECTED: {"shared": {"pod": {"affinity": {"nodeAffinity": {"misspelt": []}}}}},
+    Reason.REJECTED: {},
 }
 
 
@@ -25,6 +26,8 @@ def test_there_is_a_builder_for_each_of_them() -> None:
 
 @pytest.mark.parametrize("reason", SPECS)
 def test_an_example_is_as_a_builder_gives_it(team: Builders, reason: Reason, request: pytest.FixtureRequest) -> None:
+    if reason is Reason.REJECTED:
+        team.set_quota(services="0")
     team.create(**SPECS[reason])
 
     team.wait_reason(reason)

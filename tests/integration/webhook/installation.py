@@ -6,6 +6,7 @@ import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
@@ -14,6 +15,7 @@ import yaml
 from cryptography import x509
 
 from buildkit_operator.kube.resources import Manifest
+from buildkit_operator.webhook.secret_path import SecretPaths
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from tests.integration.admission.engines import Engine, Refusal, create_builders
@@ -118,6 +120,12 @@ class Installation:
         """Return the caBundle of each of the configuration's webhooks."""
         configuration = self.find(CONFIGURATION) or {"webhooks": []}
         return [base64.b64decode(webhook["clientConfig"].get("caBundle", "")) for webhook in configuration["webhooks"]]
+
+    def path(self, webhook: str = "label") -> str:
+        """Return the path that one of the webhooks is asked at."""
+        paths = SecretPaths(lambda: datetime.now(UTC))
+        paths.learn(self.secret()["ca.key"])
+        return f"/{paths.current()}/{webhook}"
 
     def trusts_stored_authorities(self) -> bool:
         """Return whether all webhooks are trusted by the authorities of the Secret, exactly."""

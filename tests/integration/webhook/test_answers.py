@@ -9,7 +9,7 @@ import pytest
 
 from hack.cluster.kubectl import wait_for
 from tests.integration.admission.engines import Refusal
-from tests.integration.webhook.installation import Installation, pod
+from tests.integration.webhook.installation import CONFIGURATION, Installation, pod
 from tests.integration.webhook.webhook_process import WebhookProcess
 
 
@@ -117,26 +117,57 @@ def review(**request: Any) -> bytes:
     return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
 
 
+@pytest.mark.parametrize("path", ["/label", "/", "", "//label", f"/{'0' * 64}/label", "/%2e/label"])
+def test_who_does_not_know_the_path_learns_nothing(shared: Installation, path: str) -> None:
+    (process,) = shared.processes
+    asked = pod("demo")
+    body = review(
+        uid="1",
+        kind={"group": "", "version": "v1", "kind": "Pod"},
+        namespace="ci",
+        operation="CREATE",
+        object=asked,
+    )
+
+    assert post(process, path, body) == (404, "")
+    status, answer = post(process, shared.path(), body)
+    assert (status, '"patch"' in answer) == (200, True)
+
+
+def test_administrators_alone_can_read_the_path(shared: Installation) -> None:
+    (process,) = shared.processes
+    configuration = shared.find(CONFIGURATION)
+    assert configuration is not None
+    paths = {webhook["name"]: webhook["clientConfig"]["service"]["path"] for webhook in configuration["webhooks"]}
+
+    assert paths == {f"{name}.buildkit-operator.dev": shared.path(name) for name in ("label", "selector", "restore")}
+    assert shared.path().split("/")[1] not in process.log.read_text()
+    assert shared.path().split("/")[1] not in process.get("/metrics")[1]
+    for role in ("view", "edit", "admin"):
+        rules = shared.control_plane.request("GET", f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{role}")["rules"]
+        assert not any("admissionregistration.k8s.io" in rule.get("apiGroups", ()) for rule in rules or ())
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "sentence"),
     [
-        ("/label", b"no JSON", 400, "The body must be JSON."),
-        ("/label", b"[" * 100_000, 400, "The body must be JSON."),
+        ("label", b"no JSON", 400, "The body must be JSON."),
+        ("label", b"[" * 100_000, 400, "The body must be JSON."),
         (
-            "/label",
+            "label",
             b'{"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview"}',
             400,
             "The body must be an",
         ),
-        ("/label", review(uid="1", kind={"group": "apps", "version": "v1", "kind": "Deployment"}), 400, "for pods"),
-        ("/elsewhere", b"{}", 404, "There is no such webhook."),
+        ("label", review(uid="1", kind={"group": "apps", "version": "v1", "kind": "Deployment"}), 400, "for pods"),
+        ("elsewhere", b"{}", 404, "There is no such webhook."),
     ],
     ids=["no JSON", "too deep", "old version", "another kind", "another path"],
 )
 def test_nonsense_is_refused(shared: Installation, path: str, body: bytes, status: int, sentence: str) -> None:
     (process,) = shared.processes
 
-    answered = post(process, path, body)
+    answered = post(process, shared.path(path), body)
 
     assert (answered[0], sentence in answered[1]) == (status, True), answered
 
@@ -144,4 +175,4 @@ def test_nonsense_is_refused(shared: Installation, path: str, body: bytes, statu
 def test_a_body_beyond_the_cap_is_refused_before_it_is_read(shared: Installation) -> None:
     (process,) = shared.processes
 
-    assert post(process, "/label", b"", **{"Content-Length": str(10**9)})[0] == 413
+    assert post(process, shared.path(), b"", **{"Content-Length": str(10**9)})[0] == 413

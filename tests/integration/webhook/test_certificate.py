@@ -113,9 +113,10 @@ def test_nothing_else_of_the_configuration_is_touched(installation: Installation
     assert set(owned) == {"f:webhooks"}
     for fields in owned["f:webhooks"].values():
         assert set(fields) - {".", "f:name"} == {"f:clientConfig"}
-        assert set(fields["f:clientConfig"]) == {"f:caBundle"}
+        assert set(fields["f:clientConfig"]) == {"f:caBundle", "f:service"}
+        assert set(fields["f:clientConfig"]["f:service"]) == {"f:path"}
 
-    # As GitOps tools do at each turn: the manifest names no caBundle, and so leaves ours alone.
+    # As GitOps tools do at each turn: the manifest names no caBundle and no path, and so leaves ours alone.
     mark = installation.control_plane.mark()
     installation.configure(process)
 

@@ -1,4 +1,7 @@
-"""Anybody in the cluster can connect to the webhook: what it holds for them is bounded, and others are served still."""
+"""Anybody in the cluster can connect to the webhook: nobody but the API server is answered, and it is served still.
+
+What the webhook holds for those who know the path is bounded as well.
+"""
 
 import re
 import socket
@@ -48,6 +51,11 @@ def request(length: int, body: bytes = b"", *fields: str, line: str = "POST /lab
     return "\r\n".join((line, "Host: webhook", *fields, f"Content-Length: {length}", "", "")).encode() + body
 
 
+def known(installation: Installation, data: bytes) -> bytes:
+    """Return a request as who knows the path sends it."""
+    return data.replace(b" /label", b" " + installation.path().encode())
+
+
 def push(client: ssl.SSLSocket, data: bytes) -> bool:
     """Send as much as the other side takes without a pause, and tell whether that was all."""
     client.settimeout(0.3)
@@ -90,18 +98,20 @@ def serves(installation: Installation) -> bool:
     ],
     ids=["GET", "no length", "chunks", "two lengths", "large body", "large field", "many fields", "HTTP/2"],
 )
-def test_what_no_api_server_sends_is_refused(process: WebhookProcess, data: bytes, status: int) -> None:
+def test_what_no_api_server_sends_is_refused(
+    shared: Installation, process: WebhookProcess, data: bytes, status: int
+) -> None:
     with clients(process, 1) as (client,):
-        client.sendall(data)
+        client.sendall(known(shared, data))
 
         assert client.recv(65536).split(b" ")[1] == b"%d" % status
         wait_for("the connection to be closed", lambda: is_closed(client), 5)
 
 
-def test_a_pod_as_large_as_they_get_is_answered(process: WebhookProcess) -> None:
+def test_a_pod_as_large_as_they_get_is_answered(shared: Installation, process: WebhookProcess) -> None:
     body = REVIEW + b" " * (3 * 1024 * 1024)
     with clients(process, 1) as (client,):
-        client.sendall(request(len(body), body))
+        client.sendall(known(shared, request(len(body), body)))
 
         assert client.recv(65536).split(b" ")[1] == b"200"
 
@@ -110,7 +120,7 @@ def test_large_bodies_that_do_not_end_are_held_up_to_a_limit(shared: Installatio
     before, fitting = process.memory(), MAX_LARGE_BODIES // MAX_BODY
     with clients(process, 5 * fitting) as connected:
         for client in connected:
-            push(client, request(MAX_BODY, b"x" * (MAX_BODY - 1)))
+            push(client, known(shared, request(MAX_BODY, b"x" * (MAX_BODY - 1))))
 
         wait_for("most to be refused", lambda: sum(map(is_closed, connected)) == 4 * fitting, 5)
         assert process.memory() - before < 2 * MAX_LARGE_BODIES / 1024
@@ -120,10 +130,32 @@ def test_large_bodies_that_do_not_end_are_held_up_to_a_limit(shared: Installatio
 def test_answers_that_nobody_takes_stop_the_questions(shared: Installation, process: WebhookProcess) -> None:
     before = process.memory()
     with clients(process, 8) as connected:
-        assert not any(push(client, request(len(REVIEW), REVIEW) * 10_000) for client in connected)
+        assert not any(push(client, known(shared, request(len(REVIEW), REVIEW)) * 10_000) for client in connected)
 
         assert process.memory() - before < 8 * MIB
         assert serves(shared)
+
+
+def test_a_stranger_is_sent_away_before_a_byte_of_the_body_is_read(process: WebhookProcess) -> None:
+    with clients(process, 1) as (client,):
+        client.sendall(request(MAX_BODY))
+
+        assert client.recv(65536).split(b" ")[1] == b"404"
+        wait_for("the connection to be closed", lambda: is_closed(client), 5)
+
+
+def test_strangers_make_room_before_an_api_servers_idle_connection(
+    shared: Installation, process: WebhookProcess
+) -> None:
+    asking = known(shared, request(len(REVIEW), REVIEW))
+    with clients(process, 1) as (client,):
+        client.sendall(asking)
+        assert client.recv(65536).split(b" ")[1] == b"200"
+
+        with clients(process, MAX_CONNECTIONS + 20):
+            client.sendall(asking)
+
+            assert client.recv(65536).split(b" ")[1] == b"200"
 
 
 def test_the_oldest_idle_connections_make_room_for_new_ones(shared: Installation, process: WebhookProcess) -> None:
@@ -146,12 +178,12 @@ def test_clients_that_never_begin_keep_off_nobody_who_is_in(shared: Installation
     wait_for("others to be let in", lambda: process.certificate() is not None, 10)
 
 
-def test_the_worst_json_fits_into_the_deployments_memory(process: WebhookProcess) -> None:
+def test_the_worst_json_fits_into_the_deployments_memory(shared: Installation, process: WebhookProcess) -> None:
     piece = b'{"":0},'
     body = b"[" + piece * (MAX_BODY // len(piece) - 1) + b"0]"
     with clients(process, 1) as (client,):
         client.settimeout(30)
-        client.sendall(request(len(body), body))
+        client.sendall(known(shared, request(len(body), body)))
         assert client.recv(65536).split(b" ")[1] == b"400"
 
     status = Path(f"/proc/{process.pid}/status").read_text()

@@ -15,8 +15,8 @@ def test_the_api_server_accepts_all_of_it(shared: Installation) -> None:
     flags = ("--server-side", "--dry-run=server", "--force-conflicts", "--validate=strict")
     said = shared.control_plane.kubectl("apply", *flags, f"--kustomize={COMPONENT}")
 
-    files = ("rbac.yaml", "webhook.yaml", "configuration.yaml")
-    assert said.count("serverside-applied") == sum(len(read(file)) for file in files)
+    (kustomization,) = read("kustomization.yaml")
+    assert said.count("serverside-applied") == sum(len(read(file)) for file in kustomization["resources"])
 
 
 def test_its_pods_are_admitted_where_pod_security_is_restricted(shared: Installation) -> None:

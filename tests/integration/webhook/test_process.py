@@ -17,8 +17,8 @@ def connect(process: WebhookProcess) -> ssl.SSLSocket:
     return ssl._create_unverified_context().wrap_socket(plain)
 
 
-def request(body: bytes) -> bytes:
-    return b"POST /label?timeout=5s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+def request(path: str, body: bytes) -> bytes:
+    return b"POST %b?timeout=5s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (path.encode(), len(body), body)
 
 
 REVIEW = json.dumps(
@@ -37,9 +37,10 @@ REVIEW = json.dumps(
 
 
 def test_a_stop_answers_who_is_there_and_takes_less_than_five_seconds(start_installation: StartInstallation) -> None:
-    process = start_installation().start_ready()
+    installation = start_installation()
+    process = installation.start_ready()
     with connect(process) as idle, connect(process) as asking, connect(process) as slow:
-        whole = request(REVIEW)
+        whole = request(installation.path(), REVIEW)
         slow.sendall(whole[:100])
         for client in (idle, asking):
             client.sendall(whole)
@@ -107,3 +108,15 @@ def test_a_port_that_is_taken_ends_it(start_installation: StartInstallation) -> 
         assert process.wait(20) == 1
 
     assert "address already in use" in process.log.read_text().lower()
+
+
+def test_the_path_is_told_to_who_makes_a_pod_while_nobody_answers(start_installation: StartInstallation) -> None:
+    installation = start_installation()
+    process = installation.install()
+    assert installation.path() not in str(installation.create_pod("absent"))
+
+    process.kill()
+
+    said = installation.create_pod()
+    assert isinstance(said, Refusal)
+    assert installation.path() in said.sentence

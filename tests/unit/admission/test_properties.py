@@ -15,7 +15,7 @@ from tests.unit.admission.make import SOCKET, ask, make_builder, patched
 OURS: Final = ("buildkit-operator.dev/",)
 NAMES: Final = st.sampled_from(["a", "b", "build", "jnlp", "buildkit", "x-1", "c" * 63])
 VARIABLES: Final = st.sampled_from(["A", "B", "BUILDKIT_HOST", "BUILDX_BUILDER", "BUILDX_CONFIG", "DOCKER_HOST"])
-PATHS: Final = st.sampled_from(["/a", "/run", "/run/buildkit/x", "/run/buildkit2"])
+PATHS: Final = st.sampled_from(["/a", "/run", "/run/buildkit2", "/var/run"])
 KEYS: Final = st.sampled_from(["app", "a/b", "a~b", "a~1b", "buildkit-operator.dev/containers", "example.com/x"])
 
 

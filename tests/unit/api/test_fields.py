@@ -5,7 +5,8 @@ from enum import StrEnum
 import pytest
 from pydantic import Field
 
-from buildkit_operator.api.fields import Model, PodAmount, RuleOfModel, alone
+from buildkit_operator.api.field_types import PodAmount
+from buildkit_operator.api.fields import Model, RuleOfModel, alone
 
 
 class Colour(StrEnum):

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from buildkit_operator.admission import policies
+from buildkit_operator.admission import daemon_labels, own_pods, policies
 from buildkit_operator.api import crd
 from buildkit_operator.cli.checks import CHECKS
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
@@ -62,6 +62,14 @@ def installed_definition() -> Manifest:
 
 def installed_policies() -> list[Manifest]:
     return policies.manifests()
+
+
+def installed_probe_policy(user: str = own_pods.USER) -> list[Manifest]:
+    return own_pods.manifests(user)
+
+
+def installed_labels_policy() -> list[Manifest]:
+    return daemon_labels.manifests()
 
 
 def installed_webhook(bundle: str = "Y2E=") -> Manifest:

@@ -8,7 +8,16 @@ from buildkit_operator.cli.checks.findings import CheckFinding, CheckReport, Che
 from buildkit_operator.cli.session import Scope
 from tests.unit.cli.cluster_states import FORBIDDEN, cluster
 
-OF_BUILDERS = set(CHECKS) - {"ServerVersion", "Definition", "Operator", "Leader", "Engine", "RefusedPods"}
+OF_BUILDERS = set(CHECKS) - {
+    "ServerVersion",
+    "Definition",
+    "Operator",
+    "Leader",
+    "PodCreation",
+    "DaemonLabels",
+    "Engine",
+    "RefusedPods",
+}
 
 
 def test_of_a_bare_cluster_every_check_finds_something() -> None:

@@ -113,7 +113,7 @@ def test_one_engine_should_inject(facts: dict[str, Any], expected: CheckResult, 
 
 def test_condition_page_and_doctor_say_the_same_of_how_to_install_an_engine() -> None:
     builder = make_builder(mode="Sidecar")
-    probe = admitted(builder, {"metadata": {"name": "probe"}, "spec": {"containers": []}})
+    probe = admitted(builder, {}, {"metadata": {"name": "probe"}, "spec": {"containers": []}})
     text = " ".join((TOP / "docs/reasons/InjectionNotServed.md").read_text().split())
     shown, _, remedy = text.partition("## Likely causes")
 

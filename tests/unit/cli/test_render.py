@@ -229,14 +229,14 @@ def test_what_only_the_operator_refuses_is_told_with_its_reason(run: Run) -> Non
 
 
 def test_what_only_the_models_refuse_is_told_with_its_reason(run: Run) -> None:
-    text = written(builder(daemon={"garbageCollection": {"maxUsedSpace": "1e400"}}))
+    text = written(builder(resources={"limits": {"nvidia": 1}}))
 
     printed = run("render", "-f", "builder.yaml", builder=text)
 
     assert printed.code == 1
     assert printed.err == (
-        "builder.yaml, document 1: InvalidSpec: spec.daemon.garbageCollection.maxUsedSpace: '1e400' is out of "
-        "range. See https://buildkit-operator.dev/reasons/InvalidSpec/.\n"
+        "builder.yaml, document 1: InvalidSpec: spec.resources.limits: 'nvidia' is not the key of a resource. "
+        "See https://buildkit-operator.dev/reasons/InvalidSpec/.\n"
     )
 
 
@@ -383,7 +383,7 @@ spec: &spec
 
 
 def test_texts_that_kubectl_would_take_for_something_else_are_quoted(run: Run) -> None:
-    labels = {"a": "y", "b": "0o17", "c": "1e3", "d": "08", "e": "12:30", "f": "2026-11-28", "g": "yes", "h": "v1"}
+    labels = {"a": "y", "b": "0o17", "c": "1e3", "d": "08", "e": "12", "f": "2026-11-28", "g": "yes", "h": "v1"}
 
     once = run(
         "render", "-f", "-", stdin=json.dumps(builder(cache={"size": "1e12"}, shared={"pod": {"labels": labels}}))
@@ -425,7 +425,7 @@ def test_a_digest_of_certificates_is_left_out_and_told(run: Run) -> None:
     open_to_all = run("render", "-f", "builder.yaml", builder=written(builder(shared={"tls": {"mode": "Disabled"}})))
 
     digest = "buildkit-operator.dev/config-hash"
-    assert "annotations" not in secured.only("Deployment")["spec"]["template"]["metadata"]
+    assert digest not in secured.only("Deployment")["spec"]["template"]["metadata"]["annotations"]
     assert f"# Its pods also have the annotation {digest}, " in secured.out
     assert digest in open_to_all.only("Deployment")["spec"]["template"]["metadata"]["annotations"]
 

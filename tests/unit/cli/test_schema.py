@@ -114,7 +114,7 @@ def test_unknown_fields_are_told_together() -> None:
     assert refusal(given) == (
         'BuildKitBuilder in version "v1alpha1" cannot be handled as a BuildKitBuilder: strict decoding error: '
         'unknown field "metadata.label", unknown field "extra", unknown field "spec.chache", '
-        'unknown field "spec.shared.replica"'
+        'unknown field "spec.shared.pod.affinity.any", unknown field "spec.shared.replica"'
     )
 
 

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import pytest
 
-from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason, TerminalError
-from buildkit_operator.controller.apply_set import ApplySet, PreviousOwnerTerminating
+from buildkit_operator.controller.apply_set import ApplySet
 from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
 from buildkit_operator.controller.child_kinds import CHILD_KINDS, ByName
+from buildkit_operator.controller.ownership import PreviousOwnerTerminating
 from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.desired import cert_manager
 from buildkit_operator.engine.cache import Cache
@@ -40,11 +40,12 @@ class Server:
             for kind in CHILD_KINDS
             if isinstance(kind.read, ByName)
         }
-        self.apply_set = ApplySet(client, self.cache, self.named, self.check_references)
+        self.apply_set = ApplySet(client, self.cache, self.named)
         self.requests = CertManagerRequests(client, self.apply_set, self.named[SECRET], self.named[CERTIFICATE])
 
-    async def check_references(self, builder: BuildKitBuilder) -> None:
-        assert builder.metadata.uid == BUILDER.metadata.uid
+    async def apply_and_prune(self, wanted: Sequence[Manifest], kept: Sequence[tuple[str, str]] = ()) -> None:
+        await self.apply_set.apply(BUILDER, wanted)
+        await self.apply_set.prune(BUILDER, wanted, kept)
 
     def resource_of(self, manifest: Manifest) -> Resource:
         return next(known for known in KNOWN if known.kind == manifest["kind"])
@@ -95,37 +96,37 @@ def kinds(writes: Sequence[str]) -> set[str]:
 
 
 async def test_the_workload_is_written_after_all_that_its_pods_mount(server: Server) -> None:
-    await server.apply_set.apply_and_prune(BUILDER, WANTED)
+    await server.apply_and_prune(WANTED)
 
     assert len(server.writes) == len(WANTED)
     assert server.writes[-1] == "apply Deployment demo-buildkitd"
 
 
 async def test_at_rest_nothing_is_written_or_asked(server: Server) -> None:
-    await server.apply_set.apply_and_prune(BUILDER, WANTED)
+    await server.apply_and_prune(WANTED)
     server.writes.clear()
     server.reads.clear()
 
-    await server.apply_set.apply_and_prune(BUILDER, WANTED)
+    await server.apply_and_prune(WANTED)
     assert (server.writes, server.reads) == ([], [])
 
 
 async def test_drift_is_written_back(server: Server) -> None:
-    await server.apply_set.apply_and_prune(BUILDER, WANTED)
+    await server.apply_and_prune(WANTED)
     server.writes.clear()
     live = server.objects["Service", "demo-buildkitd"]
     server.add({**live, "spec": {**live["spec"], "selector": {"somebody": "else"}}})
 
-    await server.apply_set.apply_and_prune(BUILDER, WANTED)
+    await server.apply_and_prune(WANTED)
     assert server.writes == ["apply Service demo-buildkitd"]
 
 
 async def test_what_is_not_wanted_any_more_is_deleted_but_for_kept_secrets(server: Server) -> None:
-    await server.apply_set.apply_and_prune(BUILDER, WANTED)
+    await server.apply_and_prune(WANTED)
     server.writes.clear()
     config = [manifest for manifest in WANTED if manifest["kind"] == "ConfigMap"]
 
-    await server.apply_set.apply_and_prune(BUILDER, config, kept_secrets=["demo-buildkitd-tls"])
+    await server.apply_and_prune(config, [("Secret", "demo-buildkitd-tls")])
     assert "delete Secret demo-buildkitd-ca" in server.writes
     assert ("Secret", "demo-buildkitd-tls") in server.objects
     assert kinds(server.writes) == {
@@ -135,10 +136,10 @@ async def test_what_is_not_wanted_any_more_is_deleted_but_for_kept_secrets(serve
 
 @pytest.mark.parametrize("kind", ["Pod", "PersistentVolumeClaim"])
 async def test_what_others_make_is_never_deleted(server: Server, kind: str) -> None:
-    await server.apply_set.apply_and_prune(BUILDER, WANTED)
+    await server.apply_and_prune(WANTED)
     server.add({**WANTED[0], "kind": kind, "apiVersion": "v1"})
 
-    await server.apply_set.apply_and_prune(BUILDER, [])
+    await server.apply_and_prune([])
     assert (kind, WANTED[0]["metadata"]["name"]) in server.objects
 
 
@@ -150,7 +151,7 @@ async def test_what_is_somebody_elses_is_left_alone(server: Server, kind: str) -
     server.objects[kind, metadata["name"]] = live
 
     with pytest.raises(TerminalError) as refused:
-        await server.apply_set.apply_and_prune(BUILDER, WANTED)
+        await server.apply_and_prune(WANTED)
     assert refused.value.reason is Reason.NAME_CONFLICT
     assert server.objects[kind, metadata["name"]] == live
 
@@ -161,7 +162,7 @@ async def test_what_a_deleted_builder_of_the_name_owns_is_waited_for(server: Ser
     server.add({**taken, "metadata": {**taken["metadata"], "ownerReferences": [owner]}})
 
     with pytest.raises(PreviousOwnerTerminating):
-        await server.apply_set.apply_and_prune(BUILDER, WANTED)
+        await server.apply_and_prune(WANTED)
 
 
 async def test_certificates_are_withdrawn_with_the_secrets_that_they_filled(server: Server) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -12,10 +12,19 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from buildkit_operator.controller.certificate_issuance import StoredCertificates, issue_due, stored_in
+from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
+from buildkit_operator.controller.certificate_issuance import (
+    CertificateIssuance,
+    StoredCertificates,
+    issue_due,
+    stored_in,
+)
 from buildkit_operator.desired.certificates import Certificates, key_pair, secrets
-from buildkit_operator.pki.issuer import issue_authority, issue_leaf
-from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, Usage
+from buildkit_operator.engine.named_objects import NamedObjects
+from buildkit_operator.kube.clock import ServerClock
+from buildkit_operator.kube.resources import Manifest
+from buildkit_operator.pki.issuer import issue_leaf
+from buildkit_operator.pki.keypairs import KeyPair, Lifetimes, Usage, names_of
 from tests.unit.make import FAKE_CERTIFICATES, NOW, make_builder
 
 DAY = timedelta(days=1)
@@ -240,10 +249,68 @@ def test_a_server_certificate_that_is_useless_is_made_anew(what: str) -> None:
     assert again.server != USELESS[what]
 
 
-def test_an_authority_that_is_not_valid_yet_signs_what_is() -> None:
-    early = issue_authority("early", 300 * DAY, NOW + DAY)
+# Clocks that are wrong
 
-    assert authority_of(complete(replace(NOTHING, active=early))).parsed().not_valid_before_utc <= NOW
+BEHIND = [timedelta(minutes=6), timedelta(minutes=20), 20 * DAY, (NOW.year - 1970) * 365 * DAY]
+AHEAD = [timedelta(minutes=20), 61 * DAY, 365 * DAY, 14 * 365 * DAY]
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_a_clock_that_is_behind_replaces_nothing(behind: timedelta) -> None:
+    assert complete(stored(MADE), NOW - behind) == MADE
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+def test_a_certificate_that_is_lost_while_the_clock_is_behind_is_as_young_as_its_authority(behind: timedelta) -> None:
+    again = complete(replace(stored(MADE), server=None), NOW - behind)
+
+    assert authority_of(again) == AUTHORITY
+    assert again.server.parsed().not_valid_before_utc == AUTHORITY.parsed().not_valid_before_utc
+    assert again.server.parsed().not_valid_after_utc == MADE.server.parsed().not_valid_after_utc
+
+
+def by_two_clocks(found: StoredCertificates, now: datetime, local: datetime) -> Certificates:
+    return issue_due(make_builder(), found, "cluster.local", LIFETIMES, now, local=local)
+
+
+@pytest.mark.parametrize("off", [-behind for behind in BEHIND] + AHEAD)
+def test_this_machines_clock_alone_changes_nothing(off: timedelta) -> None:
+    assert by_two_clocks(stored(MADE), NOW, NOW + off) == MADE
+
+
+@pytest.mark.parametrize("ahead", AHEAD)
+def test_the_servers_clock_alone_replaces_no_authority(ahead: timedelta) -> None:
+    again = by_two_clocks(stored(MADE), NOW + ahead, NOW)
+
+    assert again.authorities == MADE.authorities
+    again.server.parsed().verify_directly_issued_by(AUTHORITY.parsed())
+
+
+@pytest.mark.parametrize("ahead", [61 * DAY, 365 * DAY])
+def test_what_was_issued_by_clocks_that_were_ahead_is_issued_anew(ahead: timedelta) -> None:
+    leapt = by_two_clocks(stored(MADE), NOW + ahead, NOW)
+    assert leapt.server != MADE.server
+
+    back = by_two_clocks(stored(leapt), NOW, NOW)
+
+    assert back.authorities == MADE.authorities
+    assert back.server.parsed().not_valid_before_utc < NOW
+
+
+def test_both_clocks_take_the_steps_of_a_rotation() -> None:
+    due = NOW + 601 * DAY
+    for now, local in ((due, NOW), (NOW, due)):
+        assert by_two_clocks(stored(MADE), now, local).authorities == MADE.authorities
+
+    both = by_two_clocks(stored(MADE), due, due).authorities
+    assert both is not None
+    assert both.next is not None
+
+
+def test_an_authority_that_has_ended_by_both_clocks_is_made_anew() -> None:
+    late = NOW + 901 * DAY
+
+    assert authority_of(by_two_clocks(stored(MADE), late, late)) != AUTHORITY
 
 
 def test_a_server_certificate_without_names_is_replaced() -> None:
@@ -289,3 +356,59 @@ def test_no_representation_shows_a_key() -> None:
 
     assert "BEGIN" not in shown
     assert "key=" not in shown
+
+
+# Of a suspended builder
+
+
+class Suspended:
+    """Has the Secrets of a builder and keeps the time."""
+
+    def __init__(self, certificates: Certificates, now: datetime) -> None:
+        self._secrets = {found["metadata"]["name"]: found for found in secrets(make_builder(), certificates)}
+        for found in self._secrets.values():
+            found["metadata"] |= {"uid": "1", "resourceVersion": "7"}
+        self._now = now
+
+    async def get(self, _namespace: str, name: str) -> Manifest | None:
+        return self._secrets.get(name)
+
+    def now(self) -> datetime:
+        return self._now
+
+    local = now
+
+
+async def renewed(now: datetime, **shared: Any) -> Certificates:
+    parts = Suspended(MADE, now)
+    issuance = CertificateIssuance(
+        cast("NamedObjects", parts),
+        cast("CertManagerRequests", parts),
+        "cluster.local",
+        LIFETIMES,
+        cast("ServerClock", parts),
+    )
+    found = await issuance.renew(make_builder(suspend=True, shared=shared))
+    assert found is not None
+    return found
+
+
+async def test_what_will_do_for_daemons_that_are_not_rolled_stays_whatever_the_spec_says_now() -> None:
+    found = await renewed(NOW, tls={"dnsNames": ["new.example.com"]}, port=4321)
+
+    assert (found.server, found.client) == (MADE.server, MADE.client)
+
+
+async def test_certificates_that_are_due_are_renewed_by_the_same_authority() -> None:
+    found = await renewed(NOW + 61 * DAY)
+
+    assert found.client != MADE.client
+    found.client.parsed().verify_directly_issued_by(AUTHORITY.parsed())
+    assert names_of(found.server) == names_of(MADE.server)
+
+
+async def test_no_authority_is_made_that_daemons_would_not_learn_of() -> None:
+    found = await renewed(NOW + 700 * DAY)
+
+    assert found.trust == MADE.trust
+    found.client.parsed().verify_directly_issued_by(AUTHORITY.parsed())

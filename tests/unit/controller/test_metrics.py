@@ -57,3 +57,10 @@ def test_the_end_of_a_certificate_is_told_in_seconds() -> None:
     told = samples(builder("a", certificateNotAfterTime="1970-01-02T00:00:00+00:00"), builder("b"))
 
     assert told["certificate_expiry_timestamp_seconds"] == {("a", "ci"): 86400}
+
+
+def test_builders_that_another_installation_is_in_charge_of_are_counted() -> None:
+    told = samples(builder("a", managedBy="one/buildkit-operator"), builder("b", managedBy="one/buildkit-operator"))
+
+    assert told["builders_of_others"] == {("one/buildkit-operator",): 2}
+    assert samples(builder("a"))["builders_of_others"] == {}

@@ -4,7 +4,12 @@ from datetime import timedelta
 
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.certificate_issuance import StoredCertificates, issue_due
-from buildkit_operator.controller.requeue import PREVIOUS_OWNER_REQUEUE, UNWATCHED_FIX_REQUEUE, requeue_after
+from buildkit_operator.controller.requeue import (
+    PREVIOUS_OWNER_REQUEUE,
+    SUSPENDED_REQUEUE,
+    UNWATCHED_FIX_REQUEUE,
+    requeue_after,
+)
 from buildkit_operator.pki.keypairs import Lifetimes
 from buildkit_operator.status import DaemonsObserved, Pending, ProbeResult, SidecarObserved
 from buildkit_operator.status.diagnosis.daemons import Finding
@@ -26,8 +31,16 @@ def test_at_once_when_a_renewal_is_due() -> None:
     assert requeue_after(make_builder(), DaemonsObserved(certificates=CERTIFICATES), DUE) == 0
 
 
-def test_never_while_suspended_for_a_renewal_would_stay_due() -> None:
-    assert requeue_after(make_builder(suspend=True), DaemonsObserved(certificates=CERTIFICATES), DUE) is None
+def test_now_and_then_while_suspended_for_what_is_due_may_stay_due() -> None:
+    suspended = make_builder(suspend=True)
+
+    assert requeue_after(suspended, DaemonsObserved(certificates=CERTIFICATES), DUE) == SUSPENDED_REQUEUE
+    seconds = requeue_after(suspended, DaemonsObserved(certificates=CERTIFICATES), NOW)
+    assert seconds == (CERTIFICATES.renewal - NOW).total_seconds()
+
+
+def test_at_once_after_what_runner_pods_get_was_written() -> None:
+    assert requeue_after(make_builder(), DaemonsObserved(certificates=CERTIFICATES, is_new=True), NOW) == 0
 
 
 def test_soon_with_a_problem_or_a_leftover() -> None:
@@ -74,11 +87,11 @@ def test_a_suspended_sidecar_is_tried_on() -> None:
     assert requeue_after(suspended, SidecarObserved(probe=ProbeResult(served=True)), NOW) is None
 
 
-def test_when_a_stopping_daemons_time_is_over() -> None:
+def test_when_a_pod_should_have_gone() -> None:
     killed_at = (NOW + timedelta(seconds=125)).isoformat()
     stopping = {
         "metadata": {"name": "team-buildkitd-1", "deletionTimestamp": killed_at},
         "status": {"containerStatuses": [{"name": "buildkitd", "state": {"running": {}}}]},
     }
 
-    assert requeue_after(make_builder(), DaemonsObserved(certificates=CERTIFICATES, pods=[stopping]), NOW) == 100
+    assert requeue_after(make_builder(), DaemonsObserved(certificates=CERTIFICATES, pods=[stopping]), NOW) == 155

@@ -55,9 +55,11 @@ def test_without_daemons_those_to_come_are_looked_for_and_the_service_tried_over
 
     assert [server.split()[0] for server in servers(text)] == ["server-template", "server"]
     assert servers(text)[1] == "server service demo-buildkitd.ci.svc.cluster.local:1234"
-    retries = re.search(r"retries (\d+)", text)
-    assert retries is not None
-    assert int(retries[1]) >= 600
+    # greet.lua has as long for its waiting.
+    patience, wait = (re.search(rf"{word} (\d+)", text) for word in ("inspect-delay", "WAIT_SECONDS"))
+    assert patience is not None
+    assert wait is not None
+    assert int(patience[1]) > int(wait[1]) >= 600
 
 
 def test_tls_is_used_where_the_daemon_does() -> None:

@@ -1,4 +1,4 @@
-"""A proxy among the daemon's variables is never asked for what is in the cluster, and users' own lists stay."""
+"""Variables of the daemon: a proxy is never asked for what is in the cluster, and what a step prints is not cut."""
 
 from typing import Any
 
@@ -13,10 +13,18 @@ OURS = "localhost,127.0.0.1,.svc,.svc.k8s.example.org"
 ELSEWHERE = {"valueFrom": {"configMapKeyRef": {"name": "proxies", "key": "none", "optional": True}}}
 
 
-def variables(*env: Manifest) -> dict[str, Any]:
+SIZE, SPEED = "BUILDKIT_STEP_LOG_MAX_SIZE", "BUILDKIT_STEP_LOG_MAX_SPEED"
+
+
+def everything(*env: Manifest) -> dict[str, Any]:
     rendered = render(make_builder(env=list(env)), "k8s.example.org")
     assert len({variable["name"] for variable in rendered}) == len(rendered)
     return {variable["name"]: variable.get("value") for variable in rendered}
+
+
+def variables(*env: Manifest) -> dict[str, Any]:
+    """Return the variables but those of step logs, which are always there."""
+    return {name: value for name, value in everything(*env).items() if name not in (SIZE, SPEED)}
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"])
@@ -68,7 +76,7 @@ def test_an_empty_list_alone_is_filled() -> None:
 def test_a_list_from_elsewhere_stays_and_is_told() -> None:
     env = [PROXY, {"name": "NO_PROXY", **ELSEWHERE}]
 
-    assert render(make_builder(env=env), "cluster.local") == env
+    assert render(make_builder(env=env), "cluster.local")[:2] == env
     assert leaves_cluster_to_proxy(make_builder(env=env))
 
 
@@ -83,3 +91,23 @@ def test_the_order_stays_as_variables_may_refer_to_earlier_ones() -> None:
     env = [{"name": "INTERNAL", "value": "a"}, {"name": "NO_PROXY", "value": "$(INTERNAL)"}, PROXY]
 
     assert list(variables(*env)) == ["INTERNAL", "NO_PROXY", "HTTPS_PROXY"]
+
+
+# Step logs
+
+
+def test_what_a_step_prints_is_not_cut() -> None:
+    assert everything() == {SIZE: "-1", SPEED: "-1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({SIZE: "1000000"}, {SIZE: "1000000", SPEED: "-1"}),
+        # BuildKit heeds no speed where the size is without a limit.
+        ({SPEED: "1000000"}, {SIZE: "2147483647", SPEED: "1000000"}),
+        ({SIZE: "5000000", SPEED: "1000000"}, {SIZE: "5000000", SPEED: "1000000"}),
+    ],
+)
+def test_a_limit_of_the_users_holds(given: dict[str, str], expected: dict[str, str]) -> None:
+    assert everything(*({"name": name, "value": value} for name, value in given.items())) == expected

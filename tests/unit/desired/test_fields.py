@@ -20,11 +20,61 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 SHARED: Manifest = yaml.safe_load((GOLDEN / "everything" / "builder.yaml").read_text())
 SIDECAR: Manifest = yaml.safe_load((GOLDEN / "sidecar-everything" / "builder.yaml").read_text())
 
+_REQUIRED, _PREFERRED = (f"{kind}DuringSchedulingIgnoredDuringExecution" for kind in ("required", "preferred"))
+_NODES = (f"nodeAffinity.{_REQUIRED}.nodeSelectorTerms.0", f"nodeAffinity.{_PREFERRED}.0.preference")
+_PODS = tuple(
+    f"{kind}.{when}"
+    for kind in ("podAffinity", "podAntiAffinity")
+    for when in (f"{_REQUIRED}.0", f"{_PREFERRED}.0.podAffinityTerm")
+)
+_SELECTORS = tuple(f"{pods}.{field}" for pods in _PODS for field in ("labelSelector", "namespaceSelector"))
+
+AFFINITY_CHANGES: dict[str, Any] = {
+    f"shared.pod.affinity.{place}.{field}": value
+    for places, fields in (
+        (
+            _NODES,
+            {
+                "matchExpressions.0.key": "other",
+                "matchExpressions.0.operator": "NotIn",
+                "matchExpressions.0.values": ["9"],
+                "matchFields.0.operator": "In",
+                "matchFields.0.values": ["other"],
+            },
+        ),
+        (
+            _PODS,
+            {
+                "matchLabelKeys": [],
+                "mismatchLabelKeys": [],
+                "namespaces": [],
+                "topologyKey": "kubernetes.io/hostname",
+            },
+        ),
+        (
+            _SELECTORS,
+            {
+                "matchLabels": {},
+                "matchExpressions.0.key": "other",
+                "matchExpressions.0.operator": "NotIn",
+                "matchExpressions.0.values": ["other"],
+            },
+        ),
+        (
+            tuple(f"{kind}.{_PREFERRED}.0" for kind in ("nodeAffinity", "podAffinity", "podAntiAffinity")),
+            {"weight": 1},
+        ),
+    )
+    for place in places
+    for field, value in fields.items()
+} | {f"shared.pod.affinity.nodeAffinity.{_PREFERRED}.0.preference.matchFields.0.operator": "NotIn"}
+
 CHANGES: dict[str, Any] = {
     "mode": "Sidecar",
     "suspend": True,
     "isolation": "UserNamespace",
     "securityProfiles": "NodeDefault",
+    "highestID": 200_000,
     "image": "example.com/other:1",
     "imagePullPolicy": "Never",
     "imagePullSecrets.0.name": "another",
@@ -45,6 +95,16 @@ CHANGES: dict[str, Any] = {
     "daemon.registries.0.plainHTTP": True,
     "daemon.registries.0.insecureSkipVerify": True,
     "daemon.registries.0.caSecretName": "another",
+    "daemon.registries.0.clientCertificateSecretName": "another",
+    "daemon.certificateAuthorities.0.secretName": "another",
+    "daemon.certificateAuthorities.0.key": "other.crt",
+    "daemon.certificateAuthorities.1.configMapName": "another",
+    "daemon.volumes.0.name": "other",
+    "daemon.volumes.0.mountPath": "/mnt/other",
+    "daemon.volumes.0.secretName": "another",
+    "daemon.volumes.1.configMapName": "another",
+    "daemon.volumes.2.claimName": "another",
+    "daemon.volumes.2.readOnly": False,
     "daemon.dns.nameservers": ["10.0.0.11"],
     "daemon.dns.searchDomains": [],
     "daemon.dns.options": [],
@@ -52,7 +112,7 @@ CHANGES: dict[str, Any] = {
     "daemon.garbageCollection.reservedSpace": "3Gi",
     "daemon.garbageCollection.minFreeSpace": "2Gi",
     "daemon.garbageCollection.keepSeconds": 60,
-    "daemon.toml": "debug = true",
+    "daemon.toml": "[history]\nmaxEntries = 5",
     "cache.size": "51Gi",
     "cache.persistentVolumeClaim.storageClassName": "slow",
     "cache.persistentVolumeClaim.retentionPolicy.whenDeleted": "Retain",
@@ -70,7 +130,7 @@ CHANGES: dict[str, Any] = {
     "shared.networkPolicy.from.0.namespaceSelector.matchExpressions.0.key": "other",
     "shared.networkPolicy.from.0.namespaceSelector.matchExpressions.0.operator": "DoesNotExist",
     "shared.networkPolicy.from.0.namespaceSelector.matchExpressions.0.values": ["other"],
-    "shared.networkPolicy.from.1.ipBlock.cidr": "10.1.0.0/16",
+    "shared.networkPolicy.from.1.ipBlock.cidr": "10.0.0.0/9",
     "shared.networkPolicy.from.1.ipBlock.except": [],
     "shared.disruptionBudget.maxUnavailable": 2,
     "shared.drainTimeoutSeconds": 60,
@@ -82,12 +142,21 @@ CHANGES: dict[str, Any] = {
     "shared.pod.tolerations.0.value": "no",
     "shared.pod.tolerations.0.effect": "NoSchedule",
     "shared.pod.tolerations.0.tolerationSeconds": 1,
-    "shared.pod.affinity": {"podAffinity": {}},
+    **AFFINITY_CHANGES,
     "shared.pod.topologySpreadConstraints.0.maxSkew": 1,
     "shared.pod.topologySpreadConstraints.0.topologyKey": "kubernetes.io/hostname",
     "shared.pod.topologySpreadConstraints.0.whenUnsatisfiable": "ScheduleAnyway",
     "shared.pod.priorityClassName": "other",
     "shared.pod.serviceAccountName": "other",
+    "shared.pod.serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/other"},
+    "shared.pod.runtimeClassName": "other",
+    "shared.pod.hostAliases.0.ip": "10.0.0.21",
+    "shared.pod.hostAliases.0.hostnames": ["other.example.com"],
+    "shared.pod.dnsPolicy": "ClusterFirst",
+    "shared.pod.dnsConfig.nameservers": ["10.0.0.11"],
+    "shared.pod.dnsConfig.searches": [],
+    "shared.pod.dnsConfig.options.0.name": "timeout",
+    "shared.pod.dnsConfig.options.0.value": "3",
 }
 
 INJECTION_CHANGES: dict[str, Any] = {
@@ -95,6 +164,11 @@ INJECTION_CHANGES: dict[str, Any] = {
     "injection.buildx": False,
     "injection.localCache.claimName": "other",
     "injection.localCache.mountPath": "/other",
+}
+
+CONNECTOR_CHANGES: dict[str, Any] = {
+    "injection.connector.resources.requests": {"cpu": "1m"},
+    "injection.connector.resources.limits": {"cpu": "9"},
 }
 
 ELSEWHERE = {
@@ -133,8 +207,16 @@ def test_a_field_changes_what_is_injected(path: str) -> None:
     )
 
 
+@pytest.mark.parametrize("path", CONNECTOR_CHANGES)
+def test_a_field_changes_the_connector(path: str) -> None:
+    assert injection_of(make_builder(**changed(SHARED, path, CONNECTOR_CHANGES[path]))) != injection_of(
+        make_builder(**SHARED)
+    )
+
+
 def test_all_fields_are_in_the_table() -> None:
-    tested = {re.sub(r"\.\d+\.", ".", path) for path in (*CHANGES, *INJECTION_CHANGES)} | ELSEWHERE
+    tables = (*CHANGES, *INJECTION_CHANGES, *CONNECTOR_CHANGES)
+    tested = {re.sub(r"\.\d+\.", ".", path) for path in tables} | ELSEWHERE
 
     assert set(leaves(BuilderSpec)) == tested
 

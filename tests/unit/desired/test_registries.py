@@ -27,9 +27,16 @@ def entry(host: str = "docker.io", *mirrors: str, **fields: Any) -> Registry:
 )
 @pytest.mark.parametrize("mirror", ["mirror.example.com:5000", "mirror.example.com:5000/team/cache"])
 def test_a_mirror_is_reached_as_its_registry_is(mirror: str, field: Manifest, expected: Manifest) -> None:
-    assert tables([entry("docker.io", mirror, **field)], ()) == {
-        "docker.io": {"mirrors": [mirror], **expected},
+    assert tables([entry("quay.io", mirror, **field)], ()) == {
+        "quay.io": {"mirrors": [mirror], **expected},
         "mirror.example.com:5000": expected,
+    }
+
+
+def test_what_a_plain_mirror_does_not_have_still_comes_from_docker_hub_by_tls() -> None:
+    assert tables([entry("docker.io", "mirror.example.com", plainHTTP=True)], ()) == {
+        "docker.io": {"mirrors": ["mirror.example.com"]},
+        "mirror.example.com": {"http": True},
     }
 
 
@@ -78,7 +85,8 @@ def test_a_contradiction_is_named_with_both_registries_and_the_remedy(other: Man
     assert caught.value.reason is Reason.INVALID_SPEC
     assert caught.value.message == (
         "spec.daemon.registries: a.example.com and b.example.com both have the mirror mirror, but differ in plainHTTP, "
-        "insecureSkipVerify or caSecretName, so it is unclear how to reach it. Give mirror an entry of its own."
+        "insecureSkipVerify, caSecretName or clientCertificateSecretName, so it is unclear how to reach it. "
+        "Give mirror an entry of its own."
     )
 
 

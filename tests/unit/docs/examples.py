@@ -1,20 +1,25 @@
 """A builder in each state that pure functions find, as its users see it: the examples of the pages on reasons."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import explained
 from buildkit_operator.api.reasons import Reason, TerminalError
-from buildkit_operator.controller.apply_set import ownership_conflict
 from buildkit_operator.controller.injection_probe import admitted
+from buildkit_operator.controller.ownership import ownership_conflict
+from buildkit_operator.controller.reconcile import failure
 from buildkit_operator.desired import cert_manager, consumers
+from buildkit_operator.desired.certificate_permission import NOTHING_MORE
 from buildkit_operator.desired.claims import seen_claims
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.isolation import Level, PodSecurity
+from buildkit_operator.desired.scripts import BUSY, CACHE_BROKEN
 from buildkit_operator.kube.resources import SERVICE, Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
+from buildkit_operator.pki.rotation import Authorities
 from buildkit_operator.status import (
     ConsumerObserved,
     DaemonsObserved,
@@ -23,9 +28,11 @@ from buildkit_operator.status import (
     ProbeResult,
     SidecarObserved,
     status_for,
+    status_for_failed,
 )
 from buildkit_operator.status.diagnosis import drain
-from buildkit_operator.status.diagnosis.daemons import diagnose_namespace
+from buildkit_operator.status.diagnosis.daemons import Finding, diagnose_namespace
+from buildkit_operator.status.diagnosis.surroundings import authority_of_the_future, stands_back
 from tests.support.reason_pages import Condition
 from tests.unit.make import (
     FAKE_CERTIFICATES,
@@ -41,6 +48,7 @@ from tests.unit.make import (
 
 POD: Final = "demo-buildkitd-7c9d-x2x4z"
 BUILDER: Final = make_builder()
+SIDECAR: Final = make_builder(mode="Sidecar")
 CONSUMER: Final = make_builder("builder", shared={"from": {"namespace": "shared", "name": "demo"}})
 ON_CLAIMS: Final = make_builder(cache={"size": "50Gi", "persistentVolumeClaim": {"storageClassName": "fast"}})
 PROVIDER: Final = BuildKitBuilder.model_validate(
@@ -74,6 +82,17 @@ def on_claims(claim: Manifest, *pods: Manifest) -> list[Condition]:
     return of(DaemonsObserved(make_stateful_set(), pods, claims=seen), ON_CLAIMS)
 
 
+def incompatible_cache() -> list[Condition]:
+    said = (
+        "ids.sh: the cache was written with other ids behind those of builds (100000 65536), than the daemon has now "
+        "(1 999, 1001 64535)."
+    )
+    backing_off = {"waiting": {"reason": "CrashLoopBackOff"}}
+    ending = {"terminated": {"exitCode": 1, "message": said}}
+    statuses = container_status(state=backing_off, lastState=ending)
+    return on_claims(make_claim(0), make_pod("demo-buildkitd-0", containerStatuses=statuses))
+
+
 def unschedulable(name: str, message: str) -> Manifest:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     return make_pod(name, conditions=[condition])
@@ -105,6 +124,16 @@ def unsuitable_issuer() -> list[Condition]:
     raise AssertionError("it has an authority")
 
 
+def certificate_not_allowed() -> list[Condition]:
+    issuer = {"kind": "ClusterIssuer", "name": "corporate"}
+    builder = make_builder(shared={"tls": {"mode": "CertManager", "issuerRef": issuer}})
+    try:
+        NOTHING_MORE.check(builder)
+    except TerminalError as problem:
+        return of(DaemonsObserved(blocked=problem), builder)
+    raise AssertionError("it may be ordered")
+
+
 def pending_certificate() -> list[Condition]:
     said = {"type": "Ready", "message": "Issuing certificate as Secret does not exist"}
     waits = cert_manager.why_not_issued({"status": {"conditions": [said]}}, "demo-buildkitd-tls")
@@ -119,9 +148,15 @@ def provider_not_ready() -> list[Condition]:
 
 
 def name_conflict() -> list[Condition]:
-    problem = ownership_conflict(BUILDER, SERVICE, {"metadata": {"name": "demo-buildkitd"}})
+    problem = ownership_conflict(BUILDER, [(SERVICE, {"metadata": {"name": "demo-buildkitd"}})])
     assert isinstance(problem, TerminalError)
     return of(DaemonsObserved(blocked=problem))
+
+
+def failed() -> list[Condition]:
+    """Return what a status says of a mistake in the operator."""
+    conditions: list[Condition] = status_for_failed(1, failure(KeyError("spec")), {}, NOW)["conditions"]
+    return conditions
 
 
 def denied_by_namespace() -> list[Condition]:
@@ -141,11 +176,50 @@ def refused_pods() -> list[Condition]:
 
 def lost_builds() -> list[Condition]:
     """Return the event of a daemon that was ended while it was busy, in the shape of a condition."""
-    killed_at = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-    pod = make_pod(POD, containerStatuses=[{"name": "buildkitd", "state": {"running": {}}}])
-    pod["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
-    ((_, finding),) = drain.cut_short([pod], killed_at - timedelta(seconds=20))
+    ended = {"terminated": {"exitCode": 137, "message": BUSY}}
+    ((_, finding),) = drain.cut_short([deleted(make_pod(POD, containerStatuses=container_status(state=ended)))])
     return [{"message": explained(finding.reason, finding.message)}]
+
+
+def deleted(pod: Manifest, at: str = "2026-11-24T11:00:00Z", **metadata: Any) -> Manifest:
+    """Return a pod on a node that was to be gone at a time."""
+    found = {**pod["metadata"], "deletionTimestamp": at, **metadata}
+    return {**pod, "metadata": found, "spec": {"nodeName": "worker-2"}}
+
+
+def held(pod: Manifest) -> list[Condition]:
+    """Return what is said of a builder with a PVC whose only pod is this."""
+    seen = seen_claims(ON_CLAIMS, None, [make_claim(0)], {})
+    return of(DaemonsObserved(make_stateful_set(ready=0), [pod], claims=seen), ON_CLAIMS)
+
+
+SILENT_NODE: Final = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
+
+
+FULL_VOLUME: Final = "buildkitd: write /home/user/.local/share/buildkit/root/cache.db: no space left on device"
+
+
+def ended_on_claim(message: str) -> Manifest:
+    """Return a pod with a PVC whose daemon ended with a message."""
+    ended = container_status(
+        state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": {"exitCode": 1, "message": message}}
+    )
+    pod = make_pod("demo-buildkitd-0", containerStatuses=ended)
+    owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "demo-buildkitd", "uid": "1", "controller": True}
+    return {**pod, "metadata": {**pod["metadata"], "ownerReferences": [owner]}}
+
+
+def told(finding: Finding | None) -> list[Condition]:
+    """Return the event of something that no condition holds, in the shape of one."""
+    assert finding is not None
+    return [{"message": explained(finding.reason, finding.message)}]
+
+
+def of_the_future() -> list[Condition]:
+    """Return the event of an authority that begins in the future."""
+    made = issue_authority("demo", timedelta(days=3650), NOW + timedelta(hours=2))
+    certificates = replace(FAKE_CERTIFICATES, authorities=Authorities(made))
+    return told(authority_of_the_future("demo", certificates, NOW))
 
 
 VOLUME_OWNER: Final = {
@@ -175,11 +249,14 @@ EXAMPLES: Final[dict[Reason, list[Condition]]] = {
     ),
     Reason.INVALID_TOML: stalled(make_builder(daemon={"toml": "[worker.oci]\nmax-paralelism = 4"})),
     Reason.ISSUER_UNSUITABLE: unsuitable_issuer(),
+    Reason.CERTIFICATE_NOT_ALLOWED: certificate_not_allowed(),
     Reason.PROVIDER_NOT_WATCHED: refused_by_provider(PROVIDER, ("ci",)),
     Reason.NOT_ADMITTED: refused_by_provider(None),
     Reason.NAME_CONFLICT: name_conflict(),
+    Reason.RECONCILE_FAILED: failed(),
     Reason.INJECTION_NOT_SERVED: of(
-        SidecarObserved(probe=admitted(make_builder(mode="Sidecar"), {"metadata": {}})), make_builder(mode="Sidecar")
+        SidecarObserved(probe=admitted(SIDECAR, {}, {"metadata": {}})),
+        SIDECAR,
     ),
     Reason.POD_SECURITY_DENIED: denied_by_namespace(),
     Reason.PODS_REFUSED: refused_pods(),
@@ -194,6 +271,7 @@ EXAMPLES: Final[dict[Reason, list[Condition]]] = {
     Reason.VOLUME_NOT_WRITABLE: on_claims(
         make_claim(0), make_pod("demo-buildkitd-0", initContainerStatuses=[VOLUME_OWNER])
     ),
+    Reason.CACHE_INCOMPATIBLE: incompatible_cache(),
     Reason.IMAGE_PULL_FAILED: waiting("ImagePullBackOff", 'Back-off pulling image "mirror.example.com/buildkit:1"'),
     Reason.CONTAINER_CONFIG_ERROR: waiting("CreateContainerConfigError", 'secret "proxy" not found'),
     Reason.USER_NAMESPACE_DENIED: ended(
@@ -208,5 +286,11 @@ EXAMPLES: Final[dict[Reason, list[Condition]]] = {
         message='Usage of EmptyDir volume "buildkit-state" exceeds the limit "20Gi". ',
     ),
     Reason.CRASH_LOOP: ended(exitCode=1, message="buildkitd: no worker found, rebuild the buildkit daemon?"),
+    Reason.VOLUME_FULL: on_claims(make_claim(0), ended_on_claim(FULL_VOLUME)),
+    Reason.CACHE_BROKEN: on_claims(make_claim(0), ended_on_claim(f"{CACHE_BROKEN}panic: freepages: failed to get all")),
+    Reason.NODE_LOST: held({**make_pod("demo-buildkitd-0", conditions=SILENT_NODE), "spec": {"nodeName": "worker-2"}}),
+    Reason.TERMINATION_STUCK: held(deleted(make_pod("demo-buildkitd-0"), finalizers=["example.com/hold"])),
     Reason.DRAIN_TIMED_OUT: lost_builds(),
+    Reason.CLOCK_WRONG: of_the_future(),
+    Reason.MANAGED_ELSEWHERE: told(stands_back("second/buildkit-operator", "buildkit-operator/buildkit-operator")),
 }

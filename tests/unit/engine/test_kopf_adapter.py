@@ -9,7 +9,8 @@ import pytest
 from yarl import URL
 
 from buildkit_operator.controller.watched import BUILDERS
-from buildkit_operator.engine.kopf_adapter import Backoffs, KopfWatches, ListAnew, RetryLater, retryable
+from buildkit_operator.engine.kopf_adapter import Backoffs, KopfWatches, RetryLater, retryable
+from buildkit_operator.engine.kopf_answers import ListAnew
 from buildkit_operator.kube.auth import Connection, NotAuthenticated, TokenFile
 from buildkit_operator.kube.resources import CONFIG_MAP, Manifest, Resource
 

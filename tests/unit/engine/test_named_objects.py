@@ -1,5 +1,6 @@
 """Objects that are read by name are asked for once in a while, and those of a kind that is not served not at all."""
 
+import random
 from typing import Any, cast
 
 import pytest
@@ -98,3 +99,15 @@ async def test_a_kind_of_which_one_was_written_is_served(server: Server) -> None
 
 def test_nothing_is_remembered_from_one_resync_to_the_next() -> None:
     assert (short_ttl(300), short_ttl(20)) == (60, 10)
+
+
+async def test_what_others_make_long_is_not_remembered(server: Server) -> None:
+    server.found = {
+        **FOUND,
+        "data": {str(n): "x" for n in range(1_000)},
+        "noise": random.Random(14).randbytes(300_000).hex(),
+    }
+    secrets = server.objects()
+
+    assert await secrets.get("ci", "demo") == await secrets.get("ci", "demo") == server.found
+    assert len(server.asked) == 2

@@ -1,6 +1,10 @@
 """The work queue: nothing lost, nothing done twice, nothing done by two."""
 
 import asyncio
+import random
+import time
+from collections import Counter
+from operator import itemgetter
 
 import pytest
 
@@ -145,3 +149,102 @@ async def test_the_length_counts_the_waiting(work: WorkQueue[str]) -> None:
     work.add("a")
 
     assert len(work) == 1
+
+
+async def test_groups_take_turns() -> None:
+    queue: WorkQueue[str] = WorkQueue(group=lambda key: key[0])
+    for key in ("a1", "a2", "a3", "b1", "c1", "c2"):
+        queue.add(key)
+
+    assert len(queue) == 6
+    assert [await queue.get() for _ in range(6)] == ["a1", "b1", "c1", "a2", "c2", "a3"]
+
+
+async def test_a_group_has_no_more_than_its_part_of_the_workers() -> None:
+    queue: WorkQueue[str] = WorkQueue(group=lambda key: key[0], most_of_a_group=2)
+    for key in ("a1", "a2", "a3", "b1"):
+        queue.add(key)
+    taken = [await queue.get() for _ in range(3)]
+    assert taken == ["a1", "b1", "a2"]
+
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    queue.done("b1")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert len(queue) == 1
+    queue.add("a1")  # while it is worked on
+    queue.done("a1")
+    assert await waiting == "a3"
+    queue.done("a2")
+    assert await queue.get() == "a1"
+    for key in ("a3", "a1"):
+        queue.done(key)
+    assert len(queue) == 0
+    assert not queue._ready, "groups without keys are forgotten"
+
+
+async def test_whatever_the_order_every_key_is_worked_on() -> None:
+    queue: WorkQueue[tuple[int, int]] = WorkQueue(group=itemgetter(0), most_of_a_group=3)
+    chance, seen, now, most = random.Random(14), set(), Counter[int](), 0
+
+    async def work() -> None:
+        nonlocal most
+        while True:
+            key = await queue.get()
+            now[key[0]] += 1
+            most = max(most, now[key[0]])
+            await asyncio.sleep(chance.random() / 1000)
+            seen.add(key)
+            now[key[0]] -= 1
+            queue.done(key)
+
+    workers = [asyncio.create_task(work()) for _ in range(8)]
+    keys = [(chance.randrange(5), number) for number in range(300)]
+    for key in keys:
+        queue.add(key)
+        queue.add(chance.choice(keys))
+        if chance.random() < 0.1:
+            await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        while len(queue) or sum(now.values()):  # noqa: ASYNC110  the queue tells nobody that it is empty
+            await asyncio.sleep(0.01)
+    for worker in workers:
+        worker.cancel()
+
+    assert seen == set(keys)
+    assert most == 3
+    assert not queue._ready
+
+
+async def test_a_key_rests_between_its_turns_and_no_news_of_it_is_lost() -> None:
+    queue: WorkQueue[str] = WorkQueue(rest=lambda key: 0.05 if key == "crowded" else 0.0)
+    queue.add("crowded")
+    assert await queue.get() == "crowded"
+    queue.add("crowded")  # while it is worked on
+    queue.done("crowded")
+    ended = time.monotonic()
+    queue.add("crowded")
+    queue.add("other")
+
+    assert await queue.get() == "other"
+    queue.done("other")
+    assert len(queue) == 0
+    assert await queue.get() == "crowded"
+    assert time.monotonic() - ended >= 0.045
+    queue.done("crowded")
+    await asyncio.sleep(0.06)
+    queue.add("crowded")
+    assert len(queue) == 1, "it has rested"
+
+
+async def test_nothing_that_rests_comes_up_after_the_end() -> None:
+    queue: WorkQueue[str] = WorkQueue(rest=lambda _key: 0.01)
+    queue.add("key")
+    queue.done(await queue.get())
+    queue.add("key")
+    queue.close()
+
+    await asyncio.sleep(0.03)
+
+    assert len(queue) == 0

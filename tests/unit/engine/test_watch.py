@@ -26,6 +26,14 @@ class Bench:
     def bring(self, event_type: str | None, version: int, owner: str = "main") -> None:
         metadata: Manifest = {"name": "toml", "namespace": "ci", "uid": "u1", "resourceVersion": str(version)}
         metadata["labels"] = {names.OWNER_LABEL: owner}
+        controller = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": owner,
+            "uid": "b",
+            "controller": True,
+        }
+        metadata["ownerReferences"] = [controller]
         self.watches.take_in(CONFIG_MAP, event_type, {"kind": "ConfigMap", "metadata": metadata})
 
 

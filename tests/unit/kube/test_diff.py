@@ -25,11 +25,10 @@ def as_stored(manifest: Manifest) -> Manifest:
     live["spec"]["progressDeadlineSeconds"] = 600
     pod = live["spec"]["template"]["spec"]
     pod |= {"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "securityContext": {}}
-    pod["volumes"][0]["configMap"]["defaultMode"] = 420
     container = pod["containers"][0]
     container["terminationMessagePath"] = "/dev/termination-log"
     container["resources"]["limits"]["memory"] = "1536Mi"
-    container["env"][2].pop("value")
+    next(variable for variable in container["env"] if variable["name"] == "B").pop("value")
     live["status"] = {"replicas": 1}
     return live
 

@@ -26,6 +26,7 @@ def answer(status: int, message: str = "", *, resource: Resource = DEPLOYMENT, *
             "failed to convert new object (ns/n; /v1, Kind=Secret) to proper version: illegal base64",
             errors.Invalid,
         ),
+        (500, "etcdserver: request is too large", errors.Invalid),
         (500, "etcd is on fire", errors.Unavailable),
         (401, "Unauthorized", errors.Unavailable),
         (403, "no", errors.Forbidden),
@@ -43,6 +44,39 @@ def test_every_status_has_its_type(status: int, message: str, expected: type[err
     assert type(error) is expected
     assert error.status == status
     assert message in str(error)
+
+
+@pytest.mark.parametrize(
+    ("resource", "said", "expected"),
+    [
+        (
+            DEPLOYMENT,
+            'resource "deployments" in API group "apps" in the namespace "ci"',
+            "deployments.apps in namespace ci",
+        ),
+        (SECRET, 'resource "secrets" in API group "" in the namespace "ci"', "secrets in namespace ci"),
+        (DEPLOYMENT, 'resource "namespaces" in API group "" at the cluster scope', "namespaces"),
+    ],
+)
+def test_a_right_that_is_missing_is_named(resource: Resource, said: str, expected: str) -> None:
+    error = answer(403, f'x "y" is forbidden: User "operator" cannot get {said}', resource=resource)
+
+    assert isinstance(error, errors.Forbidden)
+    assert error.missing_right == f"get {expected}"
+
+
+def test_what_refuses_otherwise_names_no_right() -> None:
+    error = answer(403, 'pods "x" is forbidden: exceeded quota: small')
+
+    assert isinstance(error, errors.Forbidden)
+    assert error.missing_right is None
+
+
+def test_the_fields_that_are_wrong_are_kept() -> None:
+    error = answer(422, "bad", details={"causes": [{"field": "spec.b"}, {"field": "spec.a"}, {"field": "spec.b"}, {}]})
+
+    assert isinstance(error, errors.Invalid)
+    assert error.fields == ("spec.a", "spec.b")
 
 
 def test_of_a_secret_the_message_is_withheld() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from buildkit_operator.kube.manifests import condition, controller_of, has_ended, owned_by
-from buildkit_operator.kube.resources import Manifest
+from buildkit_operator.kube.resources import DEPLOYMENT, Manifest
 
 READY: Manifest = {"type": "Ready", "status": "True"}
 
@@ -29,21 +29,28 @@ def test_the_controller_is_one_of_the_owners() -> None:
     assert controller_of({"metadata": {"ownerReferences": [{"uid": "2", "kind": "Team"}]}}) is None
 
 
+OURS: Manifest = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "demo", "uid": "owner", "controller": True}
+
+
 @pytest.mark.parametrize(
     ("references", "expected"),
     [
         (None, False),
         ([], False),
-        ([{"uid": "owner", "controller": True}], True),
-        ([{"uid": "other", "controller": True}], False),
-        pytest.param([{"uid": "owner"}], False, id="an owner that does not control"),
-        ([{"uid": "other"}, {"uid": "owner", "controller": True}], True),
+        ([OURS], True),
+        ([OURS | {"apiVersion": "apps/v2"}], True),
+        ([OURS | {"uid": "other"}], False),
+        pytest.param([OURS | {"controller": False}], False, id="an owner that does not control"),
+        pytest.param([OURS | {"kind": "DaemonSet"}], False, id="another kind"),
+        pytest.param([OURS | {"apiVersion": "example.com/v1"}], False, id="another group"),
+        pytest.param([OURS | {"apiVersion": "v1"}], False, id="the core group"),
+        ([OURS | {"uid": "other", "controller": False}, OURS], True),
     ],
 )
-def test_the_controller_owns(references: list[dict[str, object]] | None, expected: bool) -> None:  # noqa: FBT001
+def test_the_controller_owns(references: list[Manifest] | None, expected: bool) -> None:  # noqa: FBT001
     metadata = {} if references is None else {"ownerReferences": references}
 
-    assert owned_by({"metadata": metadata}, "owner") is expected
+    assert owned_by({"metadata": metadata}, DEPLOYMENT, "owner") is expected
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,29 @@ def test_what_is_lost_is_made_anew_and_what_may_be_presented_stays_trusted(first
     assert anew.authorities == (anew.authority.certificate, *first.authorities)
 
 
+@pytest.mark.parametrize("days", [-6 / 1440, -20 / 1440, -56 * 365])
+def test_a_clock_that_is_behind_replaces_nothing(first: ServingCertificate, days: float) -> None:
+    assert after(days, first) is first
+
+
+@pytest.mark.parametrize("days", [-56 * 365, 20 / 1440, 365, 14 * 365])
+def test_this_machines_clock_alone_replaces_nothing(first: ServingCertificate, days: float) -> None:
+    local = START + days * DAY
+
+    assert current(first, first.authorities, DNS_NAME, LIFETIMES, START, local=local) is first
+
+
+def test_the_api_servers_clock_alone_replaces_no_authority(first: ServingCertificate) -> None:
+    leapt = current(first, first.authorities, DNS_NAME, LIFETIMES, START + 250 * DAY, local=START)
+    assert leapt.authorities == first.authorities
+    assert leapt.server != first.server
+
+    # It is right again, and refuses what has not begun.
+    back = current(leapt, leapt.authorities, DNS_NAME, LIFETIMES, START, local=START)
+    assert back.authorities == first.authorities
+    assert back.server.parsed().not_valid_before_utc < START
+
+
 @pytest.mark.parametrize("key", ["server", "authority"])
 def test_a_key_of_another_certificate_is_of_no_use(first: ServingCertificate, key: str) -> None:
     stranger = issue_authority("stranger", DAY, START).key

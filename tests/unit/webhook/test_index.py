@@ -1,9 +1,16 @@
 """The webhook knows builders as the cache knows them, namespace by namespace."""
 
+import json
+import re
 from typing import Any
 
+import pytest
+
+from buildkit_operator.admission import policies
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.webhook.index import KINDS, BuilderIndex
+from buildkit_operator.webhook import index
+from buildkit_operator.webhook.index import KINDS, BuilderIndex, keep_injection
+from tests.unit.make import make_resource
 
 
 class World:
@@ -83,3 +90,46 @@ def test_a_builder_that_is_gone_is_neither_found_nor_listed() -> None:
     world.remove("ci", "two")
 
     assert world.listed("ci") == set()
+
+
+def test_all_that_the_policies_ask_of_a_builder_is_kept() -> None:
+    paths = set(re.findall(r"params((?:\.\w+)+)", policies.render()))
+    assert ".status.injection" in paths
+    builder: Any = {}
+    for path in sorted(paths):  # a path comes before those that go on from it
+        target = builder
+        *parents, last = path.removeprefix(".").split(".")
+        for part in parents:
+            target = target.setdefault(part, {})
+        target.setdefault(last, {})
+
+    assert keep_injection(builder) == keep_injection(keep_injection(builder))
+    assert all(_has(keep_injection(builder), path.removeprefix(".").split(".")) for path in paths)
+
+
+def _has(found: Any, path: list[str]) -> bool:
+    return not path or (path[0] in found and _has(found[path[0]], path[1:]))
+
+
+def test_what_admission_does_not_ask_for_is_not_kept() -> None:
+    builder = make_resource(
+        daemon={"toml": "x" * 60_000}, env=[{"name": "A", "value": "x" * 30_000}], isolation="Rootless"
+    )
+    builder["metadata"]["annotations"] = {"a": "x" * 200_000}
+    builder["status"] = {"injection": {"env": []}, "conditions": [], "selector": "x"}
+
+    kept = keep_injection(builder)
+
+    assert len(json.dumps(kept)) < 500
+    assert kept["spec"] == {"mode": "Shared", "isolation": "Rootless"}
+    assert kept["status"] == {"injection": {"env": []}, "conditions": []}
+
+
+def test_only_some_are_kept_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "UNPACKED", 3)
+    world = World()
+    for number in range(10):
+        world.put("ci", f"b{number}", mode="Sidecar")
+
+    assert len(world.listed("ci")) == 10
+    assert len(world.index._unpacked) == 3

@@ -25,7 +25,6 @@ def test_all_webhooks_leave_the_cluster_and_the_operator_alone_and_answer_in_tim
         assert webhook["clientConfig"]["service"] == {
             "namespace": NAMESPACE,
             "name": NAME,
-            "path": f"/{webhook['name'].partition('.')[0]}",
             "port": 443,
         }
 

@@ -33,9 +33,6 @@ tolerations:
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.priorityClassName }}
-priorityClassName: {{ . | quote }}
-{{- end }}
 {{- end -}}
 
 {{/* Replicas on different nodes where that can be; takes a list of the root and what comes after buildkit-operator. */}}

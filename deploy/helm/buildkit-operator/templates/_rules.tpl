@@ -47,7 +47,8 @@
 - apiGroups: [cert-manager.io]
   resources: [certificates]
   verbs: [get, create, patch, delete]
-# What keeps daemons from starting. create: only ever as a dry run, to see whether a runner pod would get its sidecar.
+# What keeps daemons from starting. create: as dry runs, to see whether a runner pod would get its sidecar; the
+# ValidatingAdmissionPolicy buildkit-operator-probe refuses all others.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, create]
@@ -62,12 +63,23 @@
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+# To give pods the labels of a builder's daemons: the policy buildkit-operator-daemons asks for it.
+- apiGroups: [buildkit-operator.dev]
+  resources: [buildkitbuilders/daemons]
+  verbs: [create]
 {{- end -}}
 {{- define "buildkit-operator.operatorOwnNamespaceRules" -}}
 # The Lease by which one of several replicas is the leader.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, create, update]
+{{- end -}}
+{{- define "buildkit-operator.operatorPublicRules" -}}
+# For every ServiceAccount: another installation of the operator sees by it whether this one is there.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "buildkit-operator.fullname" . }}]
+  verbs: [get]
 {{- end -}}
 {{- define "buildkit-operator.webhookRules" -}}
 - apiGroups: [buildkit-operator.dev]

@@ -64,6 +64,14 @@ class ClusterState:
     labels: Labels = field(default_factory=dict)
     """Of all namespaces that are looked at, or where these cannot be listed, of those with builders."""
     nodes: Answer[Sequence[Manifest]] = ()
+    quotas: Answer[Sequence[Manifest]] = ()
+    """ResourceQuotas."""
+    budgets: Answer[Sequence[Manifest]] = ()
+    """PodDisruptionBudgets."""
+    autoscalers: Answer[Sequence[Manifest]] = ()
+    """Deployments of kube-system, among which cluster-autoscaler may be."""
+    node_pools: Answer[Sequence[Manifest]] = ()
+    """Karpenter's NodePools; none where there is no Karpenter."""
     asking: Answer[Sequence[Manifest]] = ()
     """Pods that name a builder and have not ended."""
     picked: Answer[Sequence[Manifest]] = ()

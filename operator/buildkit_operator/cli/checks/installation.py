@@ -165,7 +165,7 @@ def leader(cluster: ClusterState) -> Iterator[CheckFinding]:
     if silent > LEASE_EXPIRED:
         yield failed(
             f"The Lease is {holder}'s, who last renewed it at {renewed}, {int(silent.total_seconds())} seconds ago by "
-            "the clock of this machine.",
+            "the API server's clock.",
             remedy,
         )
     else:

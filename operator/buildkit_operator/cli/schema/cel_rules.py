@@ -103,6 +103,7 @@ def _told(test: Callable[[str], bool]) -> Callable[[str], celtypes.BoolType]:
 
 
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "sum": lambda numbers: celtypes.IntType(sum(numbers)),
     "isIP": _told(_is_ip),
     "isCIDR": _told(_is_cidr),
     "isQuantity": _told(quantity.is_quantity),

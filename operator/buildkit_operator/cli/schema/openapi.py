@@ -10,7 +10,7 @@ import re2
 from buildkit_operator.cli.schema.field_errors import OMITTED, FieldError, quoted
 from buildkit_operator.cli.schema.structural import Schema
 
-_INT32: Final = range(-(2**31), 2**31)
+_INTEGERS: Final = {"int32": range(-(2**31), 2**31), "int64": range(-(2**63), 2**63)}
 _SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _LABEL: Final = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _ALPHANUMERIC: Final = "and must start and end with an alphanumeric character"
@@ -91,8 +91,9 @@ def _string(value: str, schema: Schema, path: str) -> Iterator[FieldError]:
 
 
 def _number(value: float, schema: Schema, path: str) -> Iterator[FieldError]:
-    if schema.get("format") == "int32" and not (isinstance(value, int) and value in _INT32):
-        detail = f"Checked value must be of type integer with format int32 in {path}"
+    allowed = _INTEGERS.get(schema.get("format", ""))
+    if allowed is not None and not (isinstance(value, int) and value in allowed):
+        detail = f"Checked value must be of type integer with format {schema['format']} in {path}"
         yield FieldError("<nil>", "Invalid value", "", detail)
     smallest, largest = schema.get("minimum"), schema.get("maximum")
     if smallest is not None and value < smallest:

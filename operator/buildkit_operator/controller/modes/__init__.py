@@ -3,15 +3,82 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from buildkit_operator.api.builder import BuildKitBuilder, Role
-from buildkit_operator.kube.resources import Key
-from buildkit_operator.status import Observed, Status, nothing_observed
+from buildkit_operator.api.reasons import TerminalError
+from buildkit_operator.controller.apply_set import ApplySet
+from buildkit_operator.controller.builder_pods import BuilderPods
+from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
+from buildkit_operator.controller.injection_probe import InjectionProbe
+from buildkit_operator.controller.namespaces import NamespaceCache
+from buildkit_operator.desired import issued_by_cert_manager
+from buildkit_operator.desired.platform import Platform
+from buildkit_operator.kube.resources import Manifest
+from buildkit_operator.status import Observed, ProbeResult, Status, condition_of, nothing_observed
+
+CheckReferences: TypeAlias = Callable[[BuildKitBuilder], Awaitable[None]]
+"""Raises TerminalError when a builder's spec names an object that is missing, and kube.errors.ApiError."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every mode reconciles a builder with."""
+
+    apply_set: ApplySet
+    requests: CertManagerRequests
+    """Of them, those of an earlier mode or setting are withdrawn."""
+    pods: BuilderPods
+    probe: InjectionProbe
+    check_references: CheckReferences
+    platform: Platform
+    namespaces: NamespaceCache
+
+    async def picks_pods(self, builder: BuildKitBuilder) -> bool | None:
+        """Tell whether the namespace lets a builder pick pods, None where it picks none or that may not be known.
+
+        Raises kube.errors.ApiError.
+        """
+        if builder.injection.pod_selector is None:
+            return None
+        return await self.namespaces.lets_builders_pick(builder.metadata.namespace)
+
+    async def finish(
+        self, builder: BuildKitBuilder, wanted: Sequence[Manifest], kept_secrets: Sequence[str] = ()
+    ) -> TerminalError | None:
+        """Delete what the builder needs no more; return what keeps the operator from it, if that is for good.
+
+        It is called once all of `wanted` is written and runner pods are given what belongs to it, as engines read it in
+        the status: a change that is refused half-way leaves the mode before whole. Pods that were made before then keep
+        the ConfigMap that they mount, without which one could not start. Raises kube.errors.ApiError.
+        """
+        kept = [("Secret", name) for name in kept_secrets]
+        kept += [("ConfigMap", name) for name in self.pods.mounted_config_maps(builder)]
+        try:
+            if not issued_by_cert_manager(builder):
+                await self.requests.withdraw(builder)
+            await self.apply_set.prune(builder, wanted, kept)
+        except TerminalError as error:
+            return error
+        return None
+
+    async def probed(self, builder: BuildKitBuilder, rendered: Manifest, previous: Status) -> ProbeResult | None:
+        """Return how a runner pod fares with what is in the status, where engines read it. None until that is seen.
+
+        Raises kube.errors.ApiError.
+        """
+        was_ready = condition_of(previous).get("status") == "True"
+        return await self.probe.result(builder, rendered, served_before=was_ready)
 
 
 class ModeReconciler(ABC):
     """Brings the objects of a builder to their desired state, and observes them."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Reconcile with these parts."""
+        self._parts = parts
 
     @abstractmethod
     async def reconcile(self, builder: BuildKitBuilder, previous: Status) -> Observed:
@@ -26,15 +93,19 @@ class ModeReconciler(ABC):
         return nothing_observed(builder.role)
 
     async def observe_suspended(self, builder: BuildKitBuilder, previous: Status) -> Observed:  # noqa: ARG002  Sidecar's
-        """Return what is observed of a suspended builder, and change nothing. Raises kube.errors.ApiError."""
+        """Return what is observed of a suspended builder, of which nothing is changed but certificates that are due.
+
+        Raises TerminalError, PreviousOwnerTerminating and kube.errors.ApiError.
+        """
         return await self.observe(builder)
 
-    def requeue_after(self, builder: BuildKitBuilder) -> float | None:  # noqa: ARG002  for modes with a timer
-        """Return the seconds until the mode has something due that no event tells of, or None."""
-        return None
 
-    def forget(self, key: Key) -> None:  # noqa: B027  for modes that remember something
-        """Drop what is remembered of a builder that is gone."""
+def is_told(previous: Status, endpoint: str) -> bool:
+    """Tell whether a builder's status says already that its daemons are reached here, and by which Secret.
+
+    What was told is kept true before anything else: a Secret that is due or missing waits for nothing.
+    """
+    return previous.get("endpoint") == endpoint and "connectionSecretName" in previous
 
 
 @dataclass(frozen=True)
@@ -54,8 +125,3 @@ class Modes:
                 return self.shared
             case Role.CONSUMER:
                 return self.consumer
-
-    def forget(self, key: Key) -> None:
-        """Drop what is remembered of a builder that is gone."""
-        for mode in (self.sidecar, self.shared, self.consumer):
-            mode.forget(key)

@@ -6,16 +6,15 @@ from dataclasses import replace
 
 from buildkit_operator.api.builder import BuildKitBuilder, Isolation
 from buildkit_operator.api.reasons import Reason
-from buildkit_operator.controller.apply_set import ApplySet
 from buildkit_operator.controller.cert_manager_requests import CertificatePending
 from buildkit_operator.controller.certificate_issuance import CertificateIssuance
 from buildkit_operator.controller.live_daemons import LiveDaemons
-from buildkit_operator.controller.modes import ModeReconciler
+from buildkit_operator.controller.modes import ModeReconciler, Parts, is_told
 from buildkit_operator.controller.namespaces import NamespaceCache
-from buildkit_operator.desired import children, injection
-from buildkit_operator.desired.certificates import Certificates
+from buildkit_operator.controller.refused_daemons import RefusedDaemons
+from buildkit_operator.desired import children, injection, network
+from buildkit_operator.desired.certificates import Certificates, secrets
 from buildkit_operator.desired.isolation import PodSecurity, confine
-from buildkit_operator.desired.platform import Platform
 from buildkit_operator.status import DaemonsObserved, Pending, Status
 
 
@@ -24,38 +23,57 @@ class SharedReconciler(ModeReconciler):
 
     def __init__(
         self,
-        apply_set: ApplySet,
+        parts: Parts,
         issuance: CertificateIssuance,
         namespaces: NamespaceCache,
         daemons: LiveDaemons,
-        platform: Platform,
+        refused: RefusedDaemons,
     ) -> None:
-        """Have certificates from `issuance`; `daemons` are those that are there."""
-        self._apply_set = apply_set
+        """Have certificates from `issuance`; `daemons` are those that are there, `refused` tells why others are not."""
+        super().__init__(parts)
         self._issuance = issuance
         self._namespaces = namespaces
         self._daemons = daemons
-        self._platform = platform
+        self._refused = refused
 
-    async def reconcile(self, builder: BuildKitBuilder, previous: Status) -> DaemonsObserved:  # noqa: ARG002  ModeReconciler's
+    async def reconcile(self, builder: BuildKitBuilder, previous: Status) -> DaemonsObserved:
         """See ModeReconciler."""
+        parts = self._parts
         try:
             certificates = await self._issuance.reconcile(builder)
         except CertificatePending as pending:
             observed = await self.observe(builder)
             return replace(observed, blocked=Pending(Reason.CERTIFICATE_PENDING, str(pending)))
+        await self._renew(builder, certificates, previous)
+        await parts.check_references(builder)
         enforced = await self._enforced(builder)
         confinement = confine(builder.spec, enforced)
-        wanted = children(builder, self._platform, certificates, confinement, self._daemons.claims(builder))
-        await self._apply_set.apply_and_prune(builder, wanted, self._issuance.filled_by_cert_manager(builder))
+        wanted = children(builder, parts.platform, certificates, confinement, self._daemons.claims(builder))
+        await parts.apply_set.apply(builder, wanted)
         await self._daemons.expand_volumes(builder)
-        rendered = injection.render(builder, self._platform, confinement)
+        rendered = injection.render(builder, parts.platform, confinement)
         observed = self._observed(builder, certificates)
-        return replace(observed, confinement=confinement, enforced=enforced, injection=rendered)
+        observed = replace(observed, refusal=await self._refused.finding(builder, observed.workload))
+        observed = replace(observed, confinement=confinement, enforced=enforced, injection=rendered)
+        if previous.get("injection") != rendered:
+            return replace(observed, is_new=True)
+        blocked = await parts.finish(builder, wanted, self._issuance.filled_by_cert_manager(builder))
+        return replace(observed, blocked=blocked, probe=await parts.probed(builder, rendered, previous))
 
     async def observe(self, builder: BuildKitBuilder) -> DaemonsObserved:
         """See ModeReconciler."""
         return self._observed(builder, await self._issuance.observe(builder))
+
+    async def observe_suspended(self, builder: BuildKitBuilder, previous: Status) -> DaemonsObserved:
+        """See ModeReconciler."""
+        if is_told(previous, network.endpoint(builder)):
+            await self._renew(builder, await self._issuance.renew(builder), previous)
+        return await self.observe(builder)
+
+    async def _renew(self, builder: BuildKitBuilder, certificates: Certificates | None, previous: Status) -> None:
+        """Write certificates that are due, whatever else is wrong with the builder: clients have nothing else."""
+        if certificates is not None and is_told(previous, network.endpoint(builder)):
+            await self._parts.apply_set.apply_each(builder, secrets(builder, certificates))
 
     async def _enforced(self, builder: BuildKitBuilder) -> PodSecurity:
         """Return what Pod Security enforces, where that makes a difference to what is made or said."""

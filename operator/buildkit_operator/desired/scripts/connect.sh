@@ -1,6 +1,7 @@
 #!/bin/sh
-# connect.sh CONFIG CERTIFICATES: runs HAProxy until it is stopped, and then ends with 0, at once. It never ends else: a
-# sidecar that terminates with another status than 0 loses the job with some runners (see run.sh).
+# connect.sh CONFIG CERTIFICATES: runs HAProxy until it is stopped, and then ends with 0, at once; with 1 if its socket
+# has never been there, as no job has begun then. It never ends else: a sidecar that terminates with another status than
+# 0 loses the job with some runners (see run.sh).
 # When the kubelet has brought a new configuration or certificate, HAProxy is told to take it; connections that are open
 # stay with the process that has the old one.
 set -u
@@ -11,7 +12,11 @@ socket=${BUILDKIT_HOST#unix://}
 
 # First of all: the kernel keeps a signal that it has no handler for from a container's first process. HAProxy's image
 # asks to be stopped by USR1.
-trap 'exit 0' TERM USR1
+stop() {
+  [ -S "$socket" ] || exit 1
+  exit 0
+}
+trap stop TERM USR1
 
 # How the kubelet names what it has mounted: it puts new files into a new directory.
 versions() { readlink "${config%/*}/..data" "$certificates/..data"; }

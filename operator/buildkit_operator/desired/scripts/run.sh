@@ -1,7 +1,11 @@
 #!/bin/sh
-# run.sh once|always CONFIG ROOT NOTES: runs the daemon until TERM, and then ends with 0: a buildkitd that was asked to
-# stop exits with 1 however cleanly it did (moby/buildkit#3282), which looks like a crash to everybody.
-# NOTES is a directory for what started.sh wants to know; it must be new with each container.
+# run.sh once|always CONFIG ROOT NOTES [TOLD [AUTHORITIES]]: runs the daemon until TERM, and then ends with 0: a buildkitd
+# that was asked to stop exits with 1 however cleanly it did (moby/buildkit#3282), which looks like a crash to everybody.
+# A sidecar whose daemon has never come up ends with 1: then no job has begun that this could harm, and kubectl and the
+# job's runner see a container that failed, and not one that "Completed".
+# NOTES is a directory for what started.sh wants to know; it must be new with each container. TOLD is the container's
+# termination log, for why a daemon did not come up (once).
+# AUTHORITIES is a directory with the certificate authorities that are trusted beside the public ones.
 #
 # once: ends with the daemon, so that the kubelet sees the crash of a shared one and starts it again.
 # always: never ends by itself. A sidecar that terminates with another status than 0 loses the job with
@@ -14,6 +18,8 @@ config=$2
 root=$3
 socket=${BUILDKIT_HOST#unix://}
 notes=$4
+told=${5:-/dev/null}
+authorities=${6:-}
 
 # First of all: the kernel keeps a signal that it has no handler for from a container's first process.
 daemon=
@@ -21,9 +27,11 @@ stopping=
 stop() {
   stopping=1
   [ -z "$daemon" ] || kill -TERM "$daemon" 2>/dev/null
+  [ "$restart" != once ] || return 0
   # The job is over and nobody is left to wait for the daemon, which ends with this script, the container's first
   # process; one that ends slowly would hold up the runner's next job.
-  [ "$restart" = once ] || exit 0
+  [ -e "$notes/served" ] || exit 1
+  exit 0
 }
 trap stop TERM
 
@@ -33,7 +41,26 @@ mkdir -p "$root"
 chgrp "$(id -g)" "$root"
 chmod g-s,u=rwx,go= "$root"
 
-# Passes the daemon's log on and keeps the beginning, which started.sh quotes when the daemon does not come up.
+# Go adds what is in directories to the image's own bundle. Git knows one bundle alone, and BuildKit leaves it none of
+# the variables that could name another (util/gitutil/git_cli.go), but finds it by PATH.
+trust() {
+  export SSL_CERT_DIR="${SSL_CERT_DIR:-/etc/ssl/certs:/etc/pki/tls/certs}:$authorities"
+  for bundle in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt \
+    /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
+    [ ! -s "$bundle" ] || break
+  done
+  for file in "$bundle" "$authorities"/*.crt; do
+    [ ! -s "$file" ] || { cat "$file" && echo; }
+  done >"$notes/authorities.crt"
+  git=$(command -v git) || return 0
+  mkdir -p "$notes/bin"
+  printf '#!/bin/sh\nexport GIT_SSL_CAINFO="%s"\nexec "%s" "$@"\n' "$notes/authorities.crt" "$git" >"$notes/bin/git"
+  chmod 0755 "$notes/bin/git"
+  export PATH="$notes/bin:$PATH"
+}
+[ -z "$authorities" ] || trust
+
+# Passes the daemon's log on and keeps the beginning, which is looked at when the daemon does not come up.
 pass_on() {
   count=0
   while [ "$count" -lt 100 ] && { IFS= read -r line || [ -n "$line" ]; }; do
@@ -44,16 +71,16 @@ pass_on() {
   exec cat
 }
 
+run_daemon() {
+  sh "${0%/*}/ids.sh" "$root" /etc /proc/self && exec rootlesskit buildkitd --config "$config"
+}
+
 start() {
-  rm -f "$socket" "$notes/ready"
-  if [ "$restart" = once ]; then
-    rootlesskit buildkitd --config "$config" &
-  else
-    rm -f "$notes/pipe"
-    mkfifo "$notes/pipe"
-    pass_on <"$notes/pipe" &
-    rootlesskit buildkitd --config "$config" >"$notes/pipe" 2>&1 &
-  fi
+  rm -f "$socket" "$notes/ready" "$notes/pipe"
+  mkfifo "$notes/pipe"
+  pass_on <"$notes/pipe" &
+  reader=$!
+  run_daemon >"$notes/pipe" 2>&1 &
   daemon=$!
   [ -z "$stopping" ] || kill -TERM "$daemon"
 }
@@ -67,29 +94,40 @@ await_end() {
   done
 }
 
-# buildkitd opens its socket for its own uid alone (0660), and knows no option for another mode. It does so before it
-# makes its parts, which may fail (moby/buildkit#4618): it is up once it answers.
+# buildkitd opens its socket for its own uid alone, and knows no option for another mode. It sets that mode (0660) a
+# moment after it has made the socket (containerd's sys.GetLocalListener), and then makes its parts, which may fail
+# (moby/buildkit#4618): it is up, and leaves its socket alone, once it answers.
 await_start() {
-  until [ -S "$socket" ]; do
+  sh "${0%/*}/buildx.sh"
+  until [ -S "$socket" ] && sh "${0%/*}/ready.sh" >/dev/null; do
     kill -0 "$daemon" 2>/dev/null || return
-    sleep 0.02
+    sleep 0.05
   done
   chmod 0666 "$socket"
-  sh "${0%/*}/buildx.sh"
-  until sh "${0%/*}/ready.sh" >/dev/null; do
-    kill -0 "$daemon" 2>/dev/null || return
-    sleep 0.1
-  done
+  : >"$notes/served"
   : >"$notes/ready"
 }
 
+# What the daemon said last is on its way; what it has left running may hold the pipe open.
+await_log() {
+  polls=50
+  while [ "$polls" -gt 0 ] && kill -0 "$reader" 2>/dev/null; do
+    polls=$((polls - 1))
+    sleep 0.02
+  done
+}
+
 if [ "$restart" = once ]; then
+  sh "${0%/*}/mend.sh" before "$root"
   start
   await_end
+  await_log
   [ -z "$stopping" ] || exit 0
+  [ -e "$notes/ready" ] || sh "${0%/*}/mend.sh" after "$root" "$notes/log" "$told"
   exit "$code"
 fi
 
+sh "${0%/*}/activity.sh" &
 failures=0
 while :; do
   start
@@ -100,7 +138,8 @@ while :; do
     pause=0.2
   else
     failures=$((failures + 1))
-    echo "$failures" >"$notes/failures"
+    # Whole at once, as started.sh may look at any time.
+    echo "$failures" >"$notes/failures.new" && mv "$notes/failures.new" "$notes/failures"
     pause=$((failures < 5 ? failures * failures : 25))
   fi
   echo "run.sh: buildkitd ended with exit code $code; it is started again in $pause s. Builds it was running are lost." >&2

@@ -10,6 +10,7 @@ from typing import Any, Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason, row
+from buildkit_operator.desired.container import STATE_VOLUME
 from buildkit_operator.desired.isolation import (
     ENFORCE_LABEL,
     ENFORCE_VERSION_LABEL,
@@ -17,8 +18,9 @@ from buildkit_operator.desired.isolation import (
     PodSecurity,
     strictest_level,
 )
-from buildkit_operator.kube.manifests import condition, has_ended
-from buildkit_operator.kube.resources import Manifest
+from buildkit_operator.desired.scripts import CACHE_BROKEN
+from buildkit_operator.kube.manifests import condition, controller_of, has_ended, is_of
+from buildkit_operator.kube.resources import REPLICA_SET, STATEFUL_SET, Manifest
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,21 @@ class Finding:
         return row(self.reason).user_must_act
 
 
+def is_daemon(pod: Manifest, builder: str) -> bool:
+    """Tell whether a pod is of the workload of a shared builder: by its controller, as anybody can set its labels.
+
+    A workload that is replaced has another uid and the same name, and its pods may still drain. Who names a controller
+    that does not exist has the pod removed by Kubernetes' garbage collection.
+    """
+    owner = controller_of(pod)
+    if owner is None:
+        return False
+    if is_of(owner, STATEFUL_SET):
+        return bool(owner["name"] == names.daemon(builder))
+    # A ReplicaSet's name is its Deployment's and a hash of its template.
+    return is_of(owner, REPLICA_SET) and str(owner["name"]).rpartition("-")[0] == names.daemon(builder)
+
+
 PULL_FAILURES: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 )
@@ -41,7 +58,16 @@ _CONFIG_FAILURES: Final = frozenset({"CreateContainerConfigError", "CreateContai
 
 _CLAIM_UNHEARD_OF: Final = re.compile('persistentvolumeclaim "[^"]*" not found')
 
+_OTHER_IDS: Final = "the cache was written with other ids"
+"""What ids.sh says of a cache that another isolation wrote."""
+
 _USER_NAMESPACE_REMEDIES: Final = {
+    # ids.sh, before rootlesskit would say the next.
+    "builds are to have ids of the pod up to": (
+        "With isolation UserNamespace, set userNamespaces.idsPerPod of the nodes' kubelet to spec.highestID + 2 or "
+        "more, or lower spec.highestID. With Rootless the node itself lacks them, as one in a container may: use "
+        "others, or lower spec.highestID."
+    ),
     # moby/buildkit#1671: newuidmap gains its capability at exec, which no_new_privs forbids.
     "newuidmap": (
         "A policy (Kyverno, Gatekeeper, a security context constraint) sets allowPrivilegeEscalation: false or drops "
@@ -94,15 +120,25 @@ def refused_by_pod_security(builder: BuildKitBuilder, said: str) -> Finding | No
     return Finding(Reason.POD_SECURITY_DENIED, f"Pod Security refuses pods with this daemon: {sentence(said)} {remedy}")
 
 
+def refused_daemon(builder: BuildKitBuilder, said: str) -> Finding:
+    """Return the finding that the API server refused a pod of the builder's workload with these words."""
+    told = sentence(said)
+    refused = refused_by_pod_security(builder, told)
+    return refused or Finding(Reason.PODS_REFUSED, f"The API server refuses the daemon's pods: {told}")
+
+
 def _pod_security_remedy(builder: BuildKitBuilder, refusing: Level) -> str:
     label = f"kubectl label --overwrite namespace {builder.metadata.namespace} {ENFORCE_LABEL}"
     if strictest_level(builder.spec) is Level.BASELINE:
         # Where the label is there already, or a default of the cluster's stands in for it, its version is too old.
         version = f" {ENFORCE_VERSION_LABEL}=latest" if refusing is Level.BASELINE else ""
         return f"Level baseline admits them: {label}=baseline{version}"
+    has_claims = builder.spec.cache.persistent_volume_claim is not None
+    # The files of a cache belong to the ids of its isolation.
+    change = "Create another builder with isolation" if has_claims else "Set spec.isolation to"
     if refusing is Level.RESTRICTED:
-        return f"Set spec.isolation to UserNamespace and: {label}=baseline. Or keep it and: {label}=privileged"
-    return f"Set spec.isolation to UserNamespace, which level baseline admits, or: {label}=privileged"
+        return f"{change} UserNamespace and: {label}=baseline. Or keep it and: {label}=privileged"
+    return f"{change} UserNamespace, which level baseline admits, or: {label}=privileged"
 
 
 def _suspects(pods: Iterable[Manifest]) -> Iterator[Manifest]:
@@ -119,9 +155,7 @@ def _refused(builder: BuildKitBuilder, deployment: Manifest) -> Finding | None:
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
-    said = sentence(failure.get("message"))
-    refused = refused_by_pod_security(builder, said)
-    return refused or Finding(Reason.PODS_REFUSED, f"The API server refuses the daemon's pods: {said}")
+    return refused_daemon(builder, str(failure.get("message") or ""))
 
 
 def unschedulable(pod: Manifest) -> str | None:
@@ -203,13 +237,17 @@ def crash(pod: Manifest) -> Finding | None:
                 f"The daemon in pod {_name(pod)} ran out of memory. Build steps count towards it: "
                 "raise spec.resources.limits.memory or lower spec.daemon.maxParallelism.",
             )
+        if _OTHER_IDS in log:
+            return _incompatible_cache(pod, log)
         for sign, remedy in _USER_NAMESPACE_REMEDIES.items():
             if sign in log:
                 return Finding(
                     Reason.USER_NAMESPACE_DENIED,
                     f"The daemon in pod {_name(pod)} may not make a user namespace: {_line_with(sign, log)} {remedy}",
                 )
-        # A sidecar that was given up ends with 0, but leaves the log that started.sh quotes.
+        if (found := _cache_trouble(pod, log)) is not None:
+            return found
+        # A sidecar that was given up leaves the log that started.sh quotes; 0 is the end of one of an older operator.
         if ended.get("exitCode") or log:
             how = f"ended with exit code {ended['exitCode']}" if ended.get("exitCode") else "did not come up"
             return Finding(
@@ -218,6 +256,43 @@ def crash(pod: Manifest) -> Finding | None:
                 f"All of it: kubectl logs --previous -n {pod['metadata']['namespace']} {_name(pod)} -c {names.DAEMON}",
             )
     return None
+
+
+def _incompatible_cache(pod: Manifest, log: str) -> Finding:
+    claim = f"{STATE_VOLUME}-{_name(pod)}"
+    return Finding(
+        Reason.CACHE_INCOMPATIBLE,
+        f"The daemon in pod {_name(pod)} does not use what is on its PVC, files of which would change their owners: "
+        f"{_line_with(_OTHER_IDS, log)} Delete the PVC and its pod, and both are recreated, with an empty cache: "
+        f"kubectl delete -n {pod['metadata']['namespace']} pvc/{claim} pod/{_name(pod)} Or create the builder anew, "
+        "with the isolation and highestID that it had before.",
+    )
+
+
+FULL: Final = "no space left on device"
+
+
+def _cache_trouble(pod: Manifest, log: str) -> Finding | None:
+    """Find that the daemon's volume is full, or that its cache was broken."""
+    if CACHE_BROKEN in log:
+        return Finding(
+            Reason.CACHE_BROKEN,
+            f"The daemon in pod {_name(pod)} found its cache broken, as a node's crash may leave it: "
+            f"{sentence(_line_with(CACHE_BROKEN, log).partition(CACHE_BROKEN)[2])} It was moved aside, and the daemon "
+            "begins with an empty one. If that happens again, the storage does not keep what it was given.",
+        )
+    if FULL not in log:
+        return None
+    name, namespace = _name(pod), pod["metadata"]["namespace"]
+    owner = controller_of(pod)
+    if owner is not None and is_of(owner, STATEFUL_SET):
+        remedy = (
+            "Raise spec.cache.size, if the StorageClass allows volume expansion; or delete the cache: "
+            f"kubectl delete -n {namespace} pvc/{STATE_VOLUME}-{name} pod/{name}"
+        )
+    else:
+        remedy = "Delete the pod, and its cache with it, and see that its node has room."
+    return Finding(Reason.VOLUME_FULL, f"The volume of pod {name} is full: {_line_with(FULL, log)} {remedy}")
 
 
 _POD_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (
@@ -281,4 +356,5 @@ def _line_with(sign: str, log: str) -> str:
 def _cause(log: str) -> str:
     """Return the line of a log that says why the daemon ended; behind it come a stack trace and who noticed."""
     lines = [line for line in log.splitlines() if line.strip()]
-    return sentence(next((line for line in lines if line.startswith("buildkitd: ")), lines[-1] if lines else None))
+    causes = ("buildkitd: ", "panic: ", "fatal error: ")
+    return sentence(next((line for line in lines if line.startswith(causes)), lines[-1] if lines else None))

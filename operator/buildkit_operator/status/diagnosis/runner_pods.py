@@ -10,7 +10,7 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.reasons import Reason
-from buildkit_operator.desired.container import STATE_VOLUME
+from buildkit_operator.desired.container import CONFIG_VOLUME, STATE_VOLUME
 from buildkit_operator.kube.manifests import has_ended
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis.daemons import (
@@ -25,9 +25,25 @@ from buildkit_operator.status.diagnosis.daemons import (
 )
 
 
-def is_runner(pod: Manifest) -> bool:
-    """Tell whether a pod is a job's, and not one of a shared builder's own."""
-    return names.INJECTED_LABEL in (pod["metadata"].get("labels") or {})
+def is_runner(pod: Manifest, builder: str) -> bool:
+    """Tell whether a pod was given the builder of this name: it has the sidecar, and not only labels that say so."""
+    marked = (pod["metadata"].get("labels") or {}).get(names.INJECTED_LABEL) == builder
+    return marked and config_map_of(pod) in {names.daemon(builder), names.sidecar(builder), names.connector(builder)}
+
+
+def config_map_of(pod: Manifest) -> str | None:
+    """Return the name of the ConfigMap that a pod's sidecar reads; None where it has none that we could have added."""
+    spec = pod.get("spec") or {}
+    if not any(container.get("restartPolicy") == "Always" for container in _sidecars(pod)):
+        return None
+    mounted = [volume.get("configMap") or {} for volume in spec.get("volumes") or () if volume["name"] == CONFIG_VOLUME]
+    name: str | None = mounted[0].get("name") if mounted else None
+    return name
+
+
+def _sidecars(pod: Manifest) -> list[Manifest]:
+    containers: list[Manifest] = (pod.get("spec") or {}).get("initContainers") or []
+    return [container for container in containers if container["name"] in names.SIDECARS]
 
 
 def counts(runners: Iterable[Manifest]) -> dict[str, int]:
@@ -50,11 +66,55 @@ def diagnose(runners: Sequence[Manifest]) -> Finding | None:
     What is wrong with a pod that has ended is of no interest once a newer one is up.
     """
     replaced = False
-    for pod in sorted(runners, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True):
+    for pod in _newest_first(runners):
         replaced = replaced or _is_ready(pod)
         if not (replaced and has_ended(pod)) and (finding := _finding(pod)):
             return finding
     return None
+
+
+def decisive(runners: Sequence[Manifest], injection: Manifest) -> Finding | None:
+    """Return what keeps jobs from beginning now, and so speaks against the builder itself; None where nothing does.
+
+    That is told by pods whose job waits for the very sidecar that pods are given now. What became of a sidecar later is
+    its job's doing as often as the builder's, such as memory that a build took; it is only told. And nobody waits in a
+    pod that has ended, or that a newer one has done better than.
+    """
+    alike = [pod for pod in runners if _has_sidecar_of(pod, injection)]
+    if any(_is_ready(pod) for pod in alike):
+        return None
+    for pod in _newest_first(alike):
+        if _has_begun(pod):
+            return None
+        if not has_ended(pod) and (finding := _finding(pod)):
+            return finding
+    return None
+
+
+def newest_unserved(runners: Sequence[Manifest]) -> str | None:
+    """Return the name of the newest pod if none of its containers was given the builder, as the engine noted."""
+    newest = next(iter(_newest_first(runners)), None)
+    if newest is None or (newest["metadata"].get("annotations") or {}).get(names.CONTAINERS_ANNOTATION) != "":
+        return None
+    return str(newest["metadata"]["name"])
+
+
+def _newest_first(pods: Iterable[Manifest]) -> list[Manifest]:
+    return sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True)
+
+
+def _has_begun(pod: Manifest) -> bool:
+    """Tell whether the job's own containers have: the sidecar was up by then."""
+    status = pod.get("status") or {}
+    statuses = (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
+    states = [found.get("state") or {} for found in statuses if found["name"] not in names.SIDECARS]
+    return any("running" in state or "terminated" in state for state in states)
+
+
+def _has_sidecar_of(pod: Manifest, injection: Manifest) -> bool:
+    """Tell whether a pod's sidecar is what is injected now, and not of an earlier spec or somebody's own."""
+    wanted = {(c["name"], c["image"], tuple(c["command"])) for c in injection["initContainers"]}
+    return any((c["name"], c.get("image"), tuple(c.get("command") or ())) in wanted for c in _sidecars(pod))
 
 
 def _is_ready(pod: Manifest) -> bool:

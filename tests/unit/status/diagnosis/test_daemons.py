@@ -7,7 +7,7 @@ import pytest
 from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.isolation import Level, PodSecurity
 from buildkit_operator.kube.resources import Manifest
-from buildkit_operator.status.diagnosis.daemons import Finding, diagnose, diagnose_namespace
+from buildkit_operator.status.diagnosis.daemons import Finding, diagnose, diagnose_namespace, is_daemon
 from tests.unit.make import container_status, make_builder, make_deployment, make_pod
 
 LABEL = "kubectl label --overwrite namespace ci pod-security.kubernetes.io/enforce"
@@ -135,6 +135,13 @@ def test_baseline_is_in_the_way_of_an_unconfined_daemon() -> None:
     ("spec", "remedy"),
     [
         ({}, f"Set spec.isolation to UserNamespace and: {LABEL}=baseline. Or keep it and: {LABEL}=privileged"),
+        (
+            {"cache": {"persistentVolumeClaim": {}}},
+            (
+                "Create another builder with isolation UserNamespace and: "
+                f"{LABEL}=baseline. Or keep it and: {LABEL}=privileged"
+            ),
+        ),
         ({"isolation": "UserNamespace"}, f"Level baseline admits them: {LABEL}=baseline"),
         ({"securityProfiles": "NodeDefault"}, f"Level baseline admits them: {LABEL}=baseline"),
     ],
@@ -222,6 +229,7 @@ def test_a_pod_that_nobody_has_looked_at_is_left_alone() -> None:
             "[rootlesskit:parent] error: failed to setup UID/GID map: newuidmap 15 failed: Operation not permitted",
             "allowPrivilegeEscalation: false",
         ),
+        ("ids.sh: builds are to have ids of the pod up to 200001, which has none above 65535.", "idsPerPod"),
         (
             "[rootlesskit:parent] error: failed to start the child: fork/exec /proc/self/exe: no space left on device",
             "user.max_user_namespaces above 0",
@@ -243,6 +251,19 @@ def test_a_refused_user_namespace_is_named_with_the_line_and_the_remedy(line: st
     assert finding.reason is Reason.USER_NAMESPACE_DENIED
     assert line in finding.message
     assert remedy in finding.message
+    assert finding.user_must_act
+
+
+def test_a_cache_of_another_isolation_is_named_with_its_claim() -> None:
+    log = (
+        "ids.sh: the cache was written with other ids behind those of builds (100000 65536), than the daemon has now "
+        "(1 999, 1001 64535).\n"
+    )
+    finding = diagnosis_of(make_pod("demo-buildkitd-2", containerStatuses=crashing(log=log)))
+
+    assert finding.reason is Reason.CACHE_INCOMPATIBLE
+    assert log.strip() in finding.message
+    assert "kubectl delete -n ci pvc/buildkit-state-demo-buildkitd-2 pod/demo-buildkitd-2 Or" in finding.message
     assert finding.user_must_act
 
 
@@ -341,3 +362,24 @@ def test_a_daemon_that_crashes_beside_a_newer_one_that_serves_is_told() -> None:
     serves["status"]["containerStatuses"][0]["ready"] = True
 
     assert diagnosis_of(crashes, serves).reason is Reason.CRASH_LOOP
+
+
+@pytest.mark.parametrize(
+    ("owner", "expected"),
+    [
+        ({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "demo-buildkitd-7c9d"}, True),
+        ({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "demo-buildkitd"}, True),
+        ({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "demo-buildkitd"}, False),
+        ({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "other-buildkitd-7c9d"}, False),
+        ({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "demo-buildkitd-7c9d"}, False),
+        ({"apiVersion": "example.com/v1", "kind": "ReplicaSet", "name": "demo-buildkitd-7c9d"}, False),
+        ({"apiVersion": "batch/v1", "kind": "Job", "name": "demo-buildkitd"}, False),
+        (None, False),
+    ],
+)
+def test_a_daemon_is_known_by_its_controller(owner: dict[str, Any] | None, expected: bool) -> None:  # noqa: FBT001
+    pod = make_pod()
+    if owner is not None:
+        pod["metadata"]["ownerReferences"] = [{**owner, "uid": "1-2-3", "controller": True}]
+
+    assert is_daemon(pod, "demo") is expected

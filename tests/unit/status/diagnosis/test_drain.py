@@ -1,45 +1,39 @@
-"""A daemon that was told to stop and cannot finish its builds in time is told of, once its time is over."""
+"""A daemon that was ended with builds in it, or silent, is told of; an idle one is not, however it was ended."""
 
-from datetime import UTC, datetime, timedelta
+import pytest
 
 from buildkit_operator.api.reasons import Reason
+from buildkit_operator.desired.scripts import BUSY, SCRIPTS, SILENT
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis import drain
 
-KILLED_AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-OVERDUE = KILLED_AT - timedelta(seconds=24)
-IN_TIME = KILLED_AT - timedelta(seconds=40)
 
-
-def pod(*, stopping: bool = True, running: bool = True) -> Manifest:
-    state = {"running": {}} if running else {"terminated": {"exitCode": 0}}
+def pod(left: str | None, *, stopping: bool = True, running: bool = False) -> Manifest:
+    state: Manifest = {"running": {}} if running else {"terminated": {"exitCode": 137, "message": left}}
     metadata = {"name": "team-buildkitd-1"} | ({"deletionTimestamp": "2026-01-01T12:00:00Z"} if stopping else {})
     return {"metadata": metadata, "status": {"containerStatuses": [{"name": "buildkitd", "state": state}]}}
 
 
-def test_a_daemon_that_is_still_busy_after_its_time() -> None:
-    stuck = pod()
+@pytest.mark.parametrize(("left", "words"), [(BUSY, "ran builds"), (SILENT, "did not answer")])
+def test_a_daemon_that_was_ended_before_it_was_done(left: str, words: str) -> None:
+    ended = pod(left)
 
-    ((told, finding),) = drain.cut_short([stuck, pod(stopping=False)], OVERDUE)
+    ((told, finding),) = drain.cut_short([ended, pod(left, stopping=False)])
 
-    assert told is stuck
+    assert told is ended
     assert finding.reason is Reason.DRAIN_TIMED_OUT
     assert "team-buildkitd-1" in finding.message
+    assert words in finding.message
     assert "spec.shared.drainTimeoutSeconds" in finding.message
 
 
-def test_nothing_is_said_before_or_of_one_that_has_ended() -> None:
-    assert not list(drain.cut_short([pod()], IN_TIME))
-    assert not list(drain.cut_short([pod(running=False)], OVERDUE))
+@pytest.mark.parametrize(
+    "seen", [pod(None), pod(""), pod("buildkitd: its last words"), pod(BUSY, running=True)], ids=str
+)
+def test_nothing_is_said_of_one_that_was_idle_or_of_which_nobody_knows(seen: Manifest) -> None:
+    assert not list(drain.cut_short([seen]))
 
 
-def test_it_is_looked_at_when_its_time_is_over() -> None:
-    seconds = drain.until_next_deadline([pod(), pod(stopping=False)], IN_TIME)
-
-    assert seconds == 15
-    assert list(drain.cut_short([pod()], IN_TIME + timedelta(seconds=seconds)))
-
-
-def test_no_look_is_due_for_those_that_run_on_or_were_told_of() -> None:
-    assert drain.until_next_deadline([pod(stopping=False), pod(running=False)], IN_TIME) is None
-    assert drain.until_next_deadline([pod()], OVERDUE) is None
+def test_the_script_leaves_these_words() -> None:
+    assert f"leave '{BUSY}'" in SCRIPTS["drain.sh"]
+    assert f"leave '{SILENT}'" in SCRIPTS["drain.sh"]

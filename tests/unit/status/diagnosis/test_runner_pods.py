@@ -6,9 +6,11 @@ import pytest
 
 from buildkit_operator.api.reasons import Reason
 from buildkit_operator.kube.resources import Manifest
-from buildkit_operator.status.diagnosis.runner_pods import counts, diagnose, is_runner
-from tests.unit.make import make_pod
+from buildkit_operator.status.diagnosis.runner_pods import counts, decisive, diagnose, is_runner
+from tests.unit.make import changed, injection_of, make_builder, make_pod
 
+INJECTION = injection_of(make_builder(mode="Sidecar"))
+SIDECAR_FIELDS = ("name", "image", "command", "restartPolicy")
 READY: Manifest = {"started": True, "ready": True, "state": {"running": {}}}
 STARTING: Manifest = {"started": False, "state": {"running": {}}}
 NO_IMAGE: Manifest = {"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
@@ -20,6 +22,8 @@ def runner(
     status = {"name": "buildkitd", "ready": False, "restartCount": 0, **daemon}
     pod = make_pod(name, created=created, phase=phase, initContainerStatuses=[status])
     pod["metadata"]["labels"] = {"buildkit-operator.dev/injected": "demo"}
+    sidecar, config = INJECTION["initContainers"][0], INJECTION["volumes"][0]
+    pod["spec"] = {"initContainers": [{key: sidecar[key] for key in SIDECAR_FIELDS}], "volumes": [config]}
     return pod
 
 
@@ -32,8 +36,62 @@ def given_up(log: str) -> Manifest:
 
 
 def test_a_runner_is_told_from_a_shared_builders_own_pod() -> None:
-    assert is_runner(runner())
-    assert not is_runner(make_pod("demo-buildkitd-x"))
+    assert is_runner(runner(), "demo")
+    assert not is_runner(make_pod("demo-buildkitd-x"), "demo")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("metadata.labels", {"buildkit-operator.dev/injected": "other"}),
+        ("spec.initContainers", []),
+        ("spec.initContainers.0.name", "theirs"),
+        ("spec.initContainers.0.restartPolicy", None),
+        ("spec.volumes", []),
+        ("spec.volumes.0", {"name": "buildkit-config", "configMap": {"name": "theirs"}}),
+        ("spec.volumes.0", {"name": "buildkit-config", "emptyDir": {}}),
+    ],
+)
+def test_labels_alone_make_no_runner(field: str, value: Any) -> None:
+    assert not is_runner(changed(runner(**NO_IMAGE), field, value), "demo")
+
+
+# What speaks against the builder
+
+
+def job(pod: Manifest, **state: Manifest) -> Manifest:
+    """Return the pod with a job in a state."""
+    return changed(pod, "status.containerStatuses", [{"name": "job", "state": state}])
+
+
+def test_a_job_that_waits_in_vain_speaks_against_the_builder() -> None:
+    pod = runner(phase="Pending", **NO_IMAGE)
+
+    assert decisive([pod], INJECTION) == diagnose([pod])
+    assert decisive([job(pod, waiting={"reason": "PodInitializing"})], INJECTION) is not None
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(job(runner(**NO_IMAGE), running={}), id="its job has begun"),
+        pytest.param(runner(phase="Failed", **NO_IMAGE), id="it has ended"),
+        pytest.param(changed(runner(**NO_IMAGE), "spec.initContainers.0.image", "x"), id="another image"),
+        pytest.param(changed(runner(**NO_IMAGE), "spec.initContainers.0.command", ["false"]), id="another program"),
+    ],
+)
+def test_what_is_no_fault_of_the_builders_now_is_only_told(pod: Manifest) -> None:
+    assert diagnose([pod]) is not None
+    assert decisive([pod], INJECTION) is None
+
+
+def test_a_job_that_has_begun_since_speaks_for_the_builder() -> None:
+    stuck = runner("stuck", created="2026-11-24T11:00:00Z", phase="Pending", **NO_IMAGE)
+    done = job(runner("done", created="2026-11-24T12:00:00Z", phase="Succeeded"), terminated={"exitCode": 0})
+
+    assert decisive([stuck, done], INJECTION) is None
+    assert decisive([changed(done, "metadata.creationTimestamp", "2026-11-24T10:00:00Z"), stuck], INJECTION) is not None
+    assert decisive([stuck, changed(done, "spec.initContainers.0.image", "theirs")], INJECTION) is not None
 
 
 def test_no_pods_are_three_zeros() -> None:

@@ -1,0 +1,4 @@
+target "default" {
+  context = "/etc"
+  dockerfile-inline = "FROM scratch\nCOPY hostname /"
+}

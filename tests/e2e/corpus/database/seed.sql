@@ -1,0 +1,2 @@
+create table fruit (name text);
+insert into fruit values ('apple'), ('pear');

@@ -1,0 +1,4 @@
+#!/bin/sh
+common() {
+  echo "common to $1"
+}

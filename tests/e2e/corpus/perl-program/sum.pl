@@ -1,0 +1,4 @@
+use strict;
+use Sum;
+
+print Sum::of(@ARGV), "\n";

@@ -1,0 +1,5 @@
+import sys
+
+
+def main() -> None:
+    print(f"hello, {sys.argv[1]}")

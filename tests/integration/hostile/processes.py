@@ -1,0 +1,74 @@
+"""Operator, webhook and exporter side by side, and whether they serve somebody who did nothing."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from hack.cluster.controlplane import ControlPlane
+from hack.cluster.kubectl import wait_for
+from tests.integration.admission.engines import Refusal
+from tests.integration.builders.builder_operator import BuilderOperator
+from tests.integration.service_process import ServiceProcess
+from tests.integration.webhook.installation import Installation
+
+BUILDERS: Final = "/apis/buildkit-operator.dev/v1alpha1/namespaces/{}/buildkitbuilders"
+SECONDS: Final = 20
+"""Within which somebody else's builder has a status."""
+
+
+@dataclass
+class Processes:
+    """All processes of an installation that lists builders."""
+
+    installation: Installation
+    others: list[ServiceProcess] = field(default_factory=list)
+
+    @property
+    def control_plane(self) -> ControlPlane:
+        return self.installation.control_plane
+
+    @property
+    def all(self) -> dict[str, ServiceProcess]:
+        (webhook,) = self.installation.processes
+        operator, exporter = self.others
+        return {"operator": operator, "webhook": webhook, "exporter": exporter}
+
+    def start(self) -> None:
+        """Start them all and wait until they are ready."""
+        folder, kubeconfig = self.installation.folder, self.control_plane.kubeconfig
+        self.others.append(BuilderOperator(kubeconfig, folder / "operator.log"))
+        exporter = ServiceProcess(("-m", "buildkit_operator", "exporter"), kubeconfig, folder / "exporter.log", {})
+        self.others.append(exporter)
+        webhook = self.installation.start()
+        self.installation.configure(webhook)
+        for process in self.all.values():
+            process.wait_ready()
+        self.installation.wait_until_effective()
+
+    def serve(self, namespace: str, name: str, seconds: float = SECONDS) -> None:
+        """Create a builder of somebody else's, and wait until everybody has done for it what they do."""
+        path = BUILDERS.format(namespace)
+        body = {
+            "apiVersion": "buildkit-operator.dev/v1alpha1",
+            "kind": "BuildKitBuilder",
+            "metadata": {"name": name},
+            "spec": {"mode": "Shared"},
+        }
+        self.control_plane.request("POST", path, body)
+        wait_for(f"a status of {name}", lambda: self._has_status(f"{path}/{name}"), seconds)
+        sample = f'buildkit_operator_builder_spec_replicas{{builder="{name}",namespace="{namespace}"}}'
+        wait_for(f"the exporter to know {name}", lambda: sample in self.all["exporter"].get("/metrics")[1], seconds)
+        assert not isinstance(self.installation.create_pod(), Refusal)
+
+    def assert_alive(self) -> None:
+        """Assert that none has ended or lost its watches."""
+        for name, process in self.all.items():
+            assert process.running, name
+            assert process.get("/livez") == (200, "ok\n"), name
+
+    def stop(self) -> None:
+        for process in self.others:
+            process.kill()
+
+    def _has_status(self, path: str) -> bool:
+        found = self.control_plane.request("GET", path)
+        return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
