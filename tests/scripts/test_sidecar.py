@@ -82,7 +82,7 @@ def test_the_socket_is_opened_to_every_uid(container: Container) -> None:
 
 
 def test_the_socket_is_opened_to_every_uid_after_the_daemon_has_closed_it(container: Container) -> None:
-    """buildkitd sets the mode when others may have seen its socket already; a busy machine makes it a while."""
+    """The daemon sets the mode when others may have seen its socket already; a busy machine makes it a while."""
     container.install("rootlesskit", CLOSES_ITS_SOCKET)
     container.install("buildctl", "until test -e $HERE/serving; do sleep 0.01; done")
     container.start_daemon("always")
