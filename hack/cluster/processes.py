@@ -1,15 +1,19 @@
 """A process supervisor: programs that cannot outlive the tests, readiness polls, and their log when they fail."""
 
+import fcntl
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import randrange
-from typing import Final
+from typing import Final, TextIO
 
 LOG_LINES_SHOWN: Final = 30
 
@@ -77,7 +81,8 @@ def dies_with_parent(signal_name: str, command: Sequence[str | Path]) -> list[st
 def free_port() -> int:
     """Return a free loopback port below those that the kernel gives to outgoing connections.
 
-    So a program that is killed finds its port still free when it starts again.
+    So a program that is killed finds its port still free when it starts again. No other process gets it from here
+    meanwhile, while this one lives and has asked for no more than a few hundred since: tests run side by side.
     """
     while True:
         port = randrange(20000, 30000)
@@ -86,4 +91,26 @@ def free_port() -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+            if _reserve(port):
+                return port
+
+
+_reservations: Final[deque[TextIO]] = deque()
+_MOST_RESERVATIONS: Final = 200
+"""A file that is open for each, of which a process may have 1024."""
+
+
+def _reserve(port: int) -> bool:
+    """Take a port's lock, which goes with the process; tell whether nobody has it."""
+    folder = Path(tempfile.gettempdir()) / f"buildkit-operator-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    file = (folder / str(port)).open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return False
+    _reservations.append(file)
+    if len(_reservations) > _MOST_RESERVATIONS:
+        _reservations.popleft().close()
+    return True
