@@ -39,6 +39,9 @@ time.sleep(60)
 "
 """
 
+SHORT_PAUSES = "case $1 in 0.*) exec /bin/sleep $1 ;; *) exec /bin/sleep 0.4 ;; esac"
+"""In place of `sleep`, for the pauses between crashes; long enough for somebody to read the log of the last one."""
+
 FAILS_BEHIND_ITS_SOCKET = """
 echo start >> $HERE/starts
 python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('$HERE/buildkitd.sock')"
@@ -232,8 +235,7 @@ def test_the_job_may_start_when_the_daemon_can_be_used(container: Container, tmp
 
 def test_a_daemon_that_never_comes_up_fails_with_its_last_lines(container: Container, tmp_path: Path) -> None:
     container.install("rootlesskit", "echo 'newuidmap: write to uid_map failed' >&2; exit 1")
-    # The pauses between crashes are no part of what is tested.
-    container.install("sleep", "exec /bin/sleep 0.01")
+    container.install("sleep", SHORT_PAUSES)
     process = container.start_daemon("always")
 
     code, output = started(container, 10, tmp_path / "termination-log")
@@ -247,8 +249,7 @@ def test_a_daemon_that_never_comes_up_fails_with_its_last_lines(container: Conta
 def test_a_socket_alone_does_not_let_the_job_start(container: Container, tmp_path: Path) -> None:
     container.install("rootlesskit", FAILS_BEHIND_ITS_SOCKET)
     container.install("buildctl", "exit 1")
-    # The pauses between crashes are no part of what is tested.
-    container.install("sleep", "case $1 in 0.*) exec /bin/sleep $1 ;; *) exec /bin/sleep 0.4 ;; esac")
+    container.install("sleep", SHORT_PAUSES)
     container.start_daemon("always")
 
     code, output = started(container, 10, tmp_path / "termination-log")
