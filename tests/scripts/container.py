@@ -15,6 +15,10 @@ SECONDS: Final = 10
 """Nothing here should take that long."""
 
 
+SHORT_PAUSES: Final = "case $1 in 0.*) exec /bin/sleep $1 ;; *) exec /bin/sleep 0.4 ;; esac"
+"""In place of `sleep`, for the pauses between crashes; long enough for somebody to read the log of the last one."""
+
+
 class Container:
     """A directory that looks to the scripts like the container: programs, a volume, and the socket's directory."""
 

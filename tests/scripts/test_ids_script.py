@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from tests.scripts.container import Container
+from tests.scripts.container import SHORT_PAUSES, Container
 
 ROOTLESS: Final = "user:100000:65536\n"
 MORE: Final = "user:100000:4000000\n"
@@ -111,8 +111,7 @@ def test_no_daemon_is_started_with_other_ids(container: Container, restart: str,
         status, output = container.run_daemon()
         assert status == 1
     else:
-        # The pauses between starts are no part of what is tested.
-        container.install("sleep", "exec /bin/sleep 0.01")
+        container.install("sleep", SHORT_PAUSES)
         process = container.start_daemon("always")
         status, output = container.run("started.sh", "60", str(container.notes), str(tmp_path / "said"))
         process.kill()

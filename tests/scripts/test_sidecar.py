@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.container import Container, wait_for
+from tests.scripts.container import SHORT_PAUSES, Container, wait_for
 
 LISTENS = """
 echo start >> $HERE/starts
@@ -38,9 +38,6 @@ open('$HERE/serving', 'w').close()
 time.sleep(60)
 "
 """
-
-SHORT_PAUSES = "case $1 in 0.*) exec /bin/sleep $1 ;; *) exec /bin/sleep 0.4 ;; esac"
-"""In place of `sleep`, for the pauses between crashes; long enough for somebody to read the log of the last one."""
 
 FAILS_BEHIND_ITS_SOCKET = """
 echo start >> $HERE/starts
