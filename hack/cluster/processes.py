@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import randrange
-from typing import Final, TextIO
+from typing import Final
 
 LOG_LINES_SHOWN: Final = 30
 
@@ -95,7 +95,7 @@ def free_port() -> int:
                 return port
 
 
-_reservations: Final[deque[TextIO]] = deque()
+_reservations: Final[deque[int]] = deque()
 _MOST_RESERVATIONS: Final = 200
 """A file that is open for each, of which a process may have 1024."""
 
@@ -104,13 +104,13 @@ def _reserve(port: int) -> bool:
     """Take a port's lock, which goes with the process; tell whether nobody has it."""
     folder = Path(tempfile.gettempdir()) / f"buildkit-operator-ports-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    file = (folder / str(port)).open("w")
+    file = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        file.close()
+        os.close(file)
         return False
     _reservations.append(file)
     if len(_reservations) > _MOST_RESERVATIONS:
-        _reservations.popleft().close()
+        os.close(_reservations.popleft())
     return True
