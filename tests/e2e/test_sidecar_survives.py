@@ -31,10 +31,11 @@ def run_in(job: Runner, container: str, script: str) -> str:
 def kill(job: Runner, program: str) -> None:
     """Kill a process of the sidecar's, and wait until the next daemon's socket is open to every uid."""
     socket = SOCKET.removeprefix("unix://")
+    # By the socket's time: what a daemon has just forked still goes by its name, so that pids tell of no other daemon.
     script = f"""
-old=$(pidof buildkitd)
-kill -9 $(pidof {program})
-until new=$(pidof buildkitd) && [ "$new" != "$old" ] && [ "$(stat -c %a {socket})" = 666 ]; do sleep 0.05; done
+old=$(stat -c %y {socket})
+kill -9 $(pidof {program}) || true
+until [ "$(stat -c '%a %y' {socket})" != "666 $old" ] && [ "$(stat -c %a {socket})" = 666 ]; do sleep 0.05; done
 """
     run_in(job, DAEMON, script)
 
