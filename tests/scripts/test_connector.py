@@ -60,7 +60,7 @@ def test_a_stop_ends_with_0_at_once(container: Container, signum: signal.Signals
 
     process.send_signal(signum)
 
-    assert process.wait(timeout=1) == 0
+    assert process.wait(timeout=10) == 0
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])
@@ -71,7 +71,7 @@ def test_a_stop_of_a_connector_that_never_came_up_is_a_failure(container: Contai
 
     process.send_signal(signum)
 
-    assert process.wait(timeout=1) == 1
+    assert process.wait(timeout=10) == 1
 
 
 @pytest.mark.parametrize("renewed", [".", "tls"])
@@ -116,7 +116,7 @@ def test_the_job_waits_for_the_socket(container: Container) -> None:
 
     start(container)
 
-    assert gate.wait(timeout=5) == 0
+    assert gate.wait(timeout=10) == 0
 
 
 def test_the_gate_gives_up(container: Container) -> None:

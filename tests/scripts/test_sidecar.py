@@ -111,7 +111,7 @@ def test_a_stop_ends_with_0_at_once_and_does_not_wait_for_the_daemon(container: 
 
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(timeout=1) == 0
+    assert process.wait(timeout=10) == 0
 
 
 def test_a_stop_ends_with_0_while_a_daemon_that_served_the_job_is_down(container: Container) -> None:
@@ -123,7 +123,7 @@ def test_a_stop_ends_with_0_while_a_daemon_that_served_the_job_is_down(container
 
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(timeout=1) == 0
+    assert process.wait(timeout=10) == 0
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_stop_of_what_never_came_up_is_a_failure_at_once(container: Container,
 
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(timeout=1) == 1
+    assert process.wait(timeout=10) == 1
 
 
 def test_the_log_is_passed_on_whole_however_long(container: Container) -> None:

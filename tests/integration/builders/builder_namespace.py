@@ -35,7 +35,7 @@ def owned_by_workload(kind: str = "ReplicaSet", name: str = "demo-buildkitd-7c9d
     return [{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "1-2-3", "controller": True}]
 
 
-SECONDS: Final = 20
+SECONDS: Final = 60
 """Until something that takes milliseconds is given up."""
 
 

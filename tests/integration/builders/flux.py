@@ -180,7 +180,7 @@ class Repository:
     def ready(self, revision: str) -> Manifest:
         return decision(self._builders, "builders", revision)
 
-    def wait_ready(self, revision: str, seconds: float = 30) -> Manifest:
+    def wait_ready(self, revision: str, seconds: float = 60) -> Manifest:
         return self._builders.wait(f"Flux decides on {revision}", lambda: self.ready(revision), seconds)
 
     def _create(self, plural: str, api_version: str, kind: str, name: str, spec: Manifest) -> None:

@@ -72,7 +72,7 @@ def image(builders: Builders, name: str = "demo") -> str:
     return found
 
 
-def wait_in_charge(builders: Builders, installation: str, name: str = "demo", seconds: float = 20) -> None:
+def wait_in_charge(builders: Builders, installation: str, name: str = "demo", seconds: float = 60) -> None:
     builders.wait(
         f"{installation} to be in charge",
         lambda: (
@@ -119,7 +119,7 @@ def test_the_second_stands_back_and_takes_over_when_the_first_is_gone(builders: 
     assert first.metric("buildkit_operator_builders_of_others") == 0
 
     first.terminate()  # as an uninstallation does; its Lease stays behind
-    first.wait(5)
+    first.wait()
     wait_in_charge(builders, "two", seconds=TAKEOVER)
 
     # And when it comes back, it is the second one.
@@ -155,7 +155,7 @@ def test_one_that_no_longer_serves_a_namespace_gives_it_up(builders: Builders, i
     second.wait_until(lambda: second.metric("buildkit_operator_builders_of_others") == 1, 20)
 
     first.terminate()
-    first.wait(5)
+    first.wait()
     install("one", watch_namespaces="team-b")
 
     wait_in_charge(builders, "two", seconds=TAKEOVER)

@@ -27,7 +27,7 @@ def test_a_restart_writes_nothing(start_control_plane: StartControlPlane, start_
     for name in names:
         builders.make_ready(name)
     operator.terminate()
-    assert operator.wait(5) == 0
+    assert operator.wait() == 0
     mark = builders.control_plane.mark()
 
     start_operator(builders.control_plane)
@@ -166,7 +166,7 @@ def test_a_successor_completes_what_a_killed_operator_began(
 def test_the_log_is_one_object_a_line(start_control_plane: StartControlPlane, start_operator: StartOperator) -> None:
     operator = start_operator(start_control_plane())
     operator.terminate()
-    operator.wait(5)
+    operator.wait()
 
     lines = [json.loads(line) for line in operator.log.read_text().splitlines()]
     assert {"time", "level", "logger", "message"} <= lines[0].keys()

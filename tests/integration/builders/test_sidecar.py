@@ -194,7 +194,7 @@ def test_at_rest_and_after_a_restart_nothing_is_written_or_tried(
     for number in range(3):
         builders.wait_reason("Available", f"demo-{number}")
     operator.terminate()
-    assert operator.wait(5) == 0
+    assert operator.wait() == 0
     mark = builders.control_plane.mark()
 
     start_operator(builders.control_plane)

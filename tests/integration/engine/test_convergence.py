@@ -77,7 +77,7 @@ def test_rights_in_one_namespace_suffice(widgets: Widgets, start_operator: Start
 
     until(lambda: widgets.seen("one") == "first" and widgets.notes())
     operator.terminate()
-    assert operator.wait(5) == 0
+    assert operator.wait() == 0
     account = f"system:serviceaccount:{widgets.namespace}:operator"
     refused = [request for request in control_plane.audit(mark) if request.user == account and request.code == 403]
     assert refused == []
@@ -139,7 +139,7 @@ def test_nothing_is_written_at_rest_and_after_a_restart(widgets: Widgets, start_
     assert widgets.written_since(mark) == []
 
     operator.terminate()
-    assert operator.wait(5) == 0
+    assert operator.wait() == 0
     restarted = start_operator(widgets)
     until(lambda: restarted.reconciles >= MANY)
     assert widgets.written_since(mark) == []

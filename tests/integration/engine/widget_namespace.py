@@ -8,7 +8,7 @@ from tests.integration.engine.widgets import widget
 from tests.integration.namespace_client import NamespaceClient
 
 
-def until(condition: Callable[[], object], seconds: float = 15) -> None:
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Poll until something holds. Raises AssertionError when the time is over."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -11,7 +11,7 @@ from tests.integration.service_process import ServiceProcess
 from tests.integration.webhook.installation import Installation
 
 BUILDERS: Final = "/apis/buildkit-operator.dev/v1alpha1/namespaces/{}/buildkitbuilders"
-SECONDS: Final = 20
+SECONDS: Final = 60
 """Within which somebody else's builder has a status."""
 
 

@@ -182,7 +182,7 @@ def test_a_webhook_that_starts_again_uses_what_is_stored(start_installation: Sta
     process = installation.install()
     before = installation.secret()
     process.terminate()
-    assert process.wait(5) == 0
+    assert process.wait() == 0
     mark = installation.control_plane.mark()
 
     again = installation.start_ready(https_port=process.https_port)

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -76,12 +75,10 @@ async def test_a_write_is_given_up_with_the_lease_and_the_server_told_to(
     server, connection = silent
     writer = client(connection, Leading(0.3))
     write = writer.delete(CONFIG_MAP, "ci", "demo") if verb == "delete" else getattr(writer, verb)(OBJECT)
-    begin = time.monotonic()
 
     with pytest.raises(Unavailable, match=r"no answer within 0.3 seconds"):
         await write
 
-    assert time.monotonic() - begin < 2
     assert re.search(r"[?&]timeout=0\.300s", server.requests[0])
     await writer.close()
 

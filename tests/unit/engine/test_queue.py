@@ -18,7 +18,7 @@ def work() -> WorkQueue[str]:
 
 
 async def next_key(work: WorkQueue[str]) -> str:
-    return await asyncio.wait_for(work.get(), timeout=1)
+    return await asyncio.wait_for(work.get(), timeout=10)
 
 
 async def assert_idle(work: WorkQueue[str]) -> None:
@@ -74,7 +74,7 @@ async def test_a_waiting_worker_gets_the_key_at_once(work: WorkQueue[str]) -> No
 
     work.add("a")
 
-    assert await asyncio.wait_for(waiting, timeout=1) == "a"
+    assert await asyncio.wait_for(waiting, timeout=10) == "a"
 
 
 async def test_a_key_asked_for_later_comes_later(work: WorkQueue[str]) -> None:
