@@ -12,6 +12,8 @@ from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
 from hack.cluster.kubectl import Kubectl, KubectlError, wait_for
 from tests.support.jobs import BUILD, builder, ran, run, wait_ready, wait_reason
+from tests.support.runners import BUILD as SIDECAR_BUILD
+from tests.support.runners import DAEMON, Runner, sidecar, step
 
 FOLDER: Final = "/var/claims"
 """Where the volumes are on the node."""
@@ -63,6 +65,10 @@ class Volumes:
     def empty(self) -> None:
         """Give the volume of a claim that was deleted to the next one, empty as a new one is."""
         self.on_the_node("empty-volume", f"rm -rf {FOLDER}/{self.name}/*")
+        self.release()
+
+    def release(self) -> None:
+        """Give the volume of a claim that was deleted to the next one, with all that is on it."""
         self.kubectl("patch", f"pv/{self.name}", '--patch={"spec": {"claimRef": null}}')
 
     def remove(self) -> None:
@@ -292,3 +298,75 @@ def _built(team: Kubectl) -> list[str]:
     found = team("exec", POD, "--", "sh", "-c", script).splitlines()
     assert len(found) > 100
     return found
+
+
+# Volumes of sidecars
+
+
+def sidecar_with_volume(volumes: Volumes, **spec: Any) -> Manifest:
+    return sidecar(cache={"size": "2Gi", "ephemeralVolume": {"storageClassName": volumes.name}}, **spec)
+
+
+def runner_builds_anew(team: Kubectl) -> bool:
+    """Build in a runner pod what `is_built_anew` does, tell the same of its sidecar's, and have the volume go."""
+    job = Runner.start(team, step(f"{SIDECAR_BUILD} --opt build-arg:SALT=claims"))
+    claim = f"{job.name}-buildkit-state"
+    job.succeed()
+    log = job.log()
+    assert team.get("pvc", claim)["status"]["phase"] == "Bound"
+
+    job.delete()
+    wait_for(f"{claim} has gone with its pod", lambda: team.find("pvc", claim) is None)
+    anew = ran(log, "claims")
+    assert anew or "CACHED" in log, log
+    return anew
+
+
+def test_a_sidecar_has_a_volume_of_its_own_and_begins_with_the_cache_on_it(team: Kubectl, volumes: Volumes) -> None:
+    """The volume is a shared daemon's, as a snapshot or a clone of it would be: no driver here makes any."""
+    team.apply(with_claim(volumes))
+    wait_ready(team)
+    assert is_built_anew(team)
+    _delete(team)
+    team("delete", "pvc", "--all")
+    volumes.release()
+
+    team.apply(sidecar_with_volume(volumes))
+    wait_ready(team)
+
+    assert not runner_builds_anew(team)
+    volumes.empty()
+    assert runner_builds_anew(team)
+
+
+def test_a_sidecar_in_a_user_namespace_has_a_volume_of_its_own(team: Kubectl, volumes: Volumes) -> None:
+    team("label", "namespace", team.namespace, f"{ENFORCE}=baseline")
+    team.apply(sidecar_with_volume(volumes, isolation="UserNamespace"))
+    wait_ready(team)
+
+    assert runner_builds_anew(team)
+
+
+def test_a_volume_that_nobody_makes_is_told(team: Kubectl) -> None:
+    team.apply(sidecar(cache={"ephemeralVolume": {"storageClassName": "no-such-class"}}))
+    wait_ready(team)
+    job = Runner.start(team, step("true"))
+
+    message = wait_reason(team, "ClaimPending")["message"]
+
+    assert f"kubectl describe -n {team.namespace} pvc {job.name}-buildkit-state" in message
+
+
+def test_a_sidecar_keeps_its_cache_in_memory(team: Kubectl) -> None:
+    team.apply(sidecar(cache={"size": "1Gi", "medium": "Memory"}, resources={"limits": {"memory": "2Gi"}}))
+    wait_ready(team)
+    job = Runner.start(team, step(f"{SIDECAR_BUILD} --opt build-arg:SALT=memory && touch /tmp/built && sleep 60"))
+    job.wait_log("DONE")
+    wait_for("it is built", lambda: team("exec", job.name, "-c", "job", "--", "sh", "-c", "ls /tmp").find("built") >= 0)
+
+    script = f"stat -f -c %T {STATE} && ls {STATE}/root/runc-*"
+    kind, *snapshots = team("exec", job.name, "-c", DAEMON, "--", "sh", "-c", script).split()
+
+    assert kind == "tmpfs"
+    assert "snapshots" in snapshots
+    job.delete()

@@ -60,6 +60,19 @@ def test_a_broken_cache_is_moved_aside_and_the_next_daemon_begins_anew(
     wait_for(lambda: not broken.exists())
 
 
+def test_a_sidecar_begins_anew_on_a_volume_that_was_filled_with_a_broken_cache(container: Container) -> None:
+    container.root.mkdir()
+    (container.root / "containerdmeta.db").write_text("broken")
+    (container.volume / "root.broken").mkdir()
+    breaks = f"[ ! -e {container.root}/containerdmeta.db ] || {{ {says(PANIC, 2)}\n}}"
+    daemon(container, f"{breaks}\ntouch $HERE/up\n/bin/sleep 60")
+    container.start_daemon("always")
+
+    wait_for((container.folder / "up").exists)
+    assert container.root.is_dir()
+    wait_for(lambda: not (container.volume / "root.broken").exists())
+
+
 def test_a_cache_that_breaks_again_is_moved_aside_again(container: Container, told: Path) -> None:
     for _ in range(3):
         daemon(container, says(PANIC, 2, before=f"touch {container.root}/containerdmeta.db"))

@@ -103,8 +103,8 @@ def _mount_config_maps(daemon: Manifest) -> None:
         volume["mountPath"] = f"/mnt/{number:02}".ljust(255, "a")
 
 
-def shared() -> Manifest:
-    """Return the largest spec of mode Shared."""
+def _of_both_modes() -> Manifest:
+    """Return the largest spec of mode Shared, with what only mode Sidecar has beside it."""
     spec: Manifest = _without_requirements(Largest().value(SPEC))
     spec |= {"mode": "Shared", "isolation": "Rootless"}
     spec["daemon"]["toml"] = "#".ljust(65536, WIDE)
@@ -138,13 +138,21 @@ def shared() -> Manifest:
     for resources in (spec["resources"], spec["injection"]["connector"]["resources"]):
         resources["requests"] = resources["limits"]
     spec["cache"]["size"] = "20Gi"
+    del spec["cache"]["medium"]
     spec["injection"]["localCache"]["mountPath"] = "/mnt/".ljust(255, "a")
+    return spec
+
+
+def shared() -> Manifest:
+    """Return the largest spec of mode Shared."""
+    spec = _of_both_modes()
+    del spec["cache"]["ephemeralVolume"]
     return spec
 
 
 def sidecar() -> Manifest:
     """Return the largest spec of mode Sidecar, whose variables are in its status too."""
-    spec = shared() | {"mode": "Sidecar"}
+    spec = _of_both_modes() | {"mode": "Sidecar"}
     del spec["shared"], spec["imagePullSecrets"], spec["cache"]["persistentVolumeClaim"]
     spec["injection"] = {name: value for name, value in spec["injection"].items() if name != "connector"}
     return spec

@@ -101,11 +101,19 @@ NOT_BESIDE_FROM: Final[dict[str, Manifest]] = {
             ("isolation", "UserNamespace"),
             ("securityProfiles", "NodeDefault"),
             ("shared.pod.serviceAccountAnnotations", {"eks.amazonaws.com/role-arn": "arn"}),
+            ("cache.medium", "Memory"),
+            ("cache.ephemeralVolume.storageClassName", "fast"),
             ("shared.tls.mode", "Disabled"),
             ("shared.allowedNamespaces.names", ["a"]),
             ("shared.allowedNamespaces.selector.matchLabels", {"team": "a"}),
             ("shared.allowedNamespaces.selector.matchExpressions", [{"key": "team", "operator": "Exists"}]),
         )
+    },
+    **{
+        f"cache.ephemeralVolume.dataSource.{field}": nested(
+            "cache.ephemeralVolume.dataSource", {"kind": "VolumeSnapshot", "name": "warm"}
+        )
+        for field in ("kind", "name")
     },
     **{
         f"shared.tls.issuerRef.{field}": nested(
@@ -482,6 +490,57 @@ REFUSED: Final[list[tuple[Manifest, str, str]]] = [
         },
         "spec.daemon.garbageCollection.minFreeSpace",
         "its volume never has so much free",
+    ),
+    (
+        {"cache": {"ephemeralVolume": {}}},
+        "spec.cache.ephemeralVolume",
+        "only for mode Sidecar: a shared daemon keeps its cache on a persistentVolumeClaim",
+    ),
+    *(
+        (
+            {"mode": mode, "cache": {"size": "2Gi", "medium": "Memory"}, **resources},
+            "spec.cache.medium",
+            "needs resources.limits.memory of more than cache.size",
+        )
+        for mode in ("Shared", "Sidecar")
+        for resources in (
+            {},
+            {"resources": {"limits": {"cpu": "1"}}},
+            {"resources": {"requests": {"memory": "4Gi"}}},
+            {"resources": {"limits": {"memory": "2Gi"}}},
+            {"resources": {"limits": {"memory": 2_000_000_000}}},
+        )
+    ),
+    ({"cache": {"medium": "Disk"}}, "spec.cache.medium", 'supported values: "Memory"'),
+    *(
+        (
+            {
+                "mode": mode,
+                "resources": {"limits": {"memory": "4Gi"}},
+                "cache": {"size": "1Gi", "medium": "Memory", field: {}},
+            },
+            "spec.cache.medium",
+            "medium is where the cache is without persistentVolumeClaim and ephemeralVolume",
+        )
+        for mode, field in (("Shared", "persistentVolumeClaim"), ("Sidecar", "ephemeralVolume"))
+    ),
+    (
+        {"mode": "Sidecar", "cache": {"ephemeralVolume": {"dataSource": {"kind": "Secret", "name": "a"}}}},
+        "spec.cache.ephemeralVolume.dataSource.kind",
+        'supported values: "PersistentVolumeClaim", "VolumeSnapshot"',
+    ),
+    *(
+        (
+            {
+                "mode": "Sidecar",
+                "daemon": {"garbageCollection": {"minFreeSpace": "60Gi"}},
+                "resources": {"limits": {"memory": "90Gi"}},
+                "cache": {"size": "50Gi", field: value},
+            },
+            "spec.daemon.garbageCollection.minFreeSpace",
+            "its volume never has so much free",
+        )
+        for field, value in (("ephemeralVolume", {}), ("medium", "Memory"))
     ),
     *(
         ({"resources": {"limits": {"ephemeral-storage": limit}}}, "spec.resources.limits", "the pod would be evicted")

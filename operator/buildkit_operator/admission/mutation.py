@@ -157,6 +157,7 @@ _ANNOTATIONS: Final = cel.expression(
 
 _SIDECAR: Final = cel.expression("""
     (has(object.spec.initContainers)
-      ? variables.ourInitContainers.map(ours, JSONPatch{op: 'add', path: '/spec/initContainers/0', value: ours})
+      ? variables.ourInitContainers.transformList(i, ours,
+          JSONPatch{op: 'add', path: '/spec/initContainers/' + string(i), value: ours})
       : [JSONPatch{op: 'add', path: '/spec/initContainers', value: variables.ourInitContainers}])
 """)

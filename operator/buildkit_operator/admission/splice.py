@@ -57,7 +57,7 @@ def _pod(variables: Variables) -> Iterator[Operation]:
 def _sidecar(variables: Variables) -> Iterator[Operation]:
     sidecars = variables.ours("initContainers")
     if variables.listed("initContainers"):
-        yield from (add("/spec/initContainers/0", sidecar) for sidecar in sidecars)
+        yield from (add(f"/spec/initContainers/{position}", ours) for position, ours in enumerate(sidecars))
     else:
         yield add("/spec/initContainers", sidecars)
 

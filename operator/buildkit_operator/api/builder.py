@@ -77,6 +77,12 @@ _KEEPS_CLAIMS: Final = " && ".join(
 """In CEL: whether daemons go on with the caches that are on their claims."""
 
 
+_HAS_OWN_VOLUME: Final = (
+    "(has(self.cache.persistentVolumeClaim) || has(self.cache.ephemeralVolume) || has(self.cache.medium))"
+)
+"""In CEL: BuildCache.has_own_volume."""
+
+
 class BuilderSpec(Model):
     """What a builder should be."""
 
@@ -91,6 +97,21 @@ class BuilderSpec(Model):
                 "self.mode == 'Shared' || !has(self.cache) || !has(self.cache.persistentVolumeClaim)",
                 "cache.persistentVolumeClaim is only for mode Shared: a sidecar's cache goes with its pod",
                 ".cache.persistentVolumeClaim",
+            ),
+            rule(
+                "self.mode == 'Sidecar' || !has(self.cache) || !has(self.cache.ephemeralVolume)",
+                "cache.ephemeralVolume is only for mode Sidecar: a shared daemon keeps its cache on a "
+                "persistentVolumeClaim",
+                ".cache.ephemeralVolume",
+            ),
+            rule(
+                "!has(self.cache.medium) || has(self.resources) && has(self.resources.limits) "
+                "&& 'memory' in self.resources.limits && (!isQuantity(self.cache.size) "
+                "|| !isQuantity(string(self.resources.limits['memory'])) "
+                "|| quantity(string(self.resources.limits['memory'])).compareTo(quantity(self.cache.size)) > 0)",
+                "cache.medium Memory needs resources.limits.memory of more than cache.size: the cache is part of what "
+                "the daemon may use",
+                ".cache.medium",
             ),
             rule(
                 "self.mode == 'Shared' || !has(self.imagePullSecrets)",
@@ -122,20 +143,19 @@ class BuilderSpec(Model):
                 ".daemon.garbageCollection.reservedSpace",
             ),
             rule(
-                "!has(self.cache.persistentVolumeClaim) || "
-                + at_most("self.daemon.garbageCollection.minFreeSpace", "self.cache.size"),
-                "daemon.garbageCollection.minFreeSpace may not be more than cache.size with a persistentVolumeClaim: "
-                "its volume never has so much free, and the cache would be deleted after each build",
+                f"!{_HAS_OWN_VOLUME} || " + at_most("self.daemon.garbageCollection.minFreeSpace", "self.cache.size"),
+                "daemon.garbageCollection.minFreeSpace may not be more than cache.size where the cache is not on the "
+                "node's disk: its volume never has so much free, and the cache would be deleted after each build",
                 ".daemon.garbageCollection.minFreeSpace",
             ),
             rule(
-                "has(self.cache.persistentVolumeClaim) || !has(self.resources) || !has(self.resources.limits) "
+                f"{_HAS_OWN_VOLUME} || !has(self.resources) || !has(self.resources.limits) "
                 "|| !('ephemeral-storage' in self.resources.limits) || !isQuantity(self.cache.size) "
                 "|| !isQuantity(string(self.resources.limits['ephemeral-storage'])) "
                 "|| quantity(string(self.resources.limits['ephemeral-storage'])).compareTo(quantity(self.cache.size)) "
                 ">= 0",
-                "resources.limits.ephemeral-storage may not be less than cache.size without a persistentVolumeClaim: "
-                "the cache counts towards it, and the pod would be evicted before its cache is full",
+                "resources.limits.ephemeral-storage may not be less than cache.size where the cache is on the node's "
+                "disk: it counts towards that, and the pod would be evicted before its cache is full",
                 ".resources.limits",
             ),
             rule(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
@@ -409,8 +409,40 @@ class ClaimTemplate(Model):
     """What becomes of PVCs that no daemon uses any more."""
 
 
+class DataSource(Model):
+    """What a volume is filled with when it is made; it must be in the runner pods' namespace."""
+
+    kind: Literal["PersistentVolumeClaim", "VolumeSnapshot"]
+    """PersistentVolumeClaim, of the same StorageClass, or VolumeSnapshot."""
+    name: ObjectName
+    """Its name."""
+
+
+class EphemeralVolume(Model):
+    """A volume that is made with a runner pod and deleted with it: a generic ephemeral volume (KEP-1698)."""
+
+    storage_class_name: ObjectName | None = None
+    """StorageClass of the volumes; unset: the cluster's default. They must be block storage or a local disk, not NFS:
+    the cache needs overlay mounts and file locks.
+    """
+    data_source: DataSource | None = None
+    """Begin with the cache that is on this volume or snapshot, such as a PVC of a builder of mode Shared with the same
+    isolation and highestID; unset: with an empty one.
+    """
+
+
 class BuildCache(Model):
     """Where the daemon keeps its build cache."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.medium) || !has(self.persistentVolumeClaim) && !has(self.ephemeralVolume)",
+                "medium is where the cache is without persistentVolumeClaim and ephemeralVolume: remove it, or them",
+                ".medium",
+            ),
+        )
+    )
 
     size: Annotated[
         Size,
@@ -425,10 +457,22 @@ class BuildCache(Model):
             )
         ),
     ] = "20Gi"
-    """Room for cache and running builds. Without persistentVolumeClaim, a pod that exceeds it is evicted by its
-    node; a PVC grows with it where its StorageClass allows volume expansion, and never shrinks.
+    """Room for cache and running builds. On the node's disk, a pod that exceeds it is evicted by its node; the PVC of
+    persistentVolumeClaim grows with it where its StorageClass allows volume expansion, and never shrinks.
+    """
+    medium: Literal["Memory"] | None = None
+    """Memory: keep the cache in the node's memory (tmpfs), where it counts towards resources.limits.memory; for Linux
+    6.6 or newer, whose tmpfs a rootless daemon can mount layers on. Unset: on the node's disk.
     """
     persistent_volume_claim: ClaimTemplate | None = None
     """Keep the cache of each daemon on a PersistentVolumeClaim of its own, in mode Shared; unset: it is lost with the
     daemon's pod.
     """
+    ephemeral_volume: EphemeralVolume | None = None
+    """Keep the cache of each sidecar on a volume of its own, of cache.size, in mode Sidecar; unset: on the node's disk.
+    """
+
+    @property
+    def has_own_volume(self) -> bool:
+        """Whether the cache's file system has cache.size and is the daemon's alone; else it is the node's disk."""
+        return bool(self.persistent_volume_claim or self.ephemeral_volume or self.medium)

@@ -197,7 +197,7 @@ REASONS: Final[Mapping[str, Row]] = {
     ),
     Reason.CLAIM_PENDING: _RETRIED(
         "Look at what the storage says, which the message quotes: name a storage class that exists and can make "
-        "volumes of this size and access mode in spec.cache.persistentVolumeClaim."
+        "volumes of this size and access mode in spec.cache."
     ),
     Reason.CLAIM_LOST: _TERMINAL(
         "Delete the PVC and its pod, which the message names: both are recreated, with an empty cache."
@@ -207,7 +207,8 @@ REASONS: Final[Mapping[str, Row]] = {
     ),
     Reason.CACHE_INCOMPATIBLE: _TERMINAL(
         "Delete the PVC and its pod, which the message names: both are recreated, with an empty cache. Or create the "
-        "builder anew, with the isolation and highestID that it had before."
+        "builder anew, with the isolation and highestID that it had before. In mode Sidecar, begin with the cache of a "
+        "builder that has the same."
     ),
     Reason.IMAGE_PULL_FAILED: _RETRIED(
         "Correct spec.image, give credentials for its registry in spec.imagePullSecrets, or let the nodes reach it. A "
@@ -234,7 +235,7 @@ REASONS: Final[Mapping[str, Row]] = {
     ),
     Reason.VOLUME_FULL: _RETRIED(
         "Raise spec.cache.size, where the StorageClass allows volume expansion; else delete the PVC and its pod, which "
-        "the message names: both are recreated, with an empty cache."
+        "the message names: both are recreated, with an empty cache. In mode Sidecar the next pod has the room."
     ),
     Reason.CACHE_BROKEN: _RETRIED(
         "Wait: the daemon begins with an empty cache by itself. If it happens again, look at the node and its storage."

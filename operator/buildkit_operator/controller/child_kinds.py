@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from buildkit_operator.api import names
+from buildkit_operator.desired.cache_volume import STATE_VOLUME
 from buildkit_operator.desired.container import CONFIG_VOLUME
 from buildkit_operator.engine.kinds import Transform
 from buildkit_operator.engine.named_objects import short_ttl, until_resync
@@ -165,10 +166,12 @@ def _is_controlled_by_a_builder(manifest: Manifest) -> bool:
 def _injected(spec: Manifest) -> Manifest:
     """Return a pod's sidecar and what that reads: whether a pod has one is not told by its labels."""
     sidecars = [_only(c, _OF_SIDECAR) for c in spec.get("initContainers") or () if c["name"] in names.SIDECARS]
-    config = [_only(v, ("name", "configMap")) for v in spec.get("volumes") or () if v["name"] == CONFIG_VOLUME]
+    volumes = spec.get("volumes") or ()
+    config = [_only(v, ("name", "configMap")) for v in volumes if v["name"] == CONFIG_VOLUME]
     if not sidecars or len(json.dumps([sidecars, config])) > LONGEST_SIDECAR:
         return {}
-    return {"initContainers": sidecars, "volumes": config}
+    made = [{"name": STATE_VOLUME, "ephemeral": {}} for v in volumes if v["name"] == STATE_VOLUME and "ephemeral" in v]
+    return {"initContainers": sidecars, "volumes": [*config, *made]}
 
 
 def _unserved(metadata: Manifest) -> Manifest:

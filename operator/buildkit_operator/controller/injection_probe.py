@@ -131,15 +131,15 @@ async def _refusal(client: Client, pod: Manifest) -> errors.ApiError | None:
 def admitted(builder: BuildKitBuilder, injection: Manifest, pod: Manifest) -> ProbeResult:
     """Return what an admitted pod means: whether it got what is rendered for it."""
     if is_injected(pod, builder):
-        return ProbeResult(served=True, is_current=is_within(injection["initContainers"], _init_containers(pod)))
+        return ProbeResult(served=True, is_current=is_within(injection["initContainers"], _ours(pod, injection)))
     if builder.role is not Role.SIDECAR:
         return ProbeResult(served=True)  # jobs reach shared daemons by the connection Secret, too
     return _not_served(f"A pod with the label of this builder gets no daemon: nothing injects it. {INSTALL_ENGINE}")
 
 
-def _init_containers(pod: Manifest) -> list[Manifest]:
-    containers: list[Manifest] = pod["spec"].get("initContainers") or []
-    return [container for container in containers if container["name"] in names.SIDECARS]
+def _ours(pod: Manifest, injection: Manifest) -> list[Manifest]:
+    wanted = {container["name"] for container in injection["initContainers"]} | {*names.SIDECARS}
+    return [container for container in pod["spec"].get("initContainers") or () if container["name"] in wanted]
 
 
 def refused(builder: BuildKitBuilder, injection: Manifest, error: errors.ApiError) -> ProbeResult | None:

@@ -92,8 +92,7 @@ def _from_fields(builder: BuildKitBuilder, room: str, *, process_sandbox: bool) 
         oci["binary"] = paths.RUNTIME
     if daemon.max_parallelism is not None:
         oci["max-parallelism"] = daemon.max_parallelism
-    own_disk = builder.spec.cache.persistent_volume_claim is not None
-    oci["gcpolicy"] = _garbage_collection(daemon.garbage_collection, room, own_disk=own_disk)
+    oci["gcpolicy"] = _garbage_collection(daemon.garbage_collection, room, own_disk=builder.spec.cache.has_own_volume)
     config: Config = {
         "root": paths.ROOT,
         "insecure-entitlements": ENTITLEMENTS,

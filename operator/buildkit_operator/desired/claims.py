@@ -8,8 +8,7 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.desired.container import STATE_VOLUME
-from buildkit_operator.desired.metadata import INSTANCE_LABEL, labels
+from buildkit_operator.desired.cache_volume import STATE_VOLUME, claim_labels, claim_spec
 from buildkit_operator.kube import quantity
 from buildkit_operator.kube.resources import Manifest
 
@@ -103,24 +102,10 @@ def volume_claim_template(builder: BuildKitBuilder, claims: Claims) -> Manifest:
     if claims.template is not None:
         return _kept(claims.template, builder.spec.cache.size)
     asked = builder.spec.cache.persistent_volume_claim
-    chosen = {"storageClassName": asked.storage_class_name} if asked and asked.storage_class_name else {}
     return {
-        "metadata": {"name": STATE_VOLUME, "labels": _claim_labels(builder)},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "volumeMode": "Filesystem",
-            "resources": {"requests": {"storage": builder.spec.cache.size}},
-            **chosen,
-        },
+        "metadata": {"name": STATE_VOLUME, "labels": claim_labels(builder)},
+        "spec": claim_spec(builder, None if asked is None else asked.storage_class_name),
     }
-
-
-def _claim_labels(builder: BuildKitBuilder) -> dict[str, str]:
-    """Return the labels of a claim, which may outlive its builder and has no owner that Argo CD knows.
-
-    With the others' `instance`, an application of the builder's name would take it for its own and prune it.
-    """
-    return {key: text for key, text in labels(builder).items() if key != INSTANCE_LABEL}
 
 
 def _kept(live: Manifest, size: str) -> Manifest:

@@ -13,7 +13,7 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import buildkitd_toml, buildx, paths
-from buildkit_operator.desired.container import CONFIG_VOLUME, SOCKET_VOLUME, script, served_containers
+from buildkit_operator.desired.container import CONFIG_VOLUME, NO_TOKEN_VOLUME, SOCKET_VOLUME, script, served_containers
 from buildkit_operator.desired.metadata import child
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS
@@ -159,8 +159,7 @@ def _volumes(builder: BuildKitBuilder) -> list[tuple[Manifest, Manifest]]:
             {"name": CERTIFICATE_VOLUME, "secret": {**secret, "optional": True}},
             {"mountPath": paths.CERTIFICATE_DIRECTORY} | read_only,
         ),
-        # In the way of the job's own token, which the API server would mount here too.
-        ({"name": "buildkit-no-token", "emptyDir": {}}, {"mountPath": paths.TOKEN_DIRECTORY} | read_only),
+        ({"name": NO_TOKEN_VOLUME, "emptyDir": {}}, {"mountPath": paths.TOKEN_DIRECTORY} | read_only),
     ]
 
 

@@ -9,15 +9,20 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import environment, mounts, paths
+from buildkit_operator.desired.cache_volume import STATE_VOLUME, state_volume
 from buildkit_operator.desired.isolation import DAEMON_ID, Confinement
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.kube.resources import Manifest
 
 CONFIG_VOLUME: Final = "buildkit-config"
 SOCKET_VOLUME: Final = "buildkit-socket"
-STATE_VOLUME: Final = "buildkit-state"
+NO_TOKEN_VOLUME: Final = "buildkit-no-token"  # noqa: S105  a name
+"""An empty one in the way of the job's own token, which the API server would mount in a sidecar too."""
+
 SUBORDINATE_IDS_KEY: Final = "subordinate-ids"
 """Where the daemon's ConfigMap has what is mounted as /etc/subuid and /etc/subgid."""
+
+NO_TOKEN_MOUNT: Final = {"name": NO_TOKEN_VOLUME, "mountPath": paths.TOKEN_DIRECTORY, "readOnly": True}
 
 START_SECONDS: Final = 120
 """How long a daemon may take until it first answers, in seconds."""
@@ -77,7 +82,7 @@ def config_map_name(builder: BuildKitBuilder) -> str:
 
 
 def volume_owner(builder: BuildKitBuilder, platform: Platform) -> Manifest:
-    """Return the init container that gives a claim's volume to the daemon: many are root's (moby/buildkit#2898).
+    """Return the init container that gives a volume to the daemon: a claim's is root's with many (moby/buildkit#2898).
 
     Pod Security level baseline admits it. Its resources are the daemon's, which costs nothing and satisfies any quota.
     """
@@ -100,6 +105,7 @@ def volume_owner(builder: BuildKitBuilder, platform: Platform) -> Manifest:
         "volumeMounts": [
             {"name": CONFIG_VOLUME, "mountPath": paths.CONFIG_DIRECTORY, "readOnly": True},
             {"name": STATE_VOLUME, "mountPath": paths.VOLUME_DIRECTORY},
+            *([NO_TOKEN_MOUNT] if builder.role is Role.SIDECAR else []),
         ],
     }
 
@@ -171,14 +177,13 @@ def _volumes(builder: BuildKitBuilder, confinement: Confinement) -> list[tuple[M
     volumes: list[tuple[Manifest, str, Manifest]] = [
         (config, paths.CONFIG_DIRECTORY, read_only),
         ({"name": SOCKET_VOLUME, "emptyDir": {}}, paths.SOCKET_DIRECTORY, {}),
-        ({"name": STATE_VOLUME, "emptyDir": {"sizeLimit": builder.spec.cache.size}}, paths.STATE_DIRECTORY, {}),
+        (state_volume(builder), paths.STATE_DIRECTORY, {}),
     ]
     if confinement.subordinate_ids is not None:
         ids = read_only | {"subPath": SUBORDINATE_IDS_KEY}
         volumes += [(config, "/etc/subuid", ids), (config, "/etc/subgid", ids)]
     if builder.role is Role.SIDECAR:
-        # In the way of the job's own token, which the API server would mount here too.
-        volumes.append(({"name": "buildkit-no-token", "emptyDir": {}}, paths.TOKEN_DIRECTORY, read_only))
+        volumes.append(({"name": NO_TOKEN_VOLUME, "emptyDir": {}}, paths.TOKEN_DIRECTORY, read_only))
     elif builder.shared.tls.mode is not TLSMode.DISABLED:
         secret = {"name": "buildkit-tls", "secret": {"secretName": names.server_secret(name)}}
         volumes.append((secret, paths.CERTIFICATE_DIRECTORY, read_only))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.desired import buildx, connector, paths
-from buildkit_operator.desired.container import SOCKET_VOLUME, daemon_container, script
+from buildkit_operator.desired.container import SOCKET_VOLUME, daemon_container, script, volume_owner
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.kube.resources import Manifest
@@ -22,13 +22,13 @@ def render(builder: BuildKitBuilder, platform: Platform, confinement: Confinemen
     """Return status.injection. What is empty is left out, as the API server's expressions ask with has()."""
     match builder.role:
         case Role.SIDECAR:
-            container, volumes = _daemon(builder, platform, confinement)
+            containers, volumes = _daemon(builder, platform, confinement)
             more: Manifest = {"hostUsers": False} if confinement.user_namespace else {}
         case Role.DAEMONS | Role.CONSUMER:
-            container, volumes = _connector(builder, platform)
+            containers, volumes = _connector(builder, platform)
             more = {"cacheKey": True}
     rendered: Manifest = {
-        "initContainers": [container],
+        "initContainers": containers,
         "volumes": [*volumes, *_job_volumes(builder)],
         "env": [{"name": names.HOST_VARIABLE, "value": paths.SOCKET}],
         "buildxEnv": _buildx(builder),
@@ -40,24 +40,36 @@ def render(builder: BuildKitBuilder, platform: Platform, confinement: Confinemen
     return {name: value for name, value in rendered.items() if value not in ([], {})}
 
 
-def _connector(builder: BuildKitBuilder, platform: Platform) -> tuple[Manifest, list[Manifest]]:
-    return connector.container(builder, platform), connector.volumes(builder)
+def sidecar(injection: Manifest) -> Manifest:
+    """Return the container of a rendered injection that runs beside the job: the daemon or the connector."""
+    return next(container for container in injection["initContainers"] if container["name"] in names.SIDECARS)
 
 
-def _daemon(builder: BuildKitBuilder, platform: Platform, confinement: Confinement) -> tuple[Manifest, list[Manifest]]:
+_Containers: TypeAlias = tuple[list[Manifest], list[Manifest]]
+"""Init containers, in the order in which they start, and their volumes."""
+
+
+def _connector(builder: BuildKitBuilder, platform: Platform) -> _Containers:
+    return [connector.container(builder, platform)], connector.volumes(builder)
+
+
+def _daemon(builder: BuildKitBuilder, platform: Platform, confinement: Confinement) -> _Containers:
     """Return the daemon's container as a native sidecar (KEP-753): up before the job begins, gone after it ends.
+
+    A volume that is made for the pod is given to it before.
 
     A hook gates the job's start, as probes are too slow for it: the earliest one costs a second. There is no preStop
     hook, as that runs when the pod's end begins, and the job may still be building.
     """
     daemon = daemon_container(builder, platform, confinement)
     gate = script("started.sh", str(START_SECONDS), paths.NOTES_DIRECTORY, paths.TERMINATION_LOG)
-    sidecar: Manifest = {
+    native: Manifest = {
         **daemon.container,
         "restartPolicy": "Always",
         "lifecycle": {"postStart": {"exec": {"command": gate}}},
     }
-    return sidecar, daemon.volumes
+    owner = [] if builder.spec.cache.ephemeral_volume is None else [volume_owner(builder, platform)]
+    return [*owner, native], daemon.volumes
 
 
 def _buildx(builder: BuildKitBuilder) -> list[Manifest]:

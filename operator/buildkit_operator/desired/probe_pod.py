@@ -6,6 +6,7 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
+from buildkit_operator.desired.injection import sidecar
 from buildkit_operator.desired.metadata import INSTANCE_LABEL
 from buildkit_operator.kube.resources import Manifest
 
@@ -68,7 +69,7 @@ def _asking_label(builder: BuildKitBuilder) -> dict[str, str]:
 
 
 def _pod(builder: BuildKitBuilder, injection: Manifest, labels: dict[str, str]) -> Manifest:
-    added = injection["initContainers"][0]
+    added = sidecar(injection)
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -103,8 +103,8 @@ def _of_collection(policies: list[Config], builder: BuildKitBuilder) -> Iterator
             name, amount = f"worker.oci.gcpolicy.{key}", policy.get(key)
             size = None if amount is None else keys.disk_space(amount)
             if size is None and str(amount).endswith("%"):
-                if key != "minFreeSpace" and cache.persistent_volume_claim is None:
-                    yield f"{name} may be no percentage without a claim: it would be one of the node's whole disk"
+                if key != "minFreeSpace" and not cache.has_own_volume:
+                    yield f"{name} may be no percentage of the node's disk, which has more on it than the cache"
             elif size and size < quantity.value(SMALLEST_SIZE):
                 yield f"{name} {TOO_SMALL}"
             elif size and key != "minFreeSpace" and size > quantity.value(cache.size):

@@ -10,9 +10,9 @@ from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.daemon import ClaimRetentionPolicy
 from buildkit_operator.api.shared import PodOverlay, TopologySpreadConstraint
 from buildkit_operator.desired import buildkitd_toml, buildx
+from buildkit_operator.desired.cache_volume import STATE_VOLUME
 from buildkit_operator.desired.claims import Claims, volume_claim_template
 from buildkit_operator.desired.container import (
-    STATE_VOLUME,
     SUBORDINATE_IDS_KEY,
     config_map_name,
     daemon_container,

@@ -12,6 +12,7 @@ from typing import Any, Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.desired import network, paths
+from buildkit_operator.desired.injection import sidecar
 from buildkit_operator.desired.metadata import selector_string
 from buildkit_operator.status.diagnosis import runner_pods
 from buildkit_operator.status.observed import ConsumerObserved, Counts, DaemonsObserved, Observed, SidecarObserved
@@ -61,7 +62,7 @@ def _of_sidecar(observed: SidecarObserved, previous: Status) -> Status:
     injected = _injected(observed, previous)
     if not injected:
         return {}
-    image = injected["injection"]["initContainers"][0]["image"]
+    image = sidecar(injected["injection"])["image"]
     return {"endpoint": paths.SOCKET, "image": image, **injected}
 
 

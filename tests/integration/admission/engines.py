@@ -34,6 +34,7 @@ RENDERED: Final[dict[str, Manifest]] = {
         "injection": {"localCache": {"claimName": "cache"}, "buildx": False},
     },
     "rendered-node-default": {"securityProfiles": "NodeDefault", "cache": {"size": "1.5Ti"}},
+    "rendered-volume": {"cache": {"ephemeralVolume": {"storageClassName": "fast"}}},
     "rendered-shared": {"mode": "Shared", "injection": {"localCache": {"claimName": "cache"}}},
     "rendered-user-namespace": {"isolation": "UserNamespace", "injection": {"containers": ["job"]}},
 }

@@ -12,7 +12,7 @@ BUILDERS: Final = {
     "ci": [
         *("demo", "isolated", "chosen", "cached", "chosen-and-cached", "plain", "shared", "becoming-shared"),
         *("becoming-sidecar", "unseen", "unready", "unhealthy", "rendered-rootless", "rendered-node-default"),
-        *("rendered-shared", "rendered-user-namespace", "absent"),
+        *("rendered-shared", "rendered-user-namespace", "rendered-volume", "ephemeral", "absent"),
     ],
     "open": ["runners", "two", "unready", "isolated", "absent"],
 }

@@ -238,6 +238,7 @@ def _obeying(spec: Manifest, dice: int) -> Manifest:
         return {**beside, "shared": {"from": shared["from"]}}
     else:
         shared.pop("from", None)
+        spec.get("cache", {}).pop("ephemeralVolume", None)
         _choose_tls(shared, dice)
         _choose_names(shared.get("pod", {}), dice)
     if spec.get("isolation") == "UserNamespace":
@@ -259,6 +260,13 @@ def _choose_amounts(spec: Manifest) -> None:
         spec.setdefault("cache", {})["size"] = "1Ei"
     if "maxUsedSpace" in collection:
         collection.pop("reservedSpace", None)
+    cache = spec.get("cache", {})
+    if {"persistentVolumeClaim", "ephemeralVolume"} & cache.keys():
+        cache.pop("medium", None)
+    if "medium" in cache:
+        cache["size"] = "1Gi"
+        collection.clear()
+        spec.setdefault("resources", {}).setdefault("limits", {})["memory"] = "1Ei"
     for kind, amounts in spec.get("resources", {}).items():
         for name in {"memory", "ephemeral-storage"} & amounts.keys():
             amounts[name] = "1Gi" if kind == "requests" else "1Ei"

@@ -328,7 +328,7 @@ def test_amounts_that_buildkitd_takes_are_taken(duration: str, space: str) -> No
         ('[registry."a.b"]\nmirrors = ["m/v2/x"]', "which may not begin with /v2 after the host"),
         ('[dns]\noptions = ["ndots=2"]', "dns.options has 'ndots=2', which must be an option of resolv.conf"),
         ('[dns]\nnameservers = ["dns.example.com"]', "which must be an IP address"),
-        ("[[worker.oci.gcpolicy]]\nmaxUsedSpace = '80%'", "may be no percentage without a claim"),
+        ("[[worker.oci.gcpolicy]]\nmaxUsedSpace = '80%'", "may be no percentage of the node's disk"),
         ("[[worker.oci.gcpolicy]]\nkeepBytes = '21GB'", "keepBytes may not be more than spec.cache.size, 20Gi, which"),
         ("[[worker.oci.gcpolicy]]\nminFreeSpace = 20", "worker.oci.gcpolicy.minFreeSpace must be at least 1Mi"),
     ],

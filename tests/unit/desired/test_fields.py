@@ -164,6 +164,9 @@ INJECTION_CHANGES: dict[str, Any] = {
     "injection.buildx": False,
     "injection.localCache.claimName": "other",
     "injection.localCache.mountPath": "/other",
+    "cache.ephemeralVolume.storageClassName": "slow",
+    "cache.ephemeralVolume.dataSource.kind": "PersistentVolumeClaim",
+    "cache.ephemeralVolume.dataSource.name": "other",
 }
 
 CONNECTOR_CHANGES: dict[str, Any] = {
@@ -185,6 +188,7 @@ ELSEWHERE = {
     "shared.allowedNamespaces.selector.matchExpressions.operator",
     "shared.allowedNamespaces.selector.matchExpressions.values",
     "shared.tls.dnsNames",  # test_certificates.py, where certificates are made
+    "cache.medium",  # the golden builder sidecar-in-memory
     "injection.podSelector.matchLabels",  # read by the admission engines: tests of admission
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# mend.sh before ROOT: keeps some of the volume apart, and gives it to a daemon that begins on a full one: without any
-# room it can neither start nor collect garbage. Deletes what was moved aside.
+# mend.sh clear ROOT: deletes what was moved aside.
+# mend.sh before ROOT: does that too, keeps some of the volume apart, and gives it to a daemon that begins on a full one:
+# without any room it can neither start nor collect garbage.
 # mend.sh after ROOT LOG TOLD: looks at the log of a daemon that ended before it came up. Where its databases are broken,
 # as a node's crash leaves them, the root is moved aside: BuildKit mends cache.db and history.db alone, and dies of the
 # others for ever. Writes why the daemon ended into TOLD, the container's termination log; the last lines, which the
@@ -17,9 +18,13 @@ kept=65536
 
 free() { df -Pk "$volume" | awk 'END { print $4 }'; }
 
-before() {
-  # Files of a build's users are not the daemon's: only in its user namespace may it delete them.
+# Files of a build's users are not the daemon's: only in its user namespace may it delete them.
+clear() {
   [ ! -d "$broken" ] || rootlesskit rm -rf "$broken" &
+}
+
+before() {
+  clear
   if [ -e "$reserve" ]; then
     [ "$(free)" -ge $((kept / 2)) ] || {
       rm -f "$reserve"
@@ -42,6 +47,7 @@ after() {
 }
 
 case $1 in
+  clear) clear ;;
   before) before ;;
   after) after "$3" "$4" ;;
 esac

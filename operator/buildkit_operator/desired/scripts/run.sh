@@ -37,9 +37,11 @@ trap stop TERM
 
 # The root is a directory of its own in the volume. A pod's fsGroup makes the volume's top setgid, and what is made
 # beneath would carry that into every image built.
-mkdir -p "$root"
-chgrp "$(id -g)" "$root"
-chmod g-s,u=rwx,go= "$root"
+make_root() {
+  mkdir -p "$root"
+  chgrp "$(id -g)" "$root"
+  chmod g-s,u=rwx,go= "$root"
+}
 
 # Go adds what is in directories to the image's own bundle. Git knows one bundle alone, and BuildKit leaves it none of
 # the variables that could name another (util/gitutil/git_cli.go), but finds it by PATH.
@@ -76,6 +78,7 @@ run_daemon() {
 }
 
 start() {
+  make_root
   rm -f "$socket" "$notes/ready" "$notes/pipe"
   mkfifo "$notes/pipe"
   pass_on <"$notes/pipe" &
@@ -130,6 +133,7 @@ fi
 sh "${0%/*}/activity.sh" &
 failures=0
 while :; do
+  sh "${0%/*}/mend.sh" clear "$root"
   start
   await_start &
   await_end
@@ -138,6 +142,9 @@ while :; do
     pause=0.2
   else
     failures=$((failures + 1))
+    # A volume that was filled from another one may have been with a broken cache. What is to be told is started.sh's.
+    await_log
+    sh "${0%/*}/mend.sh" after "$root" "$notes/log" /dev/null
     # Whole at once, as started.sh may look at any time.
     echo "$failures" >"$notes/failures.new" && mv "$notes/failures.new" "$notes/failures"
     pause=$((failures < 5 ? failures * failures : 25))

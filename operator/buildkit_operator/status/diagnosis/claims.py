@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,7 +10,7 @@ from buildkit_operator.api.reasons import Reason
 from buildkit_operator.desired.claims import Claim, Claims
 from buildkit_operator.kube import quantity
 from buildkit_operator.kube.resources import Manifest
-from buildkit_operator.status.diagnosis.daemons import Finding, sentence, unschedulable
+from buildkit_operator.status.diagnosis.daemons import Finding, about_volumes, sentence, unschedulable
 
 NAMED: Final = 3
 """How many PVCs of one kind a sentence names: there may be a hundred."""
@@ -26,7 +25,7 @@ def diagnose(builder: BuildKitBuilder, claims: Claims, pods: Iterable[Manifest])
     lost = next((claim for claim in claims.used if claim.phase == "Lost"), None)
     if lost is not None:
         return _lost(builder, lost)
-    refused = next((said for pod in pods if (said := unschedulable(pod)) and _is_about_volumes(said)), None)
+    refused = next((said for pod in pods if (said := unschedulable(pod)) and about_volumes(said)), None)
     if refused is None:
         return None
     pending = next((claim for claim in claims.used if claim.phase == "Pending"), None)
@@ -68,11 +67,6 @@ def remarks(builder: BuildKitBuilder, claims: Claims) -> list[str]:
             "or remove spec.cache.persistentVolumeClaim and then the PVCs, and ask for them again."
         )
     return said
-
-
-def _is_about_volumes(said: str) -> bool:
-    """Tell whether the scheduler names volumes; of other reasons, a PVC that waits for its pod is the consequence."""
-    return re.search("volume|storageclass", said, re.IGNORECASE) is not None
 
 
 def _lost(builder: BuildKitBuilder, claim: Claim) -> Finding:

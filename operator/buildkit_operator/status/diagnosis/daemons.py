@@ -10,7 +10,7 @@ from typing import Any, Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason, row
-from buildkit_operator.desired.container import STATE_VOLUME
+from buildkit_operator.desired.cache_volume import STATE_VOLUME
 from buildkit_operator.desired.isolation import (
     ENFORCE_LABEL,
     ENFORCE_VERSION_LABEL,
@@ -56,7 +56,9 @@ PULL_FAILURES: Final = frozenset(
 )
 _CONFIG_FAILURES: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
-_CLAIM_UNHEARD_OF: Final = re.compile('persistentvolumeclaim "[^"]*" not found')
+_CLAIM_UNHEARD_OF: Final = re.compile(
+    'persistentvolumeclaim "[^"]*" not found|waiting for ephemeral volume controller to create'
+)
 
 _OTHER_IDS: Final = "the cache was written with other ids"
 """What ids.sh says of a cache that another isolation wrote."""
@@ -164,8 +166,13 @@ def unschedulable(pod: Manifest) -> str | None:
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
     message = str(scheduled.get("message", ""))
-    # A StatefulSet makes a PVC just before its pod, and the scheduler may hear of the pod first.
+    # A StatefulSet makes a PVC just before its pod, and for an ephemeral volume one is made just after it.
     return None if _CLAIM_UNHEARD_OF.search(message) else sentence(message)
+
+
+def about_volumes(said: str) -> bool:
+    """Tell whether the scheduler names volumes; of other reasons, a PVC that waits for its pod is the consequence."""
+    return re.search("volume|storageclass", said, re.IGNORECASE) is not None
 
 
 def _unschedulable(pod: Manifest) -> Finding | None:
@@ -213,7 +220,7 @@ def container_config(pod: Manifest) -> Finding | None:
     )
 
 
-def _volume(pod: Manifest) -> Finding | None:
+def volume(pod: Manifest) -> Finding | None:
     """Find that the volume of a pod's PVC cannot be given to the daemon."""
     owner = container_status(pod, names.VOLUME_OWNER)
     ended = [(owner.get(which) or {}).get("terminated") or {} for which in ("state", "lastState")]
@@ -260,13 +267,25 @@ def crash(pod: Manifest) -> Finding | None:
 
 def _incompatible_cache(pod: Manifest, log: str) -> Finding:
     claim = f"{STATE_VOLUME}-{_name(pod)}"
+    remedy = (
+        "Delete the PVC and its pod, and both are recreated, with an empty cache: "
+        f"kubectl delete -n {pod['metadata']['namespace']} pvc/{claim} pod/{_name(pod)} Or create the builder anew, "
+        "with the isolation and highestID that it had before."
+        if not _is_sidecar(pod)
+        else "Give spec.cache.ephemeralVolume.dataSource a cache of a builder with the same isolation and highestID, "
+        "or remove it."
+    )
     return Finding(
         Reason.CACHE_INCOMPATIBLE,
         f"The daemon in pod {_name(pod)} does not use what is on its PVC, files of which would change their owners: "
-        f"{_line_with(_OTHER_IDS, log)} Delete the PVC and its pod, and both are recreated, with an empty cache: "
-        f"kubectl delete -n {pod['metadata']['namespace']} pvc/{claim} pod/{_name(pod)} Or create the builder anew, "
-        "with the isolation and highestID that it had before.",
+        f"{_line_with(_OTHER_IDS, log)} {remedy}",
     )
+
+
+def _is_sidecar(pod: Manifest) -> bool:
+    """Tell whether a pod is a runner pod, and not one of a shared builder's."""
+    statuses = pod.get("status", {}).get("initContainerStatuses") or ()
+    return any(container["name"] == names.DAEMON for container in statuses)
 
 
 FULL: Final = "no space left on device"
@@ -285,7 +304,9 @@ def _cache_trouble(pod: Manifest, log: str) -> Finding | None:
         return None
     name, namespace = _name(pod), pod["metadata"]["namespace"]
     owner = controller_of(pod)
-    if owner is not None and is_of(owner, STATEFUL_SET):
+    if _is_sidecar(pod) and container_status(pod, names.VOLUME_OWNER):
+        remedy = "Raise spec.cache.size, for the pods that come then."
+    elif owner is not None and is_of(owner, STATEFUL_SET):
         remedy = (
             "Raise spec.cache.size, if the StorageClass allows volume expansion; or delete the cache: "
             f"kubectl delete -n {namespace} pvc/{STATE_VOLUME}-{name} pod/{name}"
@@ -299,7 +320,7 @@ _POD_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (
     _unschedulable,
     image_pull,
     container_config,
-    _volume,
+    volume,
     crash,
     evicted,
 )

@@ -10,18 +10,22 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.reasons import Reason
-from buildkit_operator.desired.container import CONFIG_VOLUME, STATE_VOLUME
+from buildkit_operator.desired.cache_volume import STATE_VOLUME, ephemeral_claim
+from buildkit_operator.desired.container import CONFIG_VOLUME
 from buildkit_operator.kube.manifests import has_ended
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis.daemons import (
     PULL_FAILURES,
     Finding,
+    about_volumes,
     container_config,
     container_status,
     crash,
     evicted,
     image_pull,
     sentence,
+    unschedulable,
+    volume,
 )
 
 
@@ -130,6 +134,24 @@ def _finding(pod: Manifest) -> Finding | None:
     return next((finding for check in checks if (finding := check(pod))), None)
 
 
+def _claim(pod: Manifest) -> Finding | None:
+    """Find that a pod with an ephemeral volume waits for volumes: for which ones the scheduler seldom says."""
+    said = unschedulable(pod)
+    if said is None or not about_volumes(said) or not _has_ephemeral_volume(pod):
+        return None
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    return Finding(
+        Reason.CLAIM_PENDING,
+        f"Pod {name} waits for its volumes: {said} What becomes of the PVC of spec.cache.ephemeralVolume: "
+        f"kubectl describe -n {namespace} pvc {ephemeral_claim(name)}",
+    )
+
+
+def _has_ephemeral_volume(pod: Manifest) -> bool:
+    volumes = (pod.get("spec") or {}).get("volumes") or ()
+    return any(found["name"] == STATE_VOLUME and "ephemeral" in found for found in volumes)
+
+
 def _outgrown(pod: Manifest) -> Finding | None:
     """Find that a node evicted a pod over the daemon's volume, and not over something of the job's."""
     return evicted(pod) if STATE_VOLUME in str(pod.get("status", {}).get("message")) else None
@@ -163,4 +185,11 @@ def _connector_crash(pod: Manifest) -> Finding | None:
 
 
 _CONNECTOR_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (_connector_image, _connector_crash)
-_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (image_pull, container_config, crash, _outgrown)
+_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (
+    _claim,
+    image_pull,
+    container_config,
+    volume,
+    crash,
+    _outgrown,
+)

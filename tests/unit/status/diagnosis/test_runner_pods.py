@@ -207,3 +207,81 @@ def test_a_connector_that_was_ended_is_told(ended: Manifest, reason: Reason) -> 
     assert finding is not None
     assert finding.reason is reason
     assert "-c buildkit-connector" in finding.message
+
+
+# A volume that is made for the pod
+
+EPHEMERAL: Manifest = {"name": "buildkit-state", "ephemeral": {}}
+OWN: Manifest = {"name": "buildkit-volume", "state": {"terminated": {"exitCode": 0}}}
+
+
+def on_ephemeral_volume(pod: Manifest, owner: Manifest = OWN) -> Manifest:
+    pod["spec"]["volumes"].append(EPHEMERAL)
+    pod["status"]["initContainerStatuses"].insert(0, owner)
+    return pod
+
+
+def unscheduled(said: str) -> Manifest:
+    pod = runner(phase="Pending")
+    why = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
+    return changed(pod, "status.conditions", [why])
+
+
+UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+
+
+def test_a_pod_that_waits_for_its_volume_is_told_with_the_claim() -> None:
+    finding = diagnose([on_ephemeral_volume(unscheduled(UNBOUND))])
+
+    assert finding is not None
+    assert finding.reason is Reason.CLAIM_PENDING
+    assert "kubectl describe -n ci pvc runner-buildkit-state" in finding.message
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(unscheduled(UNBOUND), id="a volume of the job's own"),
+        pytest.param(on_ephemeral_volume(unscheduled("0/1 nodes are available: 1 Insufficient cpu.")), id="no room"),
+        pytest.param(
+            on_ephemeral_volume(
+                unscheduled(
+                    "0/1 nodes are available: waiting for ephemeral volume controller to create the "
+                    'persistentvolumeclaim "runner-buildkit-state".'
+                )
+            ),
+            id="it is being made",
+        ),
+    ],
+)
+def test_what_else_keeps_a_pod_from_a_node_is_no_affair_of_the_builders(pod: Manifest) -> None:
+    assert diagnose([pod]) is None
+
+
+def test_a_volume_that_cannot_be_given_to_the_sidecar_is_told() -> None:
+    failed = {"name": "buildkit-volume", "state": {"terminated": {"exitCode": 1, "message": "chown: not permitted"}}}
+    finding = diagnose([on_ephemeral_volume(runner(phase="Pending"), failed)])
+
+    assert finding is not None
+    assert finding.reason is Reason.VOLUME_NOT_WRITABLE
+
+
+@pytest.mark.parametrize(
+    ("log", "reason", "remedy"),
+    [
+        (
+            "buildkitd: no space left on device",
+            Reason.VOLUME_FULL,
+            "Raise spec.cache.size, for the pods that come then.",
+        ),
+        ("ids.sh: the cache was written with other ids", Reason.CACHE_INCOMPATIBLE, "ephemeralVolume.dataSource"),
+    ],
+)
+def test_what_is_wrong_with_a_volume_of_the_pods_own_has_a_remedy_of_its_own(
+    log: str, reason: Reason, remedy: str
+) -> None:
+    finding = diagnose([on_ephemeral_volume(runner(phase="Pending", **given_up(log)))])
+
+    assert finding is not None
+    assert finding.reason is reason
+    assert remedy in finding.message
