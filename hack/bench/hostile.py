@@ -37,7 +37,6 @@ KUSTOMIZE: Final = Path(__file__).parents[2] / "deploy" / "kustomize"
 MANIFESTS: Final = {
     "operator": KUSTOMIZE / "base" / "operator.yaml",
     "webhook": KUSTOMIZE / "components" / "webhook" / "webhook.yaml",
-    "exporter": KUSTOMIZE / "components" / "exporter" / "exporter.yaml",
 }
 CORE: Final = f"/api/v1/namespaces/{NAMESPACE}"
 LABELS: Final = {"buildkit-operator.dev/owner": "demo", "app.kubernetes.io/name": "buildkitd"}

@@ -1,7 +1,8 @@
 """Helm chart: values.yaml, the README's table, the version, and the files that are the same elsewhere.
 
 Each value is described once, in values.schema.json: values.yaml and the table in the chart's README come from there.
-The CRD, the policies, the alerts and the dashboard are copies of what kustomize installs; the version is the project's.
+The CRD, the policies, the PodMonitor, the alerts and the dashboard are copies of what kustomize installs. The version
+is the project's.
 """
 
 import json
@@ -23,6 +24,7 @@ COPIES: Final = {
     "buildkitbuilders.yaml": CRDS / "buildkitbuilders.yaml",
     "daemon-labels.yaml": KUSTOMIZE / "base" / "daemon-labels.yaml",
     "dashboard.json": _COMPONENTS / "monitoring" / "dashboard.json",
+    "podmonitor.yaml": _COMPONENTS / "monitoring" / "podmonitor.yaml",
     "probe-policy.yaml": KUSTOMIZE / "base" / "probe-policy.yaml",
     "policies.yaml": _COMPONENTS / "policies" / "policies.yaml",
     "webhook-configuration.yaml": _COMPONENTS / "webhook" / "configuration.yaml",

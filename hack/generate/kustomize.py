@@ -68,7 +68,7 @@ def compose(folder: Path, *components: str, watched: Sequence[str] = ()) -> Path
 
 def _compose_rights(folder: Path, namespace: str, components: Sequence[str]) -> None:
     folder.mkdir()
-    ours = ["operator", *(name for name in ("webhook", "exporter") if name in components)]
+    ours = ["operator", *(["webhook"] if "webhook" in components else [])]
     rights = [_path(folder, f"components/namespaced/rights/{name}") for name in ours]
     _write_kustomization(folder, {"namespace": namespace, "resources": rights})
 

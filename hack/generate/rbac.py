@@ -15,7 +15,6 @@ import yaml
 
 from buildkit_operator.api import generated, names
 from buildkit_operator.controller import rights as operator
-from buildkit_operator.exporter import rights as exporter
 from buildkit_operator.kube.rbac import PolicyRule, allow
 from buildkit_operator.webhook import rights as webhook
 from hack.generate.paths import CHART, KUSTOMIZE
@@ -58,7 +57,6 @@ class Account:
 ACCOUNTS: Final = (
     Account("", "base", operator.RULES, (), operator.OWN_NAMESPACE_RULES, operator.PUBLIC_RULES),
     Account("webhook", "components/webhook", webhook.RULES, webhook.CLUSTER_RULES, webhook.OWN_NAMESPACE_RULES),
-    Account("exporter", "components/exporter", exporter.RULES),
 )
 
 USERS: Final[Mapping[str, Rules]] = {

@@ -31,7 +31,6 @@ PROCESSES: Final = (
     ("All processes", settings.CommonSettings),
     ("The operator", settings.Settings),
     ("The webhook", settings.WebhookSettings),
-    ("The exporter of metrics", settings.ExporterSettings),
 )
 
 CHILDREN: Final[tuple[Callable[[str], str], ...]] = (

@@ -35,14 +35,6 @@ def run_webhook(_arguments: argparse.Namespace) -> int:
     return _run_process(WebhookSettings, run)
 
 
-def run_exporter(_arguments: argparse.Namespace) -> int:
-    """Run the exporter of builders' metrics until it is told to stop."""
-    from buildkit_operator.exporter.process import run  # noqa: PLC0415  HTTP/2 is loaded by this one alone
-    from buildkit_operator.settings import ExporterSettings  # noqa: PLC0415
-
-    return _run_process(ExporterSettings, run)
-
-
 def _run_process(kind: type[_Settings], run: Callable[[_Settings], Coroutine[None, None, int]]) -> int:
     from buildkit_operator import logs  # noqa: PLC0415
     from buildkit_operator.kube.auth import ConnectionSettingsError  # noqa: PLC0415
@@ -116,10 +108,6 @@ def parser() -> argparse.ArgumentParser:
         f"(before Kubernetes {versions.POLICIES})",
     )
     webhook.set_defaults(run=run_webhook)
-    exporter = commands.add_parser(
-        "exporter", help="run the metrics exporter: ask shared daemons how busy they are, and tell Prometheus"
-    )
-    exporter.set_defaults(run=run_exporter)
     crds = commands.add_parser("crds", help="print the CustomResourceDefinition that this version serves")
     crds.set_defaults(run=print_crds)
     policies = commands.add_parser(

@@ -105,9 +105,6 @@ class Settings(CommonSettings):
     cluster_domain: str = "cluster.local"
     """DNS domain of the cluster, for the names that servers' certificates are issued for."""
 
-    namespace: str = Field(default_factory=own_namespace)
-    """Namespace that the operator runs in, from where builders' NetworkPolicies let it in. By default the pod's own."""
-
     certificate_dns_names: tuple[Annotated[str, Field(pattern=_DNS_NAMES)], ...] = ()
     """Names, separated by commas, that builders with tls.mode CertManager may have in their certificates beside those
     of their Services. `*.example.com` stands for all below example.com, of any depth, and not for itself; `*` for all.
@@ -181,24 +178,3 @@ class WebhookSettings(CommonSettings):
         if days > known.data.get("authority_days", days):
             raise ValueError("the CA must live as long as the certificate, or longer")
         return days
-
-
-class ExporterSettings(CommonSettings):
-    """Settings of the exporter's process."""
-
-    interval_seconds: float = Field(default=15, ge=0.1)
-    """Seconds between two questions to a daemon how many builds it runs, give or take a tenth."""
-
-    timeout_seconds: float = Field(default=5, gt=0)
-    """Seconds that such an answer may take."""
-
-    disk_usage_interval_seconds: float = Field(default=60, ge=0.1)
-    """Seconds between two questions to a daemon what its cache holds: it lists every record, so it is asked rarely."""
-
-    disk_usage_timeout_seconds: float = Field(default=60, gt=0)
-    """Seconds that such an answer may take: a daemon that deletes old cache answers late."""
-
-    concurrency: int = Field(default=16, ge=1, le=64)
-    """How many daemons are asked at one time how busy they are; a quarter as many tell what their caches hold. Of one
-    namespace it is a quarter of either. Each takes up to 1 MiB, and 8 MiB of those with caches.
-    """

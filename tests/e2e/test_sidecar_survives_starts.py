@@ -27,7 +27,7 @@ def counts(team: Kubectl) -> Manifest:
 def remove(team: Kubectl, history: History, job: Runner) -> Manifest:
     """Delete a pod whose daemon is sick, see that both recover from it, and return what was last seen of the pod."""
     job.delete()
-    last = wait_for(f"{job.name} is gone", lambda: history.last(job.name), 25)
+    last = wait_for(f"{job.name} is gone", lambda: history.last(job.name))
     wait_ready(team)
     wait_for("no pod counts", lambda: counts(team) == {"injected": 0, "ready": 0, "failed": 0})
     return last

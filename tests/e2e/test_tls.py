@@ -6,6 +6,7 @@ import pytest
 
 from buildkit_operator.kube.manifests import condition
 from hack.cluster.kubectl import Kubectl
+from tests.support.daemons import daemon_pods
 from tests.support.jobs import BUILD, JobError, builder, run, wait_ready
 
 WORKERS = "buildctl --addr $BUILDKIT_HOST"
@@ -59,3 +60,27 @@ def test_a_tls_builder_builds_through_any_of_its_names(team: Kubectl) -> None:
     for host in ("mine-buildkitd", f"mine-buildkitd.{team.namespace}.svc.cluster.local"):
         command = BUILD.replace("$BUILDKIT_HOST", f"tcp://{host}:1234")
         run(team, command, connection="mine-connection")
+
+
+LISTENERS = """\
+for inode in $(awk '$4 == "0A" { print $10 }' /proc/net/tcp /proc/net/tcp6); do
+  ls -l /proc/[0-9]*/fd 2>/dev/null | grep "socket:.$inode]" || true
+done
+"""
+
+
+def test_the_daemons_container_has_no_key_no_certificate_and_no_port(team: Kubectl) -> None:
+    (pod,) = daemon_pods(team, "mine")
+
+    def said(script: str) -> str:
+        return str(team("exec", pod, "--container=buildkitd", "--", "sh", "-c", script))
+
+    assert "buildkitd" in said("ls -l /proc/[0-9]*/exe 2>/dev/null"), "the daemon's own processes are looked at"
+    assert said(LISTENERS).strip() == ""
+    mounted = said("cat /proc/mounts")
+    assert "/etc/buildkit-operator" in mounted
+    assert "tls" not in mounted
+    assert (
+        said("find / -xdev \\( -name '*.key' -o -name 'tls.crt' \\) -not -path '/proc/*' 2>/dev/null || true").strip()
+        == ""
+    )

@@ -123,6 +123,39 @@ def test_a_root_from_before_is_kept_and_made_private_again(container: Container)
     assert (container.root / "cache").read_text() == "layers"
 
 
+@pytest.mark.parametrize(
+    ("version", "is_told"),
+    [
+        ("buildkitd github.com/moby/buildkit v0.34.2 7c9a1d9c1e5e", True),
+        ("buildkitd github.com/moby/buildkit v0.20.0-rc1 7c9a1d9c1e5e", True),
+        ("buildkitd github.com/moby/buildkit v1.0.0 7c9a1d9c1e5e", True),
+        ("buildkitd github.com/moby/buildkit v0.19.0 7c9a1d9c1e5e", False),
+        ("buildkitd github.com/moby/buildkit v0.9.3 7c9a1d9c1e5e", False),
+        ("buildkitd of our own", False),
+    ],
+)
+def test_a_daemon_that_can_is_asked_for_its_metrics(container: Container, version: str, is_told: bool) -> None:  # noqa: FBT001
+    container.install("buildkitd", f"echo {version}")
+    container.install("rootlesskit", 'echo "$@" > $HERE/arguments')
+    container.run_daemon()
+
+    told = (container.folder / "arguments").read_text().split()[3:]
+    assert told == (["--debugaddr", f"unix://{container.folder}/debug.sock"] if is_told else [])
+
+
+def test_the_metrics_are_open_to_the_front_which_is_of_the_daemons_group(container: Container) -> None:
+    container.install("buildkitd", "echo buildkitd github.com/moby/buildkit v0.34.2 7c9a1d9c1e5e")
+    container.install(
+        "rootlesskit",
+        "python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('$HERE/debug.sock')\"\n"
+        "while :; do /bin/sleep 0.02; done",
+    )
+    container.start_daemon()
+
+    socket = container.folder / "debug.sock"
+    wait_for(lambda: socket.exists() and stat.S_IMODE(socket.stat().st_mode) == 0o660)
+
+
 def test_a_socket_of_the_daemon_before_is_gone_when_the_next_starts(container: Container) -> None:
     container.socket.touch()
     container.install("rootlesskit", f"test -e {container.socket} && exit 9; exit 0")
@@ -149,6 +182,31 @@ def test_ready_waits_for_a_daemon_that_starts(container: Container) -> None:
     container.install("buildctl", "test -e $HERE/up || { touch $HERE/up; exit 1; }")
 
     assert container.run("ready.sh", "5") == (0, "")
+
+
+def test_ready_waits_for_what_takes_connections_for_the_daemon(container: Container) -> None:
+    container.install("buildctl", "touch $HERE/asked")
+    front = container.folder / "front"
+    front.mkdir()
+    process = container.start("ready.sh", "60", str(container.notes), str(front))
+    wait_for((container.folder / "asked").exists)
+    time.sleep(0.2)
+    assert process.poll() is None
+    assert not (container.notes / "ready").exists()
+
+    (front / "processes").touch()
+
+    assert process.wait(10) == 0
+    assert (container.notes / "ready").exists()
+
+
+def test_ready_says_that_nothing_takes_connections(container: Container) -> None:
+    container.install("buildctl", "exit 0")
+
+    code, said = container.run("ready.sh", "0", str(container.notes), str(container.folder / "front"))
+
+    assert code == 1
+    assert "nothing takes connections for the daemon yet" in said
 
 
 def test_ready_gives_up_at_its_deadline(container: Container) -> None:
@@ -223,6 +281,37 @@ def test_nothing_is_done_after_the_last_look(container: Container) -> None:
 
 FAILS = "echo STARTED >&2; exit 1"
 HANGS = "exec /bin/sleep 60"
+
+
+@pytest.mark.parametrize("counted", ["1 0", "0 1"], ids=["builds", "waiting"])
+def test_drain_waits_for_clients_whose_build_the_daemon_does_not_know_yet(container: Container, counted: str) -> None:
+    container.install("buildctl", "echo >> $HERE/looks; echo COMPLETE")
+    container.install("sleep", "exec /bin/sleep 0.02")
+    front = container.folder / "front"
+    front.mkdir()
+    (front / "7").write_text("0 0\n")
+    (front / "8").write_text(f"{counted}\n")
+    (front / "8.new").write_text("1 1\n")
+    (front / "processes").write_text("7\n8\n")
+    process = container.start("drain.sh", "900", "", "", str(front))
+    wait_for(lambda: (container.folder / "looks").exists() and len((container.folder / "looks").read_text()) > 20)
+    assert process.poll() is None
+
+    (front / "8").write_text("0 0\n")
+
+    assert process.wait(10) == 0
+
+
+def test_drain_says_that_clients_were_still_there(container: Container) -> None:
+    container.install("buildctl", "echo COMPLETE")
+    front = container.folder / "front"
+    front.mkdir()
+    (front / "7").write_text("2 0\n")
+
+    code, said = container.run("drain.sh", "0", "", "", str(front))
+
+    assert code == 1
+    assert "clients are still connected after 0 s; builds of theirs are lost" in said
 
 
 @pytest.mark.parametrize("silence", [FAILS, HANGS])

@@ -585,6 +585,22 @@ REFUSED: Final[list[tuple[Manifest, str, str]]] = [
     ({"shared": {"replicas": -1}}, "spec.shared.replicas", "greater than or equal to 0"),
     ({"shared": {"replicas": 101}}, "spec.shared.replicas", "less than or equal to 100"),
     ({"shared": {"port": 80}}, "spec.shared.port", "greater than or equal to 1024"),
+    *(
+        ({"shared": {"port": port}}, "spec.shared.port", "the pods have other things on the ports 1233 and 9150")
+        for port in (1233, 9150)
+    ),
+    ({"shared": {"maxBuilds": 0}}, "spec.shared.maxBuilds", "greater than or equal to 1"),
+    ({"shared": {"maxBuilds": 1001}}, "spec.shared.maxBuilds", "less than or equal to 1000"),
+    (
+        {"shared": {"maxBuilds": 1, "queueTimeoutSeconds": 0}},
+        "spec.shared.queueTimeoutSeconds",
+        "greater than or equal to 1",
+    ),
+    (
+        {"shared": {"queueTimeoutSeconds": 60}},
+        "spec.shared.queueTimeoutSeconds",
+        "queueTimeoutSeconds needs maxBuilds: without it no build waits for a place",
+    ),
     ({"shared": {"tls": {"mode": "Mutual"}}}, "spec.shared.tls.mode", "Unsupported value"),
     ({"shared": {"tls": {"dnsNames": ["a b"]}}}, "spec.shared.tls.dnsNames[0]", "should match"),
     ({"shared": {"tls": {"dnsNames": ["a", "a"]}}}, "spec.shared.tls.dnsNames[1]", "Duplicate value"),
@@ -625,15 +641,12 @@ REFUSED: Final[list[tuple[Manifest, str, str]]] = [
         "spec.injection.connector",
         "injection.connector is only for mode Shared",
     ),
-    (
-        {"injection": {"connector": {"resources": {"limits": {"memory": "64m"}}}}},
-        "spec.injection.connector.resources",
-        "memory and ephemeral-storage must be at least 1Mi",
-    ),
-    (
-        {"injection": {"connector": {"resources": {"requests": {"cpu": 2}, "limits": {"cpu": "1999m"}}}}},
-        "spec.injection.connector.resources",
-        "a request may not be more than the limit",
+    *(
+        (nested("injection.connector.resources", resources), "spec.injection.connector.resources", refusal)
+        for resources, refusal in (
+            ({"limits": {"memory": "64m"}}, "memory and ephemeral-storage must be at least 1Mi"),
+            ({"requests": {"cpu": 2}, "limits": {"cpu": "1999m"}}, "a request may not be more than the limit"),
+        )
     ),
     (
         {"isolation": "UserNamespace", "securityProfiles": "NodeDefault"},
@@ -962,6 +975,7 @@ TAKEN: Final[list[Manifest]] = [
     {"shared": {"replicas": 0}},
     {"shared": {"port": 1024}},
     {"shared": {"port": 65535}},
+    {"shared": {"maxBuilds": 1000, "queueTimeoutSeconds": 86400}},
     {"cache": {"size": "1Gi"}},
     {"cache": {"size": "1.5Ti"}},
     {"resources": {"limits": {"cpu": 2, "memory": "4Gi"}, "requests": {"cpu": "500m", "example.com/disk": "1"}}},

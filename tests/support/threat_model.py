@@ -27,7 +27,6 @@ class Who(StrEnum):
     ELSEWHERE = "`edit` elsewhere"
     OPERATOR = "operator"
     WEBHOOK = "webhook"
-    EXPORTER = "exporter"
     NOBODY = "nobody"
 
 
@@ -70,12 +69,12 @@ OWN: Final = "its own"
 BY_A_BUILDER: Final = "by a builder"
 
 RIGHTS: Final = (
-    _row("see", "read the builder and its status", *_PEOPLE, Who.OPERATOR, Who.WEBHOOK, Who.EXPORTER),
+    _row("see", "read the builder and its status", *_PEOPLE, Who.OPERATOR, Who.WEBHOOK),
     _row("change", "create, change, scale or delete the builder", *_EDITORS),
     _row("status", "write its status, so decide what runs in labelled pods", Who.OPERATOR),
     _row("finalizers", "write its finalizers", Who.OPERATOR),
-    _row("client-key", "read its client's key, so build with it", Who.EDIT, Who.OPERATOR, Who.EXPORTER),
-    _row("authority-key", "read its authority's key, so admit others", Who.EDIT, Who.OPERATOR, Who.EXPORTER),
+    _row("client-key", "read its client's key, so build with it", Who.EDIT, Who.OPERATOR),
+    _row("authority-key", "read its authority's key, so admit others", Who.EDIT, Who.OPERATOR),
     _row("list-secrets", "list the Secrets of its namespace", Who.EDIT),
     _row("write-secrets", "change or delete its Secrets", Who.EDIT, Who.OPERATOR),
     _row("write-objects", "change or delete its ConfigMaps, Services, Deployments", Who.EDIT, Who.OPERATOR),
@@ -101,7 +100,7 @@ RIGHTS: Final = (
     ),
     _row("engines", "change admission policies or webhooks", otherwise={Who.WEBHOOK: OWN}),
     _row("namespace", "label its namespace"),
-    _row("own-secret", "read the webhook's key", Who.OPERATOR, Who.WEBHOOK, Who.EXPORTER),
+    _row("own-secret", "read the webhook's key", Who.OPERATOR, Who.WEBHOOK),
     _row("own-deployment", "change the operator's own Deployment", Who.OPERATOR),
     _row("lease", "take the operator's Lease", Who.OPERATOR),
     _row("tokens", "get a token of the operator's ServiceAccounts"),

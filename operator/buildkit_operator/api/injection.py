@@ -42,8 +42,9 @@ class Connector(Model):
     """The container that leads runner pods to shared daemons."""
 
     resources: Resources = Resources()
-    """What it may use of its node; unset: what the operator's administrator set for all, by default requests of 10m CPU
-    and 32Mi memory and a memory limit of 128Mi. For namespaces whose quotas, limit ranges or policies ask for more.
+    """What it may use of its node, and the front of each of the builder's own daemons too; unset: what the operator's
+    administrator set for all, by default requests of 10m CPU and 32Mi memory and a memory limit of 128Mi. For
+    namespaces whose quotas, limit ranges or policies ask for more.
     """
 
 

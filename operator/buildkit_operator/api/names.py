@@ -37,9 +37,6 @@ METRICS_PREFIX: Final = "buildkit_operator"
 CONTROLLER: Final = f"{GROUP}/builder-controller"
 """The component that events are reported by."""
 
-EXPORTER: Final = f"{OPERATOR}-exporter"
-"""Value of app.kubernetes.io/name on the pods of the metrics exporter: see deploy/kustomize/components/exporter."""
-
 DAEMON: Final = "buildkitd"
 """Name of the daemon's container, shared or injected."""
 
@@ -48,6 +45,9 @@ VOLUME_OWNER: Final = "buildkit-volume"
 
 CONNECTOR: Final = "buildkit-connector"
 """Name of the container that is injected in mode Shared, and leads to the shared daemons."""
+
+FRONT: Final = "buildkit-front"
+"""Name of the container in a shared daemon's pod that clients connect to."""
 
 SIDECARS: Final = (DAEMON, CONNECTOR)
 """Names of the containers that are injected: a pod gets one of them."""
@@ -179,6 +179,11 @@ def headless(builder: str) -> str:
 def connector(builder: str) -> str:
     """Name the ConfigMap with what leads runner pods to the shared daemons."""
     return f"{builder}-connector"
+
+
+def front(builder: str) -> str:
+    """Name the ConfigMap of what is in front of each shared daemon."""
+    return f"{builder}-buildkitd-front"
 
 
 def authority_secret(builder: str) -> str:

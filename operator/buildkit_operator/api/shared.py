@@ -188,8 +188,8 @@ class NetworkPolicy(Model):
     from_peers: Annotated[
         list[NetworkPolicyPeer], Field(alias="from", min_length=1, max_length=32), AfterValidator(_few_entries)
     ] = Field(json_schema_extra=ATOMIC | rules(rule(f"{_ENTRIES} <= {MOST_ENTRIES}", _TOO_MANY)))
-    """Who may connect: runner pods, of every namespace that uses the builder, and clients outside. Beside them only the
-    operator's exporter of metrics reaches the daemons, where the cluster's network enforces NetworkPolicies.
+    """Who may connect: runner pods, of every namespace that uses the builder, and clients outside, where the cluster's
+    network enforces NetworkPolicies. The port with metrics is open to everybody.
     """
 
 
@@ -361,6 +361,24 @@ class PodOverlay(Model):
     """Name servers of the pods, of their build steps too, unless spec.daemon.dns says others for these."""
 
 
+OVERFLOW_PORT: Final = 1233
+"""Where a daemon's pod takes the builds of connectors, and refuses them while it has no place."""
+
+METRICS_PORT: Final = 9150
+"""Where a daemon's pod serves metrics."""
+
+QUEUE_SECONDS: Final = 3600
+"""How long a build waits for a place where a builder does not say."""
+
+_TAKEN_PORT: Final = f"the pods have other things on the ports {OVERFLOW_PORT} and {METRICS_PORT}"
+
+
+def _free_port(port: int) -> int:
+    if port in (OVERFLOW_PORT, METRICS_PORT):
+        raise ValueError(_TAKEN_PORT)
+    return port
+
+
 class Shared(Model):
     """A daemon behind a Service, for many jobs."""
 
@@ -386,6 +404,16 @@ class Shared(Model):
                 "leave TLS on, or name the addresses of clients",
                 ".networkPolicy",
             ),
+            rule(
+                f"!has(self.port) || !(self.port in [{OVERFLOW_PORT}, {METRICS_PORT}])",
+                _TAKEN_PORT,
+                ".port",
+            ),
+            rule(
+                "!has(self.queueTimeoutSeconds) || has(self.maxBuilds)",
+                "queueTimeoutSeconds needs maxBuilds: without it no build waits for a place",
+                ".queueTimeoutSeconds",
+            ),
             alone(
                 "!has(self.from)",
                 {"from_builder"},
@@ -403,8 +431,17 @@ class Shared(Model):
     """Other namespaces that may use this builder, each by a builder of its own that says shared.from."""
     replicas: Annotated[int, Field(ge=0, le=100)] = 1
     """Number of daemons, each with a cache of its own."""
-    port: Annotated[int, Field(ge=1024, le=65535)] = 1234
-    """TCP port of daemon and Service; not below 1024, as a rootless daemon cannot listen there."""
+    port: Annotated[int, Field(ge=1024, le=65535), AfterValidator(_free_port)] = 1234
+    """TCP port of pods and Service; not below 1024, where only root can listen."""
+    max_builds: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Builds that each daemon runs at one time; unset: as many as come. Where one is full, the next one of a runner
+    pod's cache key gets the build; where all are, it waits, and so does that of a client outside injection at the
+    daemon that it meets. A build is a connection that has opened a session; several targets of one `buildx bake` are
+    one. A connection that only asks for something, or is idle, counts in its first second alone; if it begins a build
+    later, that runs at once, be there a place or not.
+    """
+    queue_timeout_seconds: Annotated[int, Field(ge=1, le=86400)] | None = None
+    """Seconds that a build waits for a place beneath maxBuilds; then it fails with a sentence. Unset: 3600."""
     tls: TLS = TLS()
     """Certificates of daemon and clients."""
     service: Service = Service()
@@ -417,3 +454,8 @@ class Shared(Model):
     """Seconds that a stopping daemon waits for the builds it is running; those still running after that are lost."""
     pod: PodOverlay = PodOverlay()
     """What is added to the builder's pods."""
+
+    @property
+    def queue_seconds(self) -> int:
+        """How long a build waits for a place."""
+        return self.queue_timeout_seconds or QUEUE_SECONDS

@@ -136,6 +136,8 @@ class BuilderStatus(Model):
     """When the daemon's certificate ends, or the client's own of a builder that uses another namespace's daemons; each
     is renewed well before.
     """
+    certificate_not_before_time: Time | None = None
+    """When that certificate began."""
     pods: PodCounts | None = None
     """Runner pods with the builder's sidecar: the daemon, or in mode Shared the connector."""
     injection: RenderedInjection | None = None

@@ -27,7 +27,6 @@ class AssumedCluster:
         settings = {
             "default_image": arguments.buildkit_image,
             "cluster_domain": arguments.cluster_domain,
-            "namespace": arguments.operator_namespace,
             "connector_image": arguments.connector_image,
         }
         level = {ENFORCE_LABEL: arguments.pod_security} if arguments.pod_security else {}

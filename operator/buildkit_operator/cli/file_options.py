@@ -6,7 +6,7 @@ import argparse
 import re
 from typing import Final
 
-from buildkit_operator.api import names, versions
+from buildkit_operator.api import versions
 
 LEVELS: Final = ("privileged", "baseline", "restricted")
 
@@ -66,7 +66,6 @@ def _cluster_and_settings(parser: argparse.ArgumentParser) -> None:
     )
     operator = parser.add_argument_group("the operator's settings")
     operator.add_argument("--cluster-domain", metavar="DOMAIN", help="the cluster's (default: cluster.local)")
-    operator.add_argument("--operator-namespace", metavar="NAME", help=f"its own (default: {names.OPERATOR})")
     operator.add_argument("--buildkit-image", metavar="IMAGE", help="for builders that name none (default: built in)")
     operator.add_argument("--connector-image", metavar="IMAGE", help="image of HAProxy (default: built in)")
 

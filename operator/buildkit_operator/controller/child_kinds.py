@@ -151,7 +151,7 @@ _NOTES: Final = ("labels", "annotations")
 _CONTENT: Final = ("data", "binaryData")
 _OUR_LABELS: Final = (names.OWNER_LABEL, names.INJECTED_LABEL)
 _OF_SIDECAR: Final = ("name", "image", "command", "restartPolicy")
-_OUR_CONTAINERS: Final = frozenset({*names.SIDECARS, names.VOLUME_OWNER})
+_OUR_CONTAINERS: Final = frozenset({*names.SIDECARS, names.FRONT, names.VOLUME_OWNER})
 
 
 LONGEST_SIDECAR: Final = 4096
@@ -236,7 +236,7 @@ def _services(builder: str) -> Sequence[str]:
 
 
 def _config_maps(builder: str) -> Sequence[str]:
-    return names.daemon(builder), names.sidecar(builder), names.connector(builder)
+    return names.daemon(builder), names.front(builder), names.sidecar(builder), names.connector(builder)
 
 
 def _made_by_others(_builder: str) -> Sequence[str]:

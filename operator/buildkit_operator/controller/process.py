@@ -235,7 +235,6 @@ def _platform(settings: Settings) -> Platform:
     return Platform(
         settings.buildkit_image or DEFAULT_IMAGE,
         settings.cluster_domain,
-        settings.namespace,
         settings.connector_image or CONNECTOR_IMAGE,
         settings.daemon_resources,
         settings.connector_resources if settings.connector_resources.is_set else CONNECTOR_RESOURCES,

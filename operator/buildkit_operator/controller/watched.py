@@ -34,14 +34,14 @@ def is_reduced(kept: Manifest) -> bool:
 
 def _reduced(builder: Manifest) -> Manifest:
     spec, status = builder.get("spec") or {}, builder.get("status") or {}
-    provider = (spec.get("shared") or {}).get("from")
+    shared = {key: value for key, value in (spec.get("shared") or {}).items() if key in _OF_SHARED}
     return {
         **{key: builder[key] for key in ("apiVersion", "kind", "metadata") if key in builder},
         "spec": {
             **{key: spec[key] for key in ("mode",) if key in spec},
-            **({"shared": {"from": provider}} if provider else {}),
+            **({"shared": shared} if shared else {}),
         },
-        "status": {key: status[key] for key in ("conditions", "certificateNotAfterTime", "managedBy") if key in status},
+        "status": {key: status[key] for key in _OF_STATUS if key in status},
         _REDUCED: True,
     }
 
@@ -50,6 +50,10 @@ LONGEST_KEPT: Final = 64 * 1024
 """Bytes of JSON of a builder that is kept whole. Usual ones have five or ten thousand."""
 _REDUCED: Final = "reduced"
 """A key that no object has beside its metadata."""
+_OF_SHARED: Final = ("from", "replicas")
+_OF_STATUS: Final = (
+    "conditions", "certificateNotAfterTime", "certificateNotBeforeTime", "managedBy", "pods", "readyReplicas",
+)  # fmt: skip
 _METADATA: Final = (
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
 )  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.desired import buildkitd_toml, connector, network, workload
+from buildkit_operator.desired import buildkitd_toml, connector, front, network, workload
 from buildkit_operator.desired.certificates import Certificates, secrets
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims, room
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.platform import Platform
+from buildkit_operator.desired.scripts import FRONT_SCRIPTS
 from buildkit_operator.kube.resources import Manifest
 
 
@@ -41,15 +42,21 @@ def children(
         case Role.CONSUMER:
             raise ValueError("what a consumer has depends on its provider: see consumers.children")
         case Role.DAEMONS:
-            read_at_start = [config["data"], certificates.read_at_start if certificates is not None else []]
+            # The front takes what is new of its own ConfigMap and Secret, but for its script.
+            read_at_start = [
+                config["data"],
+                [FRONT_SCRIPTS["front.sh"], FRONT_SCRIPTS["haproxy.sh"]],
+                certificates.oldest_authority if certificates is not None else None,
+            ]
             return [
                 workload.service_account(builder),
                 *secrets(builder, certificates),
                 config,
+                front.config_map(builder),
                 connector.config_map(builder, connector.Upstream.of(builder, platform)),
                 network.service(builder),
                 network.headless_service(builder),
-                *network.network_policy(builder, platform.namespace),
+                *network.network_policy(builder),
                 workload.disruption_budget(builder),
                 workload.daemons(builder, platform, confinement, read_at_start, claims),
             ]

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import tomli_w
 
-from buildkit_operator.api.builder import BuildKitBuilder, Role
+from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.daemon import Daemon, GarbageCollection
 from buildkit_operator.api.reasons import Reason, TerminalError
-from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import buildkitd_keys as keys
 from buildkit_operator.desired import paths, registries, toml_bounds, toml_effect
 from buildkit_operator.kube import quantity
@@ -97,7 +96,8 @@ def _from_fields(builder: BuildKitBuilder, room: str, *, process_sandbox: bool) 
         "root": paths.ROOT,
         "insecure-entitlements": ENTITLEMENTS,
         "log": {"level": daemon.log_level.value},
-        "grpc": _listeners(builder),
+        # No TCP: build steps share the pod's network and could drive the daemon through it.
+        "grpc": {"address": [paths.SOCKET]},
         # Without these two the daemon looks for devices and for a containerd that a pod does not have.
         "cdi": {"disabled": True},
         "worker": {"oci": oci, "containerd": {"enabled": False}},
@@ -109,20 +109,6 @@ def _from_fields(builder: BuildKitBuilder, room: str, *, process_sandbox: bool) 
             "options": daemon.dns.options,
         }
     return config
-
-
-def _listeners(builder: BuildKitBuilder) -> Config:
-    if builder.role is Role.SIDECAR:
-        # No TCP: build steps share the pod's network and could drive the daemon through it.
-        return {"address": [paths.SOCKET]}
-    grpc: Config = {"address": [paths.SOCKET, f"tcp://:{builder.shared.port}"]}
-    if builder.shared.tls.mode is not TLSMode.DISABLED:
-        grpc["tls"] = {
-            "cert": f"{paths.CERTIFICATE_DIRECTORY}/tls.crt",
-            "key": f"{paths.CERTIFICATE_DIRECTORY}/tls.key",
-            "ca": f"{paths.CERTIFICATE_DIRECTORY}/ca.crt",
-        }
-    return grpc
 
 
 def _garbage_collection(wanted: GarbageCollection, room: str, *, own_disk: bool) -> list[Config]:

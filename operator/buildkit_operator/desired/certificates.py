@@ -37,14 +37,24 @@ class Certificates:
     """Versions of the Secrets that were read for it: another version may hold other keys, which are not to be lost."""
 
     @property
+    def oldest_authority(self) -> str:
+        """The certificate, PEM, of the first authority that is trusted.
+
+        A renewal changes it when none that it issued is valid any more, and somebody who deletes an authority at once:
+        then the connections that it let in are to end, which TLS never looks at again.
+        """
+        first, end, _ = self.trust.partition(b"-----END CERTIFICATE-----")
+        return (first + end).decode()
+
+    @property
     def not_after(self) -> datetime:
         """When the daemon's certificate ends."""
         return self.server.parsed().not_valid_after_utc
 
     @property
-    def read_at_start(self) -> list[str]:
-        """What a daemon reads only at its start, without a key in it: the client's certificate is none of it."""
-        return [self.trust.decode(), self.server.certificate.decode()]
+    def not_before(self) -> datetime:
+        """When it began."""
+        return self.server.parsed().not_valid_before_utc
 
 
 def secrets(builder: BuildKitBuilder, certificates: Certificates | None) -> list[Manifest]:

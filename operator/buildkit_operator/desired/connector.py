@@ -11,7 +11,7 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import TerminalError
-from buildkit_operator.api.shared import TLSMode
+from buildkit_operator.api.shared import OVERFLOW_PORT, TLSMode
 from buildkit_operator.desired import buildkitd_toml, buildx, paths
 from buildkit_operator.desired.container import CONFIG_VOLUME, NO_TOKEN_VOLUME, SOCKET_VOLUME, script, served_containers
 from buildkit_operator.desired.metadata import child
@@ -35,7 +35,7 @@ UNREACHABLE_SECONDS: Final = 300
 TELL_SECONDS: Final = 30
 """How often its log says meanwhile what a build waits for, in seconds: to who looks while it does."""
 
-RETRIES: Final = 60
+RETRIES: Final = 20
 """How often a connection is tried again, a second or more apart: a daemon answered just before."""
 
 CONFIG: Final = f"{paths.CONFIG_DIRECTORY}/haproxy.cfg"
@@ -55,6 +55,10 @@ class Upstream:
     headless: str
     """Host name in full of the headless Service."""
     port: int
+    overflow: int
+    """Port where a daemon refuses builds while it has no place; the same one where it has no bound."""
+    queue_seconds: int
+    """How long a build waits for a place."""
     tls: bool
     registries: Manifest
     """How the daemons reach registries: the table `registry` of their buildkitd.toml."""
@@ -74,6 +78,8 @@ class Upstream:
             address=f"{host}.{platform.cluster_domain}",
             headless=f"{names.headless(name)}.{namespace}.svc.{platform.cluster_domain}",
             port=provider.shared.port,
+            overflow=provider.shared.port if provider.shared.max_builds is None else OVERFLOW_PORT,
+            queue_seconds=provider.shared.queue_seconds,
             tls=provider.shared.tls.mode is not TLSMode.DISABLED,
             registries=_registries(provider),
             daemons=tuple(f"{names.daemon(name)}-{ordinal}" for ordinal in range(replicas)) if has_names else (),
@@ -112,7 +118,7 @@ def container(builder: BuildKitBuilder, platform: Platform) -> Manifest:
             {"name": "CACHE_KEY", "valueFrom": {"fieldRef": key}},
             *served_containers(builder),
         ],
-        "resources": _resources(builder, platform),
+        "resources": proxy_resources(builder, platform),
         "securityContext": {
             "runAsUser": UID,
             "runAsGroup": UID,
@@ -129,7 +135,8 @@ def container(builder: BuildKitBuilder, platform: Platform) -> Manifest:
     }
 
 
-def _resources(builder: BuildKitBuilder, platform: Platform) -> Manifest:
+def proxy_resources(builder: BuildKitBuilder, platform: Platform) -> Manifest:
+    """Return what HAProxy may use: in a runner pod as connector, and in front of the builder's own daemons."""
     said = builder.injection.connector
     return (said.resources if said and said.resources.is_set else platform.connector_resources).rendered()
 
@@ -170,6 +177,11 @@ def _configuration(upstream: Upstream) -> str:
     server next (redispatch), and whoever refused is left out until it answers checks.
     The key is read as a sample and never stands in this text, which would give a meaning to its quotes and backslashes.
     """
+    is_bounded = upstream.overflow != upstream.port
+    queue = f"  setenv QUEUE_SECONDS {upstream.queue_seconds}\n" if is_bounded else ""
+    longest = max(WAIT_SECONDS, upstream.queue_seconds if is_bounded else 0)
+    # One that is full is down in between, each second anew.
+    quiet = "  no log\n" if is_bounded else ""
     return f"""\
 global
   log stdout format raw local0 notice
@@ -177,6 +189,7 @@ global
   setenv WAIT_SECONDS {WAIT_SECONDS}
   setenv UNREACHABLE_SECONDS {UNREACHABLE_SECONDS}
   setenv TELL_SECONDS {TELL_SECONDS}
+{queue}  lua-load {paths.CONFIG_DIRECTORY}/grpc.lua
   lua-load {paths.CONFIG_DIRECTORY}/greet.lua
   lua-load {paths.CONFIG_DIRECTORY}/prune.lua
   maxconn 400
@@ -223,13 +236,13 @@ defaults
 frontend socket
   bind unix@{paths.SOCKET.removeprefix("unix://")} mode 666
   # Until greet.lua has said what it has to say.
-  tcp-request inspect-delay {WAIT_SECONDS + 120}s
+  tcp-request inspect-delay {longest + 120}s
   tcp-request content lua.greet
   tcp-request content lua.prune
   default_backend daemons
 
 backend daemons
-  balance hash env(CACHE_KEY)
+{quiet}  balance hash env(CACHE_KEY)
   hash-type consistent sdbm avalanche
   retries {RETRIES}
   option redispatch 1
@@ -258,10 +271,9 @@ def _daemons(upstream: Upstream) -> str:
     common = f"weight 64 resolvers daemons init-addr none {checks}"
     if upstream.daemons:
         lines = [
-            f"  server {daemon} {daemon}.{upstream.headless}:{upstream.port} id {position} hash-key id {common}\n"
+            f"  server {daemon} {daemon}.{upstream.headless}:{upstream.overflow} id {position} hash-key id {common}\n"
             for position, daemon in enumerate(upstream.daemons, start=1)
         ]
         return "".join(lines)
-    return (
-        f"  server-template daemon {upstream.slots} {upstream.headless}:{upstream.port} hash-key addr-port {common}\n"
-    )
+    address = f"{upstream.headless}:{upstream.overflow}"
+    return f"  server-template daemon {upstream.slots} {address} hash-key addr-port {common}\n"

@@ -51,6 +51,11 @@ class Grant:
         """When the certificate, and with it the access, ends unless it is renewed."""
         return self.client.parsed().not_valid_after_utc
 
+    @property
+    def not_before(self) -> datetime:
+        """When the certificate began."""
+        return self.client.parsed().not_valid_before_utc
+
 
 def children(builder: BuildKitBuilder, grant: Grant, platform: Platform) -> list[Manifest]:
     """Return the objects of a consumer."""

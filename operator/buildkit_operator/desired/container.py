@@ -7,7 +7,6 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
-from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import environment, mounts, paths
 from buildkit_operator.desired.cache_volume import STATE_VOLUME, state_volume
 from buildkit_operator.desired.isolation import DAEMON_ID, Confinement
@@ -111,13 +110,12 @@ def volume_owner(builder: BuildKitBuilder, platform: Platform) -> Manifest:
 
 
 def _serving(builder: BuildKitBuilder) -> Manifest:
-    """Return what a daemon needs that others connect to: its port, probes and a stop that waits for builds."""
+    """Return what a daemon needs that others build with: probes and a stop that waits for builds."""
     ready = {"exec": {"command": script("ready.sh")}}
     return {
-        "ports": [{"name": "buildkit", "containerPort": builder.shared.port, "protocol": "TCP"}],
         # The script itself waits, so the pod is ready when the daemon is and not at the next round of a probe.
         "startupProbe": {
-            "exec": {"command": script("ready.sh", str(START_SECONDS), paths.NOTES_DIRECTORY)},
+            "exec": {"command": script("ready.sh", str(START_SECONDS), paths.NOTES_DIRECTORY, paths.FRONT_DIRECTORY)},
             "timeoutSeconds": START_SECONDS + 10,
             "failureThreshold": 1,
             "periodSeconds": 1,
@@ -132,6 +130,7 @@ def _serving(builder: BuildKitBuilder) -> Manifest:
                         str(builder.shared.drain_timeout_seconds),
                         paths.NOTES_DIRECTORY,
                         paths.TERMINATION_LOG,
+                        paths.FRONT_DIRECTORY,
                     )
                 }
             },
@@ -170,7 +169,6 @@ def _run_arguments(builder: BuildKitBuilder) -> list[str]:
 def _volumes(builder: BuildKitBuilder, confinement: Confinement) -> list[tuple[Manifest, str, Manifest]]:
     """Return each volume with the path it is mounted at and what else its mount says."""
     read_only: Manifest = {"readOnly": True}
-    name = builder.metadata.name
     # BuildKit runs one of the scripts itself.
     scripts: Manifest = {"name": config_map_name(builder), "defaultMode": 0o555}
     config: Manifest = {"name": CONFIG_VOLUME, "configMap": scripts}
@@ -184,7 +182,4 @@ def _volumes(builder: BuildKitBuilder, confinement: Confinement) -> list[tuple[M
         volumes += [(config, "/etc/subuid", ids), (config, "/etc/subgid", ids)]
     if builder.role is Role.SIDECAR:
         volumes.append(({"name": NO_TOKEN_VOLUME, "emptyDir": {}}, paths.TOKEN_DIRECTORY, read_only))
-    elif builder.shared.tls.mode is not TLSMode.DISABLED:
-        secret = {"name": "buildkit-tls", "secret": {"secretName": names.server_secret(name)}}
-        volumes.append((secret, paths.CERTIFICATE_DIRECTORY, read_only))
     return volumes + mounts.of_users(builder.spec.daemon)

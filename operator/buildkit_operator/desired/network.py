@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.shared import NetworkPolicyPeer
+from buildkit_operator.api.shared import METRICS_PORT, OVERFLOW_PORT, NetworkPolicyPeer
 from buildkit_operator.desired.metadata import child, selector
 from buildkit_operator.kube.resources import Manifest
-
-NAMESPACE_NAME_LABEL: Final = "kubernetes.io/metadata.name"
-"""On every namespace, by the API server: its name."""
 
 
 def service(builder: BuildKitBuilder) -> Manifest:
@@ -60,20 +55,22 @@ def _port(builder: BuildKitBuilder) -> Manifest:
     }
 
 
-def network_policy(builder: BuildKitBuilder, operator_namespace: str) -> list[Manifest]:
+def network_policy(builder: BuildKitBuilder) -> list[Manifest]:
     """Return the NetworkPolicy of a builder that says who may connect, none where it does not.
 
-    It closes all other ports of the daemons' pods too, and nothing of what goes out: builds fetch from anywhere.
+    Metrics are for everybody. It closes all other ports of the daemons' pods, and nothing of what goes out: builds
+    fetch from anywhere.
     """
     policy = builder.shared.network_policy
     if policy is None:
         return []
     peers = [_peer(peer) for peer in policy.from_peers]
-    port = {"protocol": "TCP", "port": builder.shared.port}
+    builds = [{"protocol": "TCP", "port": port} for port in (builder.shared.port, OVERFLOW_PORT)]
+    metrics = [{"protocol": "TCP", "port": METRICS_PORT}]
     spec = {
         "podSelector": {"matchLabels": selector(builder)},
         "policyTypes": ["Ingress"],
-        "ingress": [{"from": [*peers, _exporter(operator_namespace)], "ports": [port]}],
+        "ingress": [{"from": peers, "ports": builds}, {"ports": metrics}],
     }
     return [child(builder, "networking.k8s.io/v1", "NetworkPolicy", names.daemon(builder.metadata.name), spec=spec)]
 
@@ -81,14 +78,6 @@ def network_policy(builder: BuildKitBuilder, operator_namespace: str) -> list[Ma
 def _peer(peer: NetworkPolicyPeer) -> Manifest:
     """Return a peer as it was written: a selector that says nothing selects all and must stay."""
     return peer.model_dump(by_alias=True, exclude_defaults=True)
-
-
-def _exporter(namespace: str) -> Manifest:
-    """Return the peer that is the operator's exporter, which asks daemons for their metrics."""
-    return {
-        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME_LABEL: namespace}},
-        "podSelector": {"matchLabels": {"app.kubernetes.io/name": names.EXPORTER}},
-    }
 
 
 def endpoint(builder: BuildKitBuilder) -> str:

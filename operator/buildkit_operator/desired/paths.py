@@ -42,6 +42,12 @@ SOCKET_DIRECTORY: Final = "/run/buildkit"
 
 SOCKET: Final = f"unix://{SOCKET_DIRECTORY}/buildkitd.sock"
 
+DEBUG_SOCKET: Final = f"unix://{SOCKET_DIRECTORY}/debug.sock"
+"""Where a shared daemon serves its metrics, beside what is for debugging."""
+
+FRONT_DIRECTORY: Final = f"{SOCKET_DIRECTORY}/front"
+"""Where the front tells drain.sh how many builds there are."""
+
 
 def registry_authority(secret: str) -> str:
     """Return the file that holds the certificate authorities of a registry's Secret."""

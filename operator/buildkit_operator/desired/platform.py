@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from buildkit_operator.api import names
 from buildkit_operator.api.container_resources import Resources
 
 
@@ -36,8 +35,6 @@ class Platform:
 
     default_image: str = DEFAULT_IMAGE
     cluster_domain: str = "cluster.local"
-    namespace: str = names.OPERATOR
-    """Where the operator runs."""
     connector_image: str = CONNECTOR_IMAGE
     daemon_resources: Resources = NO_RESOURCES
     """Of daemons whose builder says nothing of them."""

@@ -9,7 +9,7 @@ from buildkit_operator.api.affinity import Affinity
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.daemon import ClaimRetentionPolicy
 from buildkit_operator.api.shared import PodOverlay, TopologySpreadConstraint
-from buildkit_operator.desired import buildkitd_toml, buildx
+from buildkit_operator.desired import buildkitd_toml, buildx, front
 from buildkit_operator.desired.cache_volume import STATE_VOLUME
 from buildkit_operator.desired.claims import Claims, volume_claim_template
 from buildkit_operator.desired.container import (
@@ -135,7 +135,7 @@ def _stateful_set(
 def _keep_on_claim(pod: Manifest, owner: Manifest) -> None:
     """Let a pod's state be on the claim that the StatefulSet adds as a volume, owned by the daemon."""
     pod["volumes"] = [volume for volume in pod["volumes"] if volume["name"] != STATE_VOLUME]
-    pod["initContainers"] = [owner]
+    pod["initContainers"] = [owner, *pod["initContainers"]]
     # If a policy gives the pod an fsGroup, the default would change group and mode of every file in the volume at each
     # start, cached layers among them, without a sign that they are no longer what was built.
     pod["securityContext"] = {"fsGroupChangePolicy": "OnRootMismatch"}
@@ -150,8 +150,9 @@ def _pod_template(builder: BuildKitBuilder, platform: Platform, confinement: Con
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": grace,
-        "containers": [daemon.container],
-        "volumes": daemon.volumes,
+        "initContainers": [front.container(builder, platform)],
+        "containers": [{**daemon.container, "ports": front.ports(builder)}],
+        "volumes": [*daemon.volumes, *front.volumes(builder)],
         **_scheduling(builder, overlay),
         **_runtime_and_names(overlay),
     }

@@ -48,8 +48,6 @@ class Kinds:
     """Returns another primary object that a primary object depends on, if it does."""
     keep_primary: Transform = drop_bookkeeping
     """What is kept of a primary object."""
-    extra_selector: str = ""
-    """Extra label selector of the children that are watched, where not all with that label are."""
 
     @property
     def all(self) -> tuple[Resource, ...]:
@@ -58,12 +56,7 @@ class Kinds:
 
     def selector(self, resource: Resource) -> str | None:
         """Label selector by which the server leaves out what is none of our business."""
-        return None if resource == self.primary else self.child_selector
-
-    @property
-    def child_selector(self) -> str:
-        """Label selector of all children."""
-        return f"{self.owner_label},{self.extra_selector}" if self.extra_selector else self.owner_label
+        return None if resource == self.primary else self.owner_label
 
     def keep(self, resource: Resource, manifest: Manifest) -> Manifest | None:
         """Return a copy of an object with what its kind's transform keeps, None where that is nothing."""

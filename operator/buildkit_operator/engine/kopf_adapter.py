@@ -169,7 +169,7 @@ class KopfWatches:
         settings.watching.reconnect_backoff = 0.5
         for resource in self.kinds.children:
             kind = (resource.group, resource.version, resource.plural)
-            settings.watching.label_selectors[kind] = self.kinds.child_selector
+            settings.watching.label_selectors[kind] = self.kinds.owner_label
         settings.persistence.diffbase_storage = NoDifferences()
         settings.queueing.idle_timeout = 0.1
         settings.execution.max_workers = 2  # threads, for handlers that are not async; we have none

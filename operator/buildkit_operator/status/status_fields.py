@@ -12,6 +12,8 @@ from typing import Any, Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.desired import network, paths
+from buildkit_operator.desired.certificates import Certificates
+from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.injection import sidecar
 from buildkit_operator.desired.metadata import selector_string
 from buildkit_operator.status.diagnosis import runner_pods
@@ -34,7 +36,7 @@ def status_fields(builder: BuildKitBuilder, observed: Observed, previous: Status
             return _injected(observed, previous) | _of_consumer(builder, observed, previous)
 
 
-_OF_CONNECTION: Final = ("endpoint", "connectionSecretName", "certificateNotAfterTime")
+_OF_CONNECTION: Final = ("endpoint", "connectionSecretName", "certificateNotAfterTime", "certificateNotBeforeTime")
 """Fields that tell how daemons are reached."""
 
 _OF_A_MODE: Final = (*_OF_CONNECTION, "image", "replicas", "readyReplicas", "selector")
@@ -82,7 +84,7 @@ def _of_daemons(builder: BuildKitBuilder, observed: DaemonsObserved, previous: S
         "selector": selector_string(builder),
     }
     if observed.certificates is not None:
-        fields["certificateNotAfterTime"] = timestamp(observed.certificates.not_after)
+        fields |= _of_certificate(observed.certificates)
     return fields
 
 
@@ -92,11 +94,18 @@ def _of_consumer(builder: BuildKitBuilder, observed: ConsumerObserved, previous:
     if observed.grant is None:
         return kept
     if builder.spec.suspend:
-        return kept | {"certificateNotAfterTime": timestamp(observed.grant.not_after)}
+        return kept | _of_certificate(observed.grant)
     return {
         "endpoint": network.endpoint(observed.grant.provider),
         "connectionSecretName": names.connection_secret(builder.metadata.name),
-        "certificateNotAfterTime": timestamp(observed.grant.not_after),
+        **_of_certificate(observed.grant),
+    }
+
+
+def _of_certificate(held: Certificates | Grant) -> Status:
+    return {
+        "certificateNotAfterTime": timestamp(held.not_after),
+        "certificateNotBeforeTime": timestamp(held.not_before),
     }
 
 

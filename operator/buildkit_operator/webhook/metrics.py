@@ -38,6 +38,11 @@ class WebhookMetrics(CommonMetrics):
             "When the certificate that is presented to the API server ends, in seconds since 1970.",
             registry=self.registry,
         )
+        self.certificate_begin: Final = Gauge(
+            f"{METRICS_PREFIX}_webhook_certificate_not_before_timestamp_seconds",
+            "When that certificate began, in seconds since 1970.",
+            registry=self.registry,
+        )
         Gauge(
             f"{METRICS_PREFIX}_webhook_ready", "1 where this replica can answer the API server.", registry=self.registry
         ).set_function(ready)

@@ -92,7 +92,9 @@ class WebhookProcess:
 
     def _present(self, certificate: KeyPair) -> None:
         self._https_server.present(certificate)
-        self._metrics.certificate_end.set(certificate.parsed().not_valid_after_utc.timestamp())
+        parsed = certificate.parsed()
+        self._metrics.certificate_begin.set(parsed.not_valid_before_utc.timestamp())
+        self._metrics.certificate_end.set(parsed.not_valid_after_utc.timestamp())
         self._certified.set()
 
     async def _shut_down(self) -> None:

@@ -85,12 +85,10 @@ def _answers(daemon: RealDaemon) -> bool:
     return subprocess.run(daemon.buildctl("debug", "workers"), capture_output=True, check=False).returncode == 0
 
 
-def daemon_pod(
-    builders: Builders, pod: str, *, ready: bool = True, ip: str = HOST, builder: str = "demo", owned: bool = True
-) -> None:
+def daemon_pod(builders: Builders, pod: str, *, ready: bool = True) -> None:
     """Create a daemon's pod, as its workload's controller does, and say that it runs, as the kubelet does."""
     labels = {
-        "buildkit-operator.dev/owner": builder,
+        "buildkit-operator.dev/owner": "demo",
         "app.kubernetes.io/name": "buildkitd",
         "pod-template-hash": TEMPLATE_HASH,
     }
@@ -98,22 +96,16 @@ def daemon_pod(
     owner = {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
-        "name": f"{builder}-buildkitd-{TEMPLATE_HASH}",
+        "name": f"demo-buildkitd-{TEMPLATE_HASH}",
         "uid": "1",
         "controller": True,
     }
     spec = {"containers": [{"name": "buildkitd", "image": "buildkit"}]}
-    metadata = {"name": pod, "labels": labels, **({"ownerReferences": [owner]} if owned else {})}
-    builders.post("pods", {"metadata": metadata, "spec": spec})
-    tell(builders, pod, ready=ready, ip=ip)
-
-
-def tell(builders: Builders, pod: str, *, ready: bool, ip: str = HOST) -> None:
-    """Write a pod's status."""
+    builders.post("pods", {"metadata": {"name": pod, "labels": labels, "ownerReferences": [owner]}, "spec": spec})
     status = {
         "phase": "Running",
-        "podIP": ip,
-        "podIPs": [{"ip": ip}],
+        "podIP": HOST,
+        "podIPs": [{"ip": HOST}],
         "conditions": [{"type": "Ready", "status": str(ready)}],
     }
     builders.patch("pods", pod, {"status": status}, "status")

@@ -1,18 +1,16 @@
 """Who reaches a shared builder and where it runs, on a real API server: NetworkPolicy, disruption budget, spread."""
 
 import time
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
-import yaml
 
+from buildkit_operator.api.shared import METRICS_PORT, OVERFLOW_PORT
 from buildkit_operator.kube.resources import Manifest
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.daemon import daemon_pod
 
-EXPORTER_FILE = Path(__file__).parents[3] / "deploy/kustomize/components/exporter/exporter.yaml"
-PEERS = [
+PEERS: Final = [
     {"podSelector": {}},
     {
         "namespaceSelector": {"matchLabels": {"team": "builds"}},
@@ -20,10 +18,7 @@ PEERS = [
     },
     {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.9.0.0/16"]}},
 ]
-EXPORTER = {
-    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
-    "podSelector": {"matchLabels": {"app.kubernetes.io/name": "buildkit-operator-exporter"}},
-}
+METRICS: Final = {"ports": [{"protocol": "TCP", "port": METRICS_PORT}]}
 
 
 def policy(builders: Builders) -> Manifest | None:
@@ -35,14 +30,15 @@ def rules(builders: Builders) -> Any:
     return found and found["spec"]["ingress"]
 
 
-def test_only_the_peers_and_the_exporter_reach_the_port(builders: Builders) -> None:
+def test_only_the_peers_build_and_everybody_reads_metrics(builders: Builders) -> None:
     builders.create(shared={"port": 4321, "networkPolicy": {"from": PEERS}})
     builders.make_ready()
 
     found = policy(builders)
     assert found is not None
     assert found["spec"]["policyTypes"] == ["Ingress"]
-    assert found["spec"]["ingress"] == [{"from": [*PEERS, EXPORTER], "ports": [{"protocol": "TCP", "port": 4321}]}]
+    builds = [{"protocol": "TCP", "port": port} for port in (4321, OVERFLOW_PORT)]
+    assert found["spec"]["ingress"] == [{"from": PEERS, "ports": builds}, METRICS]
 
 
 def test_a_policy_comes_and_goes_with_its_field(builders: Builders) -> None:
@@ -53,7 +49,7 @@ def test_a_policy_comes_and_goes_with_its_field(builders: Builders) -> None:
     builders.edit(shared={"networkPolicy": {"from": PEERS[:1]}})
     builders.wait("the policy", lambda: rules(builders))
     builders.edit(shared={"networkPolicy": {"from": PEERS[1:]}})
-    builders.wait("other peers", lambda: rules(builders)[0]["from"] == [*PEERS[1:], EXPORTER])
+    builders.wait("other peers", lambda: rules(builders)[0]["from"] == PEERS[1:])
     builders.edit(shared={"networkPolicy": None})
 
     builders.wait("the policy is gone", lambda: policy(builders) is None)
@@ -127,10 +123,3 @@ def test_daemons_spread_over_nodes_unless_the_builder_says_otherwise(builders: B
 def keys(builders: Builders) -> list[str]:
     template = builders.deployment()["spec"]["template"]["spec"]
     return [spread["topologyKey"] for spread in template["topologySpreadConstraints"]]
-
-
-def test_the_exporter_that_is_let_in_is_the_one_that_gets_installed() -> None:
-    (deployment,) = (m for m in yaml.safe_load_all(EXPORTER_FILE.read_text()) if m["kind"] == "Deployment")
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-
-    assert EXPORTER["podSelector"]["matchLabels"].items() <= labels.items()

@@ -14,7 +14,7 @@ from tests.integration.conftest import CRDS
 
 StartControlPlane = Callable[..., ControlPlane]
 
-OBJECTS_OF_ONE = 10
+OBJECTS_OF_ONE = 11
 """Deployment, Service, ConfigMap, ServiceAccount, PodDisruptionBudget and three Secrets."""
 
 

@@ -24,10 +24,7 @@ def rendered(builders: Builders, folder: Path, *arguments: str) -> list[Manifest
     file = folder / "builders.yaml"
     file.write_text(builders.kubectl("get", "bkb", "--output=yaml"))
     command = [sys.executable, "-m", "buildkit_operator", "render", "-f", str(file), "-o", "json"]
-    # The operator of these tests runs in no pod.
-    done = subprocess.run(
-        [*command, "--operator-namespace=default", *arguments], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
     items: list[Manifest] = json.loads(done.stdout)["items"]
     return items
 

@@ -11,6 +11,7 @@ from tests.integration.builders.builder_namespace import Builders
 
 OBJECTS = {
     "configmaps/demo-buildkitd",
+    "configmaps/demo-buildkitd-front",
     "configmaps/demo-connector",
     "deployments/demo-buildkitd",
     "poddisruptionbudgets/demo-buildkitd",
@@ -290,15 +291,18 @@ def test_without_tls_there_are_no_certificates_and_with_it_there_are_again(build
     assert "tls.key" in builders.secret("demo-connection")
 
 
-def test_another_name_in_the_certificate_rolls_the_daemon_and_keeps_the_authority(builders: Builders) -> None:
+def test_another_name_in_the_certificate_rolls_no_daemon_and_keeps_the_authority(builders: Builders) -> None:
     builders.create()
     builders.make_ready()
     before = builders.secret("demo-connection")
+    server = builders.secret("demo-buildkitd-tls")
     template = builders.deployment()["spec"]["template"]
 
     builders.edit(shared={"tls": {"dnsNames": ["builds.example.com"]}})
 
-    builders.wait("a roll", lambda: builders.deployment()["spec"]["template"] != template)
+    builders.wait("a certificate with that name", lambda: builders.secret("demo-buildkitd-tls") != server)
+    builders.wait_at_rest()
+    assert builders.deployment()["spec"]["template"] == template
     assert builders.secret("demo-connection") == before
 
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 import grpc
 import pytest
 
-from buildkit_operator.exporter.protobuf import fields
 from buildkit_operator.pki.issuer import issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Usage
 from hack.cluster.kubectl import wait_for
@@ -37,7 +37,7 @@ class Tenant:
         """Ask something of a running build, and return the answer's fields."""
         ask: Any = self.channel.unary_unary(f"/moby.buildkit.v1.frontend.LLBBridge/{method}")
         answer = ask(message(*request), timeout=20, metadata=(("buildkit-controlapi-buildid", build),))
-        return dict(fields(answer, most=100))
+        return dict(fields(answer))
 
 
 def message(*content: tuple[int, Any]) -> bytes:
@@ -55,6 +55,20 @@ def message(*content: tuple[int, Any]) -> bytes:
 def varint(value: int) -> bytes:
     low, rest = value & 0x7F, value >> 7
     return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
+
+
+def fields(encoded: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield the fields of a protobuf message that has none but integers, texts and messages."""
+    left = iter(encoded)
+    for first in left:
+        key = read_varint(first, left)
+        value = read_varint(next(left), left)
+        assert key & 7 in {0, 2}
+        yield key >> 3, value if key & 7 == 0 else bytes(islice(left, value))
+
+
+def read_varint(first: int, left: Iterator[int]) -> int:
+    return first if first < 0x80 else (first & 0x7F) | read_varint(next(left), left) << 7
 
 
 @pytest.fixture

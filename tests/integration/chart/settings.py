@@ -3,13 +3,9 @@
 from typing import Final
 
 from buildkit_operator.kube.resources import Manifest
-from buildkit_operator.settings import PREFIX, CommonSettings, ExporterSettings, Settings, WebhookSettings
+from buildkit_operator.settings import PREFIX, CommonSettings, Settings, WebhookSettings
 
-KINDS: Final[dict[str, type[CommonSettings]]] = {
-    "operator": Settings,
-    "webhook": WebhookSettings,
-    "exporter": ExporterSettings,
-}
+KINDS: Final[dict[str, type[CommonSettings]]] = {"operator": Settings, "webhook": WebhookSettings}
 """The settings of each process, by its subcommand."""
 
 

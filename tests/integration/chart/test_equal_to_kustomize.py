@@ -91,17 +91,11 @@ def test_an_engine(helm: Helm, tmp_path: Path, engine: str, overlay: str) -> Non
     assert_equal(chart, kustomized(tmp_path, overlay))
 
 
-def test_the_exporter(helm: Helm, tmp_path: Path) -> None:
-    chart = helm.manifests({"injection": {"engine": "AdmissionPolicy"}, "exporter": {"enabled": True}})
-
-    assert_equal(chart, kustomized(tmp_path, "policies", "exporter"))
-
-
 def test_monitoring_of_all_there_is(helm: Helm, tmp_path: Path) -> None:
-    monitoring = {what: {"enabled": True} for what in ("serviceMonitors", "alerts", "dashboard")}
-    values = {"injection": {"engine": "Webhook"}, "exporter": {"enabled": True}, "monitoring": monitoring}
+    monitoring = {what: {"enabled": True} for what in ("serviceMonitors", "podMonitor", "alerts", "dashboard")}
+    values = {"injection": {"engine": "Webhook"}, "monitoring": monitoring}
 
-    assert_equal(helm.manifests(values), kustomized(tmp_path, "webhook", "exporter", "monitoring"))
+    assert_equal(helm.manifests(values), kustomized(tmp_path, "webhook", "monitoring"))
 
 
 def test_for_some_namespaces_only(helm: Helm, tmp_path: Path) -> None:

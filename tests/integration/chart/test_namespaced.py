@@ -15,7 +15,6 @@ from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
-from tests.integration.builders.test_exporter import ExporterProcess
 from tests.integration.conftest import CRDS
 from tests.integration.webhook.webhook_process import WebhookProcess
 from tests.support.helm import Helm, named, workloads
@@ -24,7 +23,6 @@ RELEASE: Final = {"release": "ci", "namespace": "tools"}
 VALUES: Final[Manifest] = {
     "watchNamespaces": ["team-a", "team-b"],
     "injection": {"engine": "Webhook"},
-    "exporter": {"enabled": True},
     "crds": {"enabled": False},
 }
 
@@ -67,7 +65,7 @@ def test_the_operator_serves_its_namespaces_and_no_other(
     admitted = {"selector": {"matchLabels": {"kubernetes.io/metadata.name": "team-b"}}}
     mark = server.mark()
     # A pod reads its namespace from a file that kubelet mounts.
-    here = {"namespace": "tools", "lease_namespace": "tools", "lease": True}
+    here = {"lease_namespace": "tools", "lease": True}
     operator = BuilderOperator(account(server, template), tmp_path / "log", **settings(template), **here)
     try:
         operator.wait_ready()
@@ -110,16 +108,7 @@ def test_the_webhook_keeps_its_certificate_and_knows_its_namespaces_builders(
     assert all(part["clientConfig"]["caBundle"] for part in configuration["webhooks"])
 
 
-def test_the_exporter_watches_its_namespaces(server: ControlPlane, rendered: list[Manifest], tmp_path: Path) -> None:
-    template = workloads(rendered)["exporter"]
-    exporter = ExporterProcess(account(server, template), tmp_path / "log", **settings(template))
-    try:
-        exporter.wait_ready()
-    finally:
-        exporter.kill()
-
-
-@pytest.mark.parametrize("process", ["operator", "webhook", "exporter"])
+@pytest.mark.parametrize("process", ["operator", "webhook"])
 def test_no_account_has_a_right_elsewhere(server: ControlPlane, rendered: list[Manifest], process: str) -> None:
     kubeconfig = yaml.safe_load(account(server, workloads(rendered)[process]).read_text())
     token = kubeconfig["users"][0]["user"]["token"]

@@ -97,7 +97,7 @@ def test_the_api_server_accepts_it_in_every_detail(helm: Helm, control_plane: Co
     assert said.count("serverside-applied") == len([m for m in yaml.safe_load_all(rendered) if m])
 
 
-@pytest.mark.parametrize("process", ["operator", "webhook", "exporter"])
+@pytest.mark.parametrize("process", ["operator", "webhook"])
 def test_its_pods_are_admitted_where_pod_security_is_restricted(
     helm: Helm, control_plane: ControlPlane, process: str
 ) -> None:
@@ -208,7 +208,7 @@ def test_an_upgrade_changes_the_engine(server: ControlPlane, installer: Callable
 def test_two_releases_stand_side_by_side(
     helm: Helm, server: ControlPlane, installer: Callable[..., str], engine: str
 ) -> None:
-    values: Manifest = {"injection": {"engine": engine}, "exporter": {"enabled": True}}
+    values: Manifest = {"injection": {"engine": engine}}
     installer({**values, "watchNamespaces": ["default"]})
     alone = names(server, "clusterroles,roles,deployments,mutatingadmissionpolicies,mutatingwebhookconfigurations")
 

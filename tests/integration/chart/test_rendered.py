@@ -14,9 +14,8 @@ from tests.support.helm import CHART, NAME, Helm, HelmError, kinds, named, workl
 
 POLICY_API: Final = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
 EVERYTHING: Final[Manifest] = {
-    "exporter": {"enabled": True},
     "injection": {"engine": "Webhook"},
-    "monitoring": {what: {"enabled": True} for what in ("serviceMonitors", "alerts", "dashboard")},
+    "monitoring": {what: {"enabled": True} for what in ("serviceMonitors", "podMonitor", "alerts", "dashboard")},
 }
 ADMISSION: Final = {
     "MutatingWebhookConfiguration",
@@ -129,7 +128,7 @@ def test_pods_settings_reach_all_pods(helm: Helm) -> None:
     }
     templates = workloads(helm.manifests({**EVERYTHING, **values}))
 
-    assert sorted(templates) == ["exporter", "operator", "webhook"]
+    assert sorted(templates) == ["operator", "webhook"]
     for template in templates.values():
         (container,) = template["spec"]["containers"]
         assert container["image"] == "registry.example.com/bko:v9"
@@ -181,11 +180,13 @@ def test_labels_of_the_user_never_change_who_is_selected(helm: Helm) -> None:
             assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
 
 
-def test_the_exporter_has_the_label_by_which_network_policies_let_it_in(helm: Helm) -> None:
-    for release in (NAME, "ci"):
-        template = workloads(helm.manifests(EVERYTHING, release=release))["exporter"]
+def test_daemons_are_scraped_in_the_namespaces_served(helm: Helm) -> None:
+    def scraped(values: Manifest) -> Manifest:
+        found: Manifest = named(helm.manifests(values), "PodMonitor", f"{NAME}-daemons")["spec"]["namespaceSelector"]
+        return found
 
-        assert template["metadata"]["labels"]["app.kubernetes.io/name"] == names.EXPORTER
+    assert scraped(EVERYTHING) == {"any": True}
+    assert scraped({**EVERYTHING, "watchNamespaces": ["team-a", "team-b"]}) == {"matchNames": ["team-a", "team-b"]}
 
 
 @pytest.mark.parametrize("engine", ["AdmissionPolicy", "Webhook"])
@@ -296,8 +297,8 @@ def test_for_some_namespaces_only_rights_are_in_them_alone(helm: Helm, engine: s
     }
     assert rules == ([configuration] if engine == "Webhook" else [])
     roles = {(m["metadata"]["namespace"], m["metadata"]["name"]) for m in manifests if m["kind"] == "Role"}
-    accounts = [NAME, f"{NAME}-exporter", *([f"{NAME}-webhook"] if engine == "Webhook" else [])]
-    own = {(NAME, account) for account in accounts if account != f"{NAME}-exporter"} | {(NAME, f"{NAME}-lease")}
+    accounts = [NAME, *([f"{NAME}-webhook"] if engine == "Webhook" else [])]
+    own = {(NAME, account) for account in accounts} | {(NAME, f"{NAME}-lease")}
     assert roles == {(team, account) for team in ("team-a", "team-b") for account in accounts} | own
 
 

@@ -14,7 +14,6 @@ Path = tuple[str, ...]
 Values = dict[str, Any]
 
 WEBHOOK: Final[Values] = {"injection": {"engine": "Webhook"}}
-EXPORTER: Final[Values] = {"exporter": {"enabled": True}}
 RESOURCES: Final = {"requests": {"cpu": "77m"}}
 
 LABELS: Final = {"release": "prometheus"}
@@ -61,10 +60,10 @@ OTHERS: Final[dict[str, tuple[object, str, Values]]] = {
     "operator.resources": (RESOURCES, "cpu: 77m", {}),
     "webhook.replicas": (3, "replicas: 3", WEBHOOK),
     "webhook.resources": (RESOURCES, "cpu: 77m", WEBHOOK),
-    "exporter.enabled": (True, "args: [exporter]", {}),
-    "exporter.resources": (RESOURCES, "cpu: 77m", EXPORTER),
     "monitoring.serviceMonitors.enabled": (True, "kind: ServiceMonitor", {}),
     "monitoring.serviceMonitors.labels": (LABELS, "release: prometheus", monitoring("serviceMonitors")),
+    "monitoring.podMonitor.enabled": (True, "kind: PodMonitor", {}),
+    "monitoring.podMonitor.labels": (LABELS, "release: prometheus", monitoring("podMonitor")),
     "monitoring.alerts.enabled": (True, "kind: PrometheusRule", {}),
     "monitoring.alerts.labels": (LABELS, "release: prometheus", monitoring("alerts")),
     "monitoring.dashboard.enabled": (True, 'grafana_dashboard: "1"', {}),
@@ -74,7 +73,6 @@ OTHERS: Final[dict[str, tuple[object, str, Values]]] = {
     "affinity": ({"nodeAffinity": {}}, "affinity:\n        nodeAffinity: {}\n", {}),
     "operator.priorityClassName": ("ci-critical", 'priorityClassName: "ci-critical"', {}),
     "webhook.priorityClassName": ("ci-critical", 'priorityClassName: "ci-critical"', WEBHOOK),
-    "exporter.priorityClassName": ("ci-critical", 'priorityClassName: "ci-critical"', EXPORTER),
     "networkPolicies.enabled": (False, "", {}),
     "networkPolicies.metricsFrom": (
         [{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}],
@@ -138,7 +136,7 @@ def test_a_key_that_nobody_knows_is_refused(helm: Helm, path: Path) -> None:
         helm.render(at((*path, "replcas"), 1))
 
 
-@pytest.mark.parametrize("name", ["operator.resources", "webhook.resources", "exporter.resources"])
+@pytest.mark.parametrize("name", ["operator.resources", "webhook.resources"])
 def test_a_misspelt_kind_of_resources_is_refused(helm: Helm, name: str) -> None:
     with pytest.raises(HelmError, match="additional properties 'limit' not allowed"):
         helm.render(at(tuple(name.split(".")), {"limit": {"cpu": 1}}))
@@ -156,7 +154,7 @@ def test_a_misspelt_kind_of_resources_is_refused(helm: Helm, name: str) -> None:
         ({"certificates": {"dnsNames": ["*corp"]}}, "'*corp' does not match pattern"),
         ({"certificates": {"issuers": ["corp-ca"]}}, "'corp-ca' does not match pattern"),
         ({"image": {"digest": "abc"}}, "'abc' does not match pattern"),
-        ({"exporter": {"enabled": "false"}}, "got string, want boolean"),
+        ({"monitoring": {"podMonitor": {"enabled": "false"}}}, "got string, want boolean"),
         ({"podAnnotations": {"a": True}}, "got boolean, want string"),
         (
             {"watchNamespaces": ["buildkit-operator"]},

@@ -37,8 +37,9 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         play_deployment(control_plane, OPERATOR)
         create_node(control_plane, "new", kernel="6.12.13-talos")
         log = tmp_path_factory.mktemp("operator") / "log"
-        places = {"lease_namespace": OPERATOR, "namespace": OPERATOR}
-        operator = BuilderOperator(control_plane.kubeconfig, log, lease=True, identity="operator-1", **places)
+        operator = BuilderOperator(
+            control_plane.kubeconfig, log, lease=True, identity="operator-1", lease_namespace=OPERATOR
+        )
         try:
             operator.wait_ready()
             yield control_plane

@@ -239,6 +239,8 @@ def _obeying(spec: Manifest, dice: int) -> Manifest:
     else:
         shared.pop("from", None)
         spec.get("cache", {}).pop("ephemeralVolume", None)
+        if "maxBuilds" not in shared:
+            shared.pop("queueTimeoutSeconds", None)
         _choose_tls(shared, dice)
         _choose_names(shared.get("pod", {}), dice)
     if spec.get("isolation") == "UserNamespace":

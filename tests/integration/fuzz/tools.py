@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from buildkit_operator.desired import paths
-from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS
+from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS, FRONT_SCRIPTS
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster import artifacts, images, layers, pins
 from tests.integration.builders.cert_manager import make_authority
@@ -50,12 +50,13 @@ class Tools:
     _few_at_a_time: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     def __post_init__(self) -> None:
-        for name, text in CONNECTOR_SCRIPTS.items():
+        for name, text in (CONNECTOR_SCRIPTS | FRONT_SCRIPTS).items():
             (self.folder / name).write_text(text)
         authority = make_authority()
         (self.folder / "ca.crt").write_bytes(authority.certificate)
-        (self.folder / "client.pem").write_bytes(authority.certificate)
-        (self.folder / "client.pem.key").write_bytes(authority.key)
+        for name in ("client.pem", "server.pem"):
+            (self.folder / name).write_bytes(authority.certificate)
+            (self.folder / f"{name}.key").write_bytes(authority.key)
 
     async def complaint(self, manifests: list[Manifest]) -> str | None:
         """Return what a program says of a text in these objects that it cannot read."""
@@ -115,7 +116,12 @@ class Tools:
             file = self.folder / f"{self._files}-{name}"
             file.write_text(text)
             process = await asyncio.create_subprocess_exec(
-                *command, file, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+                *command,
+                file,
+                # As front.sh says, for what is in front of a daemon.
+                env={**os.environ, "ANY": "::"},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
             )
             said, _ = await process.communicate()
             file.unlink()
@@ -134,7 +140,7 @@ def _taken_over(config: Any) -> str | None:
     """Return what of a loaded configuration is not ours any more."""
     oci, containerd = config["Workers"]["OCI"], config["Workers"]["Containerd"]
     addresses = config["GRPC"]["Address"] or []
-    if addresses[:1] != [paths.SOCKET] or len(addresses) > 2:
+    if addresses != [paths.SOCKET]:
         return f"the daemon listens on {addresses}"
     if oci["Enabled"] is not True or containerd["Enabled"] is not False:
         return "the workers are not ours"

@@ -1,6 +1,6 @@
-"""Operator, webhook and exporter side by side, and whether they serve somebody who did nothing."""
+"""Operator and webhook side by side, and whether they serve somebody who did nothing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from hack.cluster.controlplane import ControlPlane
@@ -20,7 +20,7 @@ class Processes:
     """All processes of an installation that lists builders."""
 
     installation: Installation
-    others: list[ServiceProcess] = field(default_factory=list)
+    operator: BuilderOperator | None = None
 
     @property
     def control_plane(self) -> ControlPlane:
@@ -29,15 +29,13 @@ class Processes:
     @property
     def all(self) -> dict[str, ServiceProcess]:
         (webhook,) = self.installation.processes
-        operator, exporter = self.others
-        return {"operator": operator, "webhook": webhook, "exporter": exporter}
+        assert self.operator is not None
+        return {"operator": self.operator, "webhook": webhook}
 
     def start(self) -> None:
         """Start them all and wait until they are ready."""
         folder, kubeconfig = self.installation.folder, self.control_plane.kubeconfig
-        self.others.append(BuilderOperator(kubeconfig, folder / "operator.log"))
-        exporter = ServiceProcess(("-m", "buildkit_operator", "exporter"), kubeconfig, folder / "exporter.log", {})
-        self.others.append(exporter)
+        self.operator = BuilderOperator(kubeconfig, folder / "operator.log")
         webhook = self.installation.start()
         self.installation.configure(webhook)
         for process in self.all.values():
@@ -55,8 +53,6 @@ class Processes:
         }
         self.control_plane.request("POST", path, body)
         wait_for(f"a status of {name}", lambda: self._has_status(f"{path}/{name}"), seconds)
-        sample = f'buildkit_operator_builder_spec_replicas{{builder="{name}",namespace="{namespace}"}}'
-        wait_for(f"the exporter to know {name}", lambda: sample in self.all["exporter"].get("/metrics")[1], seconds)
         assert not isinstance(self.installation.create_pod(), Refusal)
 
     def assert_alive(self) -> None:
@@ -66,8 +62,8 @@ class Processes:
             assert process.get("/livez") == (200, "ok\n"), name
 
     def stop(self) -> None:
-        for process in self.others:
-            process.kill()
+        if self.operator is not None:
+            self.operator.kill()
 
     def _has_status(self, path: str) -> bool:
         found = self.control_plane.request("GET", path)

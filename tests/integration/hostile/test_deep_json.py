@@ -34,8 +34,7 @@ def named(api_version: str, kind: str, name: str, **rest: Any) -> Manifest:
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": LABELS}, **rest}
 
 
-EVERYBODY: Final = ("operator", "webhook", "exporter")
-KINDS: Final = {config_map: ("operator",), pod: ("operator", "exporter"), builder: EVERYBODY}
+KINDS: Final = {config_map: ("operator",), pod: ("operator",), builder: ("operator", "webhook")}
 """What is stored, and which processes list it."""
 
 

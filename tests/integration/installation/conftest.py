@@ -45,7 +45,7 @@ def install(control_plane: ControlPlane, overlay: Path) -> str:
 def know_prometheus_operator(control_plane: ControlPlane) -> None:
     """Let an API server know what the component `monitoring` is made of. The others of these CRDs are very large."""
     folder = artifacts.ensure("files:prometheus-operator")["files:prometheus-operator"]
-    kinds = ("servicemonitors", "prometheusrules")
+    kinds = ("servicemonitors", "podmonitors", "prometheusrules")
     control_plane.apply_crds(*(folder / f"monitoring.coreos.com_{kind}.yaml" for kind in kinds))
 
 

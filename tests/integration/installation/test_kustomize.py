@@ -16,14 +16,14 @@ from tests.integration.conftest import CRDS
 from tests.integration.installation.conftest import NAMESPACE, WATCHED, Compose, install
 
 OVERLAYS = sorted(folder for folder in (KUSTOMIZE / "overlays").iterdir())
-OPTIONAL = ("exporter", "monitoring", "namespaced")
+OPTIONAL = ("monitoring", "namespaced")
 COMBINATIONS = [
     (engine, *chosen)
     for engine in ("policies", "webhook")
     for count in range(len(OPTIONAL) + 1)
     for chosen in itertools.combinations(OPTIONAL, count)
 ]
-EVERYTHING = ("policies", "webhook", "exporter", "monitoring")
+EVERYTHING = ("policies", "webhook", "monitoring")
 
 
 def kinds(manifests: list[Manifest], kind: str) -> list[Manifest]:
@@ -110,7 +110,7 @@ def test_one_entry_of_images_gives_all_pods_another_image(compose: Compose) -> N
     deployments = kinds(kustomize.manifests(overlay), "Deployment")
 
     pods = [deployment["spec"]["template"]["spec"] for deployment in deployments]
-    assert [container["image"] for pod in pods for container in pod["containers"]] == ["registry.test/ours:9"] * 3
+    assert [container["image"] for pod in pods for container in pod["containers"]] == ["registry.test/ours:9"] * 2
 
 
 # Rights
@@ -150,7 +150,7 @@ def test_namespaced_rights_are_those_of_the_whole_cluster_but_one_that_no_role_c
         given = {
             r["metadata"]["name"]: r["rules"] for r in kinds(here, "Role") if r["metadata"]["namespace"] == namespace
         }
-        assert set(given) == {"buildkit-operator", "buildkit-operator-webhook", "buildkit-operator-exporter"}
+        assert set(given) == {"buildkit-operator", "buildkit-operator-webhook"}
         assert {name: rules + left.get(name, []) for name, rules in given.items()} == {
             name: roles[name] for name in given
         }
@@ -173,7 +173,6 @@ def test_a_pod_is_hardened_probed_and_bounded(everything: list[Manifest]) -> Non
     assert {deployment["metadata"]["name"] for deployment in deployments} == {
         "buildkit-operator",
         "buildkit-operator-webhook",
-        "buildkit-operator-exporter",
     }
     for deployment in deployments:
         (container,) = deployment["spec"]["template"]["spec"]["containers"]

@@ -1,9 +1,9 @@
-"""The operator, the webhook and the exporter with Roles alone: they do all their work, and are refused nothing."""
+"""The operator and the webhook with Roles alone: they do all their work, and are refused nothing."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -19,7 +19,6 @@ from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.builders.cert_manager import CertManager
 from tests.integration.builders.test_cert_manager import BY_ISSUER, CLIENT, SERVER
-from tests.integration.builders.test_exporter import ExporterProcess
 from tests.integration.conftest import CRDS
 from tests.integration.installation.conftest import NAMESPACE, WATCHED, Compose, create_namespaces, install
 from tests.integration.service_process import ServiceProcess
@@ -28,7 +27,7 @@ from tests.integration.webhook.webhook_process import WebhookProcess
 OVERLAY: Final = KUSTOMIZE / "overlays" / "namespaced"
 ACCOUNT: Final = "buildkit-operator"
 CERTIFICATES: Final = "cert-manager.io_certificates.yaml"
-OWN: Final[dict[str, object]] = {"lease": True, "namespace": NAMESPACE, "lease_namespace": NAMESPACE}
+OWN: Final[dict[str, object]] = {"lease": True, "lease_namespace": NAMESPACE}
 """What a pod of that namespace knows by itself."""
 
 
@@ -191,12 +190,12 @@ def test_an_operator_for_the_whole_cluster_would_be_refused(policies: ControlPla
 
 @pytest.fixture(scope="module")
 def overlay(compose: Compose) -> Path:
-    return compose("webhook", "exporter", watched=WATCHED)
+    return compose("webhook", watched=WATCHED)
 
 
 @pytest.fixture(scope="module")
 def webhook(overlay: Path) -> Iterator[ControlPlane]:
-    """Start an API server with the webhook and the exporter for some namespaces."""
+    """Start an API server with the webhook for some namespaces."""
     with ControlPlane() as control_plane:
         control_plane.apply_crds(CRDS)
         create_namespaces(control_plane)
@@ -205,19 +204,11 @@ def webhook(overlay: Path) -> Iterator[ControlPlane]:
         yield control_plane
 
 
-@pytest.mark.parametrize(
-    ("kind", "account", "own"),
-    [
-        (WebhookProcess, "buildkit-operator-webhook", {"webhook_namespace": NAMESPACE}),
-        (ExporterProcess, "buildkit-operator-exporter", {}),
-    ],
-    ids=["webhook", "exporter"],
-)
-def test_the_others_watch_these_namespaces_alone(
-    webhook: ControlPlane, overlay: Path, tmp_path: Path, kind: Any, account: str, own: dict[str, object]
-) -> None:
+def test_the_webhook_watches_these_namespaces_alone(webhook: ControlPlane, overlay: Path, tmp_path: Path) -> None:
+    account = "buildkit-operator-webhook"
     kubeconfig = webhook.service_account_kubeconfig(NAMESPACE, account)
-    process = kind(kubeconfig, tmp_path / "log", watch_namespaces=setting(overlay, account), **own)
+    settings = {"watch_namespaces": setting(overlay, account), "webhook_namespace": NAMESPACE}
+    process = WebhookProcess(kubeconfig, tmp_path / "log", **settings)
     try:
         process.wait_ready()
         wait_for("watches", lambda: watched_by(webhook, account) == set(WATCHED), 20)

@@ -15,9 +15,8 @@ from tests.integration.conftest import CRDS
 from tests.integration.installation.conftest import NAMESPACE, WATCHED, Compose, create_namespaces, install
 
 GOLDEN: Final = Path(__file__).parent / "golden"
-ACCOUNTS: Final = ("buildkit-operator", "buildkit-operator-webhook", "buildkit-operator-exporter")
+ACCOUNTS: Final = ("buildkit-operator", "buildkit-operator-webhook")
 PLACES: Final = (WATCHED[0], NAMESPACE, "default")
-COMPONENTS: Final = ("webhook", "exporter")
 BUILDERS: Final = ("buildkit-operator.dev", "buildkitbuilders")
 
 
@@ -28,11 +27,11 @@ def scope(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def rights(scope: str, compose: Compose) -> Iterator[ControlPlane]:
-    """Start an API server with the operator, the webhook and the exporter for the cluster, or for some namespaces."""
+    """Start an API server with the operator and the webhook for the cluster, or for some namespaces."""
     with ControlPlane() as control_plane:
         control_plane.apply_crds(CRDS)
         create_namespaces(control_plane)
-        install(control_plane, compose(*COMPONENTS, watched=WATCHED if scope == "namespaced" else ()))
+        install(control_plane, compose("webhook", watched=WATCHED if scope == "namespaced" else ()))
         yield control_plane
 
 

@@ -40,7 +40,6 @@ USERS: Final = {
     Who.ELSEWHERE: "stranger",
     Who.OPERATOR: f"system:serviceaccount:{NAMESPACE}:buildkit-operator",
     Who.WEBHOOK: f"system:serviceaccount:{NAMESPACE}:buildkit-operator-webhook",
-    Who.EXPORTER: f"system:serviceaccount:{NAMESPACE}:buildkit-operator-exporter",
     Who.NOBODY: "system:anonymous",
 }
 BINDINGS: Final = (
@@ -95,7 +94,7 @@ def installed_whole(compose: Compose) -> Iterator[ControlPlane]:
         control_plane.kubectl("apply", "--server-side", f"--filename={folder / 'cert-manager.io_certificates.yaml'}")
         control_plane.apply_crds(CRDS)
         create_namespaces(control_plane)
-        install(control_plane, compose("policies", "exporter"))
+        install(control_plane, compose("policies"))
         for file in ("rbac.yaml", "configuration.yaml"):
             control_plane.kubectl("apply", "--server-side", f"--filename={KUSTOMIZE / 'components' / 'webhook' / file}")
         # Nothing answers for it here, and the policies inject.
@@ -113,7 +112,7 @@ def operator(installed_whole: ControlPlane, tmp_path_factory: pytest.TempPathFac
     """Start the operator with its own rights."""
     kubeconfig = installed_whole.service_account_kubeconfig(NAMESPACE, "buildkit-operator")
     log = tmp_path_factory.mktemp("operator") / "log"
-    process = BuilderOperator(kubeconfig, log, lease=True, namespace=NAMESPACE, lease_namespace=NAMESPACE)
+    process = BuilderOperator(kubeconfig, log, lease=True, lease_namespace=NAMESPACE)
     try:
         process.wait_ready()
         yield process
@@ -269,7 +268,7 @@ ATTEMPTS: Final[dict[str, Attempt]] = {
     "lease": lambda who, team: [who.is_allowed("update", "coordination.k8s.io", "leases", NAMESPACE)],  # noqa: ARG005
     "tokens": lambda who, team: [  # noqa: ARG005
         who.may("POST", f"{OURS}/serviceaccounts/{name}/token", {"spec": {}})
-        for name in ("buildkit-operator", "buildkit-operator-webhook", "buildkit-operator-exporter")
+        for name in ("buildkit-operator", "buildkit-operator-webhook")
     ],
     "metrics": _metrics,
     "rights": _rights,

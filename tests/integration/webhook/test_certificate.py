@@ -11,6 +11,7 @@ from hack.cluster.kubectl import wait_for
 from tests.integration.admission.engines import Refusal
 from tests.integration.webhook.conftest import StartInstallation
 from tests.integration.webhook.installation import CONFIGURATION, NAME, NAMESPACE, SECRET, Installation
+from tests.integration.webhook.webhook_process import WebhookProcess
 
 SECONDS: Final = 1 / 86400
 SHORT_LIVES: Final = {"certificate_days": 165 * SECONDS, "authority_days": 180 * SECONDS}
@@ -59,6 +60,7 @@ def test_replicas_that_start_at_once_agree(start_installation: StartInstallation
         process.wait_ready()
 
     assert all(installation.presented_by(process) for process in processes)
+    assert all(told(process) == lifetime(process) for process in processes)
     assert installation.trusts_stored_authorities()
     writes = [r for r in installation.control_plane.audit() if r.writes and r.user_agent.startswith(NAME)]
     assert [r.code for r in writes if r.resource == "secrets" and r.code < 400] == [201]
@@ -70,6 +72,18 @@ def test_replicas_that_start_at_once_agree(start_installation: StartInstallation
     at_rest = [r for r in installation.control_plane.audit(mark) if r.user_agent.startswith(NAME)]
     # After a watch has begun, its builders are compared with a list.
     assert [r for r in at_rest if (r.verb, r.resource) != ("list", "buildkitbuilders")] == []
+
+
+def told(process: WebhookProcess) -> list[float]:
+    """Return when the certificate begins and ends, by the process's metrics."""
+    name = "buildkit_operator_webhook_certificate_{}_timestamp_seconds"
+    return [process.metric(name.format(end)) for end in ("not_before", "not_after")]
+
+
+def lifetime(process: WebhookProcess) -> list[float]:
+    """Return when the certificate begins and ends that a process presents."""
+    presented = process.certificate()
+    return [presented.not_valid_before_utc.timestamp(), presented.not_valid_after_utc.timestamp()]
 
 
 @pytest.fixture(scope="module")

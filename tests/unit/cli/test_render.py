@@ -12,7 +12,7 @@ import yaml
 from buildkit_operator.desired import injection
 from buildkit_operator.desired.isolation import PodSecurity, confine
 from buildkit_operator.desired.platform import Platform
-from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS, SCRIPTS
+from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS, FRONT_SCRIPTS, SCRIPTS
 from tests.unit.cli.run import Run, builder, written
 from tests.unit.make import make_builder
 
@@ -38,7 +38,7 @@ def test_a_builder_is_printed_like_this(case: str, *, run: Run, request: pytest.
 
 def without_scripts(text: str) -> str:
     """Return YAML with the name of each script in place of its text, which stands in its own file."""
-    for name, script in {**SCRIPTS, **CONNECTOR_SCRIPTS}.items():
+    for name, script in {**SCRIPTS, **CONNECTOR_SCRIPTS, **FRONT_SCRIPTS}.items():
         text = text.replace(f"{name}: |\n{indent(script, '    ')}", f"{name}: <desired/scripts/{name}>\n")
     return text
 
@@ -129,14 +129,13 @@ def test_several_files_and_documents_are_rendered_together(run: Run) -> None:
     ("arguments", "changed"),
     [
         (["--cluster-domain", "example.org"], "demo-buildkitd.default.svc.example.org"),
-        (["--operator-namespace", "operators"], "kubernetes.io/metadata.name: operators"),
         (["--buildkit-image", "example.com/buildkit:2"], "image: example.com/buildkit:2"),
         (["--connector-image", "example.com/haproxy:2"], "image: example.com/haproxy:2"),
         (["--namespace", "ci"], "demo-buildkitd.ci.svc.cluster.local"),
     ],
 )
 def test_a_setting_of_the_operators_acts(arguments: list[str], changed: str, *, run: Run) -> None:
-    text = written(builder(shared={"networkPolicy": {"from": [{"podSelector": {}}]}}))
+    text = written(builder())
 
     before = run("render", "-f", "builder.yaml", builder=text)
     after = run("render", "-f", "builder.yaml", *arguments, builder=text)
@@ -201,7 +200,6 @@ def test_help_tells_the_defaults_that_the_operator_has(run: Run) -> None:
     text = " ".join(run("render", "--help").out.split())
 
     assert f"the cluster's (default: {Platform().cluster_domain})" in text
-    assert f"its own (default: {Platform().namespace})" in text
     assert f"(default: 1.{PodSecurity().minor}, and newer ones are the same)" in text
 
 

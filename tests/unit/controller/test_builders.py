@@ -1,7 +1,7 @@
 """Large builders are read when they are worked on; what is asked of all at once is kept of each."""
 
 import json
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from buildkit_operator.controller.builders import Builders
 from buildkit_operator.controller.metrics import BuilderStateCollector
@@ -10,6 +10,16 @@ from buildkit_operator.engine.cache import Cache
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.resources import Manifest, Resource
 from tests.unit.make import make_resource
+
+TOLD: Final[Manifest] = {
+    "conditions": [{"type": "Ready", "status": "True", "reason": "Available", "message": "x"}],
+    "certificateNotAfterTime": "2026-11-25T12:00:00Z",
+    "certificateNotBeforeTime": "2026-11-24T12:00:00Z",
+    "managedBy": "another/installation",
+    "pods": {"injected": 2, "ready": 1, "failed": 0},
+    "readyReplicas": 2,
+}
+"""A status with all that metrics tell of a builder that is well."""
 
 
 class Server:
@@ -29,8 +39,7 @@ class Server:
 
 def large(**shared: Any) -> Manifest:
     builder = make_resource(daemon={"toml": "x" * LONGEST_KEPT}, shared=shared)
-    ready = {"type": "Ready", "status": "True", "reason": "Available", "message": "x"}
-    return builder | {"status": {"conditions": [ready], "injection": {"env": [{"name": "A", "value": "x" * 10_000}]}}}
+    return builder | {"status": {**TOLD, "injection": {"env": [{"name": "A", "value": "x" * 10_000}]}}}
 
 
 async def test_a_usual_builder_costs_no_request() -> None:
@@ -56,9 +65,13 @@ def test_of_a_large_one_little_is_kept() -> None:
 
 
 def test_a_large_one_is_counted_like_any_other() -> None:
-    (first, *_) = BuilderStateCollector(Server(large()).cache).collect()
+    def told(builder: Manifest) -> dict[str, list[tuple[dict[str, str], float]]]:
+        families = BuilderStateCollector(Server(builder).cache).collect()
+        return {family.name: [(sample.labels, sample.value) for sample in family.samples] for family in families}
 
-    assert [(sample.labels, sample.value) for sample in first.samples] == [({"mode": "Shared", "ready": "True"}, 1)]
+    usual = make_resource(shared={"replicas": 3}) | {"status": TOLD}
+    assert told(large(replicas=3)) == told(usual)
+    assert [name for name, samples in told(usual).items() if not samples] == ["buildkit_operator_builder_stalled"]
 
 
 def test_a_large_one_still_hears_of_its_provider() -> None:

@@ -7,12 +7,14 @@ from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.cache import Cache
 
 
-def builder(name: str, *conditions: dict[str, str], **status: Any) -> dict[str, Any]:
+def builder(
+    name: str, *conditions: dict[str, str], spec: dict[str, Any] | None = None, **status: Any
+) -> dict[str, Any]:
     return {
         "apiVersion": "buildkit-operator.dev/v1alpha1",
         "kind": "BuildKitBuilder",
         "metadata": {"namespace": "ci", "name": name, "uid": name, "resourceVersion": "1"},
-        "spec": {"mode": "Shared"},
+        "spec": {"mode": "Shared"} if spec is None else spec,
         "status": {"conditions": list(conditions), **status},
     }
 
@@ -53,10 +55,35 @@ def test_only_stalled_builders_are_named_each_with_its_reason() -> None:
     }
 
 
-def test_the_end_of_a_certificate_is_told_in_seconds() -> None:
-    told = samples(builder("a", certificateNotAfterTime="1970-01-02T00:00:00+00:00"), builder("b"))
+def test_when_a_certificate_begins_and_ends_is_told_in_seconds() -> None:
+    times: dict[str, Any] = {
+        "certificateNotBeforeTime": "1970-01-01T00:05:00Z",
+        "certificateNotAfterTime": "1970-01-02T00:00:00Z",
+    }
+    told = samples(builder("a", **times), builder("b"))
 
+    assert told["certificate_not_before_timestamp_seconds"] == {("a", "ci"): 300}
     assert told["certificate_expiry_timestamp_seconds"] == {("a", "ci"): 86400}
+
+
+def test_daemons_are_told_of_builders_that_have_their_own() -> None:
+    told = samples(
+        builder("fresh"),
+        builder("three", spec={"mode": "Shared", "shared": {"replicas": 3}}, readyReplicas=2),
+        builder("zero", spec={"mode": "Shared", "shared": {"replicas": 0}}),
+        builder("consumer", spec={"mode": "Shared", "shared": {"from": {"namespace": "a", "name": "b"}}}),
+        builder("sidecar", spec={"mode": "Sidecar"}),
+    )
+
+    assert told["builder_spec_replicas"] == {("fresh", "ci"): 1, ("three", "ci"): 3, ("zero", "ci"): 0}
+    assert told["builder_ready_replicas"] == {("fresh", "ci"): 0, ("three", "ci"): 2, ("zero", "ci"): 0}
+
+
+def test_runner_pods_are_counted_by_the_status() -> None:
+    told = samples(builder("a", pods={"injected": 7, "ready": 5, "failed": 1}), builder("b"))
+
+    assert told["builder_runner_pods"] == {("a", "ci"): 7, ("b", "ci"): 0}
+    assert told["builder_runner_pods_ready"] == {("a", "ci"): 5, ("b", "ci"): 0}
 
 
 def test_builders_that_another_installation_is_in_charge_of_are_counted() -> None:

@@ -102,24 +102,9 @@ def test_shared_and_internal_records_go_last() -> None:
 # Listeners
 
 
-def test_a_shared_daemon_listens_on_its_port_with_mutual_tls() -> None:
-    grpc = tomllib.loads(render(make_builder(shared={"port": 4321}), process_sandbox=False, room="20Gi"))["grpc"]
-
-    assert grpc["address"] == ["unix:///run/buildkit/buildkitd.sock", "tcp://:4321"]
-    assert grpc["tls"].keys() == {"cert", "key", "ca"}
-
-
-def test_without_tls_no_certificate_is_named() -> None:
-    assert (
-        "tls"
-        not in tomllib.loads(
-            render(make_builder(shared={"tls": {"mode": "Disabled"}}), process_sandbox=False, room="20Gi")
-        )["grpc"]
-    )
-
-
-def test_a_sidecar_has_no_port_that_a_build_step_could_reach() -> None:
-    assert tomllib.loads(render(make_builder(mode="Sidecar"), process_sandbox=False, room="20Gi"))["grpc"] == {
+@pytest.mark.parametrize("mode", ["Shared", "Sidecar"])
+def test_a_daemon_has_no_port_that_a_build_step_could_reach(mode: str) -> None:
+    assert tomllib.loads(render(make_builder(mode=mode), process_sandbox=False, room="20Gi"))["grpc"] == {
         "address": ["unix:///run/buildkit/buildkitd.sock"]
     }
 

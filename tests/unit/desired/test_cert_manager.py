@@ -82,12 +82,12 @@ def test_the_operator_keeps_no_authority_and_no_server_secret_of_what_others_iss
     assert kinds[-1] == "Deployment"
 
 
-def test_a_client_alone_that_is_renewed_restarts_no_daemon() -> None:
-    server = secret()
-    first, second = (cert_manager.issued(server, secret("client", pair=leaf(Usage.CLIENT)), NOW) for _ in range(2))
+def test_a_certificate_that_is_renewed_restarts_no_daemon() -> None:
+    first, second = (cert_manager.issued(secret(), secret("client", pair=leaf(Usage.CLIENT)), NOW) for _ in range(2))
 
     assert first.client != second.client
-    assert first.read_at_start == second.read_at_start
+    workloads = [children_of(BUILDER, certificates)[-1] for certificates in (first, second)]
+    assert workloads[0] == workloads[1]
 
 
 @pytest.mark.parametrize("ca", [b"", b"nonsense"])

@@ -119,6 +119,8 @@ CHANGES: dict[str, Any] = {
     "cache.persistentVolumeClaim.retentionPolicy.whenScaled": "Retain",
     "shared.replicas": 4,
     "shared.port": 1235,
+    "shared.maxBuilds": 5,
+    "shared.queueTimeoutSeconds": 601,
     "shared.tls.mode": "Disabled",
     "shared.service.type": "NodePort",
     "shared.service.annotations": {},

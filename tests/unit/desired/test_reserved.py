@@ -80,6 +80,7 @@ def test_no_key_is_the_operators_that_is_never_written_but_those_that_are_left_o
         ("grpc", "debugAddress"),
         ("grpc", "gid"),
         ("grpc", "securityDescriptor"),
+        ("grpc", "tls"),
         ("grpc", "uid"),
         ("otel", "socketPath"),
         ("worker", "oci", "rootless"),

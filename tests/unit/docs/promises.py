@@ -94,7 +94,7 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
     "- add a container and volumes to pods": (_CORPUS,),
     "- publish a Service,": ("unit/desired/test_fields.py::test_a_field_changes_the_outcome",),
     "- open the daemons' port to peers,": (
-        "integration/builders/test_network.py::test_only_the_peers_and_the_exporter_reach_the_port",
+        "integration/builders/test_network.py::test_only_the_peers_build_and_everybody_reads_metrics",
         "integration/builders/test_network.py::test_a_drain_takes_as_many_daemons_as_the_budget_says",
     ),
     "- put the key `ca.crt`": (_GOLDEN,),
@@ -164,9 +164,10 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
         "unit/cli/test_schema.py::test_bad_input_is_refused_with_its_place_and_a_sentence",
         "integration/test_crd.py::test_bad_input_is_refused_with_its_place_and_a_sentence",
     ),
-    "- The sidecar's daemon listens on no port:": (
+    "- No daemon listens on a port:": (
         "unit/desired/test_buildkitd_toml.py::test_what_the_operator_sets_is_not_the_users",
-        "unit/desired/test_buildkitd_toml.py::test_a_sidecar_has_no_port_that_a_build_step_could_reach",
+        "unit/desired/test_buildkitd_toml.py::test_a_daemon_has_no_port_that_a_build_step_could_reach",
+        f"{_TLS}::test_the_daemons_container_has_no_key_no_certificate_and_no_port",
     ),
     "- Shared daemons require a client certificate": (
         f"{_TLS}::test_a_client_without_a_certificate_is_refused",
@@ -179,7 +180,14 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "- A NetworkPolicy is made where": (
         f"{_TENANTS}::test_a_network_policy_keeps_out_whom_it_does_not_name_where_the_network_enforces_it",
-        "integration/builders/test_network.py::test_only_the_peers_and_the_exporter_reach_the_port",
+        "integration/builders/test_network.py::test_only_the_peers_build_and_everybody_reads_metrics",
+    ),
+    "- A shared daemon's pod serves metrics": (
+        "integration/test_front.py::test_of_what_is_for_debugging_only_metrics_are_passed_on",
+        "e2e/test_metrics.py::test_of_what_the_daemon_serves_for_debugging_nothing_but_metrics_can_be_reached",
+        "integration/builders/test_network.py::test_only_the_peers_build_and_everybody_reads_metrics",
+        "unit/test_monitoring.py::test_what_a_pod_may_tell_at_a_path_is_what_belongs_there_and_nothing_else",
+        "unit/test_monitoring.py::test_what_a_pod_tells_is_bounded",
     ),
     "- No daemon and no connector holds": (
         _GOLDEN,
@@ -246,9 +254,8 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
         f"{_KUSTOMIZE}::test_what_pod_security_warns_of_is_an_error_here",
         f"{_RIGHTS}::test_a_cell",
     ),
-    "Metrics of the operator, the webhook": (
+    "Metrics of the operator and the webhook": (
         f"{_RIGHTS}::test_whoever_reaches_the_operators_port_reads_names_and_no_values",
-        "integration/builders/test_exporter.py::test_a_daemon_at_rest",
         f"{_KUSTOMIZE}::test_each_pod_is_reached_on_its_ports_alone",
         f"{_KUSTOMIZE}::test_no_pod_reaches_its_nodes_credentials",
     ),

@@ -135,8 +135,12 @@ def test_no_certificate_outlives_its_authority() -> None:
             assert leaf.parsed().not_valid_after_utc <= end
 
 
+def bundle_size(index: int) -> int:
+    return len(x509.load_pem_x509_certificates(sets()[index][1].trust))
+
+
 def bundle_sizes() -> list[int]:
-    sizes = [len(x509.load_pem_x509_certificates(certificates.trust)) for _, certificates in sets()]
+    sizes = [bundle_size(index) for index in range(len(sets()))]
     return [size for index, size in enumerate(sizes) if index == 0 or size != sizes[index - 1]]
 
 
@@ -144,13 +148,19 @@ def test_trust_grows_from_one_to_two_and_back_and_grows_again() -> None:
     assert bundle_sizes() == [1, 2, 1, 2]
 
 
-def test_a_step_changes_what_the_daemon_reads_only_where_it_must() -> None:
-    """Renewals of a client's certificate alone restart nothing."""
-    _, certificates = sets()[0]
-    assert certificates.authorities is not None
-    other = replace(certificates, client=certificates.authorities.active)
+def test_daemons_are_rolled_once_in_the_life_of_an_authority() -> None:
+    """Connections that it let in end with it, and no renewal of a certificate rolls anything."""
+    seen = [certificates.oldest_authority for _, certificates in sets()]
 
-    assert other.read_at_start == certificates.read_at_start
+    assert sum(before != after for before, after in pairwise(seen)) == 1
+    changed_at = next(index for index, (before, after) in enumerate(pairwise(seen), 1) if before != after)
+    assert bundle_size(changed_at) < bundle_size(changed_at - 1), "none that the first one issued is valid any more"
+
+
+def test_daemons_are_rolled_when_an_authority_is_replaced_at_once() -> None:
+    _, certificates = sets()[0]
+
+    assert renewed(None, NOW).oldest_authority != certificates.oldest_authority
 
 
 def test_the_operator_is_woken_for_each_step_and_never_in_vain() -> None:

@@ -79,6 +79,7 @@ def test_its_facts_are_its_providers_address_and_its_own_certificate() -> None:
     assert status["endpoint"] == "tcp://demo-buildkitd.ci.svc:1234"
     assert status["connectionSecretName"] == "team-connection"
     assert status["certificateNotAfterTime"] == "2026-11-25T12:00:00Z"
+    assert status["certificateNotBeforeTime"] == "2026-11-24T11:55:00Z"
     assert "replicas" not in status
 
 

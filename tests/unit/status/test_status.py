@@ -315,13 +315,15 @@ def test_a_sidecar_has_no_facts_of_a_deployment_that_is_on_its_way_out() -> None
     assert set(status_of(SidecarObserved(), before, mode="Sidecar")) == {"observedGeneration", "conditions"}
 
 
-def test_the_end_of_the_daemons_certificate_is_shown() -> None:
+def test_when_the_daemons_certificate_begins_and_ends_is_shown() -> None:
     authority = issue_authority("test", timedelta(days=10), NOW)
     server = issue_leaf(authority, "server", Usage.SERVER, ["demo"], timedelta(days=1), NOW)
     certificates = replace(FAKE_CERTIFICATES, server=server)
     observed = DaemonsObserved(make_deployment(), certificates=certificates)
 
-    assert status_of(observed)["certificateNotAfterTime"] == "2026-11-25T12:00:00Z"
+    status = status_of(observed)
+    assert status["certificateNotAfterTime"] == "2026-11-25T12:00:00Z"
+    assert status["certificateNotBeforeTime"] == "2026-11-24T11:55:00Z"
 
 
 def test_a_spec_that_cannot_be_read_is_stalled_and_says_where() -> None:

@@ -49,12 +49,5 @@ spec:
         cidr: 0.0.0.0/0
         except: [169.254.0.0/16, 168.63.129.16/32]
   {{- end }}
-  {{- if eq $suffix "-exporter" }}
-  # Shared daemons, on whatever port their builder has.
-  - to:
-    - namespaceSelector: {}
-      podSelector:
-        matchLabels: {app.kubernetes.io/name: buildkitd}
-  {{- end }}
 {{- end }}
 {{- end -}}

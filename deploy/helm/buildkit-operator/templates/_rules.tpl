@@ -100,17 +100,3 @@
   resourceNames: [{{ include "buildkit-operator.webhookName" . }}]
   verbs: [get, watch, create, patch]
 {{- end -}}
-{{- define "buildkit-operator.exporterRules" -}}
-- apiGroups: [buildkit-operator.dev]
-  resources: [buildkitbuilders]
-  verbs: [list, watch]
-# To know where the daemons are; of all pods it asks for theirs alone.
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [list, watch]
-# The builders' connection Secrets, by name. RBAC cannot say "those that end with -connection"; in a Role of each
-# namespace that has builders, their names can stand here as resourceNames.
-- apiGroups: [""]
-  resources: [secrets]
-  verbs: [get]
-{{- end -}}

@@ -24,5 +24,10 @@ SCRIPTS: Final = _read(
 )
 """The daemon's, file name to text. All in both modes: while the mode changes, daemons of the other one still end."""
 
-CONNECTOR_SCRIPTS: Final = _read(("connect.sh", "connected.sh", "buildx.sh", "greet.lua", "prune.lua"))
+CONNECTOR_SCRIPTS: Final = _read(
+    ("connect.sh", "haproxy.sh", "connected.sh", "buildx.sh", "grpc.lua", "greet.lua", "prune.lua")
+)
 """The connector's, likewise."""
+
+FRONT_SCRIPTS: Final = _read(("front.sh", "haproxy.sh", "grpc.lua", "front.lua"))
+"""The front's, likewise."""

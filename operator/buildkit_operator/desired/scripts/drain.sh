@@ -1,8 +1,8 @@
 #!/bin/sh
-# drain.sh SECONDS [NOTES [LOG]]: waits until the daemon says that it runs no build, at most SECONDS; fails if it has not
-# said so by then, and the kubelet reports that. NOTES is where ready.sh notes that the daemon has come up. LOG is the
-# container's termination log: it has a word of what the daemon is waited for, as long as it is, so that the pod tells
-# of it whenever it is ended.
+# drain.sh SECONDS [NOTES [LOG [FRONT]]]: waits until the daemon says that it runs no build and FRONT, the directory of
+# what is in front of it, has none that is about to begin, at most SECONDS; fails if it has not been so by then, and the
+# kubelet reports that. NOTES is where ready.sh notes that the daemon has come up. LOG is the container's termination
+# log: it has a word of what the daemon is waited for, as long as it is, so that the pod tells of it whenever it is ended.
 # A build counts as over only after a few quiet looks: clients such as buildx make one more call after their build, and
 # new builds still come until Services and DNS have forgotten the pod. Once it has TERM the daemon takes no new call.
 # Only an answer is quiet. A daemon that collects garbage or lacks memory answers late or not at all, and may run builds
@@ -15,6 +15,15 @@ now() { read -r uptime _ </proc/uptime && echo "${uptime%.*}"; }
 
 leave() { [ -z "$log" ] || printf '%s' "$1" >"$log"; }
 
+# Builds and clients that wait, of each process.
+has_clients() {
+  for counted in "$1"/[0-9]*; do
+    case $counted in *.new) continue ;; esac
+    [ ! -e "$counted" ] || [ "$(cat "$counted")" = '0 0' ] || return 0
+  done
+  return 1
+}
+
 log=${3-}
 deadline=$(($(now) + $1))
 quiet=0
@@ -25,7 +34,13 @@ while :; do
     case $answer in
       STARTED* | *"
 STARTED"*) quiet=0 seen="builds still run after $1 s, and are lost" && leave 'drain.sh: builds run' ;;
-      *) quiet=$((quiet + 1)) && leave '' ;;
+      *)
+        if [ -n "${4-}" ] && has_clients "$4"; then
+          quiet=0 seen="clients are still connected after $1 s; builds of theirs are lost" && leave 'drain.sh: builds run'
+        else
+          quiet=$((quiet + 1)) && leave ''
+        fi
+        ;;
     esac
   elif [ -n "${2-}" ] && [ ! -e "$2/ready" ]; then
     exit 0 # It has never come up, and no Service has led a build to it.

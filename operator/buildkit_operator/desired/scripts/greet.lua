@@ -2,12 +2,18 @@
 -- seconds: so the client is sent an empty SETTINGS frame of HTTP/2 (RFC 9113, section 6.5) first. The daemon's own
 -- follows, of which a client may get any number.
 -- A connection is made and closed before, as what HAProxy knows of a daemon may be a minute old. Once WAIT_SECONDS
--- are over, or UNREACHABLE_SECONDS in which none answered though DNS has some that are ready, the client is told so; the
--- log tells it every TELL_SECONDS before.
+-- are over, or UNREACHABLE_SECONDS in which none could be used though DNS has some that are ready, the client is told so;
+-- the log tells it every TELL_SECONDS before. A process that was replaced, for a new certificate or configuration, has
+-- its clients come again.
 -- Removes the time of the last use that buildx has just noted, for the user who builds alone: see activity.sh.
 local service = os.getenv("SERVICE")
 local wait, limit = tonumber(os.getenv("WAIT_SECONDS")), tonumber(os.getenv("UNREACHABLE_SECONDS"))
 local tell = tonumber(os.getenv("TELL_SECONDS"))
+-- Where daemons have a bound: how long a build waits for a place with one of them.
+local queue = tonumber(os.getenv("QUEUE_SECONDS") or "")
+
+-- A daemon that has no place closes a connection at once: it has, if it has not done so by then.
+local FULL_SECONDS = 0.05
 
 -- Clients such as buildx make further connections, to hear the same again, and give up after 20 seconds of silence.
 local REMEMBERED_SECONDS = 60
@@ -25,36 +31,63 @@ for container in (os.getenv("BUILDX_CONTAINERS") or ""):gmatch("[^,]+") do
   table.insert(noted, folder .. "/buildx/" .. container .. "/activity/buildkit")
 end
 
--- HAProxy tries such a connection four times.
+-- Whether a daemon answers, and whether it takes a build: one that is full closes the connection at once. HAProxy tries
+-- such a connection four times.
 local function knock(server)
   local socket = core.tcp()
   socket:settimeout(1)
-  local opened = socket:connect(server:get_addr())
+  local opened, is_full = socket:connect(server:get_addr()), false
+  if opened and queue ~= nil then
+    -- A timeout and a connection that was closed are the same error here.
+    socket:settimeout(FULL_SECONDS)
+    local asked = now()
+    is_full = socket:receive(1) == nil and now() - asked < FULL_SECONDS * 0.8
+  end
   socket:close()
-  return opened ~= nil
+  return opened ~= nil, is_full
 end
 
 local function is_resolved(server)
   return string.find(server:get_stats()["status"], "^MAINT") == nil
 end
 
--- Whether a daemon answers; and whether DNS names one.
+-- What the daemons are like as a whole: one takes a build; all that answer have no place; what answers has a certificate
+-- that is not trusted; those that DNS names do not answer; it names none.
+local FREE, FULL, UNTRUSTED, SILENT, UNNAMED = {}, {}, {}, {}, {}
+
 local function look()
-  local servers = core.backends["daemons"].servers
-  if is_resolved(servers["service"]) and knock(servers["service"]) then
-    return true
+  local daemons = core.backends["daemons"]
+  local by_service, found = daemons.servers["service"], UNNAMED
+  if queue == nil and daemons:get_srv_act() > 0 and is_resolved(by_service) and knock(by_service) then
+    return FREE
   end
-  local named = false
-  for name, server in pairs(servers) do
+  for name, server in pairs(daemons.servers) do
     if name ~= "service" and is_resolved(server) then
-      named = true
-      -- One that is down HAProxy itself asks each second.
-      if string.find(server:get_stats()["status"], "^UP") ~= nil and knock(server) then
-        return true
+      local stats, answers, is_full = server:get_stats(), false, false
+      -- One that is down, as it is once it was full, HAProxy itself asks each second: it leads no build there before.
+      local is_up = string.find(stats["status"], "^UP") ~= nil
+      if is_up or queue ~= nil then
+        answers, is_full = knock(server)
+      end
+      if answers and is_up and not is_full then
+        return FREE
+      elseif is_full then
+        found = FULL
+      elseif found ~= FULL then
+        local is_untrusted = string.find(stats["check_status"] or "", "^L6") ~= nil
+        found = (is_untrusted or found == UNTRUSTED) and UNTRUSTED or SILENT
       end
     end
   end
-  return false, named
+  if found == UNNAMED and is_resolved(by_service) and knock(by_service) then
+    return FREE
+  end
+  return found
+end
+
+-- Whether HAProxy goes on in another process, with a new configuration or certificate: this one has the old.
+local function is_replaced()
+  return tostring(core.get_info()["Stopping"]) == "1"
 end
 
 -- The first build of a pod would meet any daemon by the Service, and not the one that has its cache.
@@ -73,104 +106,84 @@ local function await_names()
   end
 end
 
--- Why there is no daemon, and what to do: of those that could not be reached for some seconds though DNS has some that
--- are ready, or else of those that were waited for.
-local function cause(waited, unreachable)
-  if unreachable > 0 then
+-- Why a build goes on waiting, and what to do.
+local function cause(found, waited, as_now)
+  if found == FULL then
+    return string.format(
+      "the daemons of %s run as many builds as they may, and no place came free for %d seconds: raise replicas, maxBuilds "
+        .. "or queueTimeoutSeconds in spec.shared of the builder", service, waited // 1)
+  elseif found == UNTRUSTED then
+    return string.format(
+      "what answers at %s has had a certificate for %d seconds that this pod does not trust. Where its builder was deleted "
+        .. "and made again, start the job again; else something else answers there", service, as_now // 1)
+  elseif found == SILENT then
     return string.format(
       "no connection to %s could be made for %d seconds, though daemons are ready: a NetworkPolicy or a firewall is in "
         .. "the way. Let this pod reach that port, by the egress of its namespace and the ingress of the builder's",
-      service, unreachable // 1)
+      service, as_now // 1)
   end
   return string.format(
     "no daemon answered at %s for %d seconds: kubectl get bkb -o wide in the builder's namespace says why",
     service, waited // 1)
 end
 
--- What a client is told, once that is for good; nil as long as a daemon is waited for.
-local function verdict(waited, unreachable)
-  if unreachable >= limit then
-    return cause(waited, limit)
+-- What a client is told, once that is for good; nil as long as it waits.
+local function verdict(found, waited, as_now)
+  if found == FULL then
+    return waited >= queue and cause(found, queue) or nil
+  elseif found ~= UNNAMED and as_now >= limit then
+    return cause(found, waited, limit)
   end
-  if waited >= wait then
-    return cause(wait, 0)
-  end
+  return waited >= wait and cause(UNNAMED, wait) or nil
 end
 
+-- Returns whether a daemon takes the build; else what its client is told, or nothing where it is to come again.
 local function await_daemon()
   local begun = now()
-  local unready, complained = begun, begun
+  local before, since, complained = nil, begun, begun
   while true do
-    local answers, named = look()
-    if answers then
+    local found = look()
+    if found == FREE then
       last_words = nil
-      return
+      return true
+    elseif is_replaced() then
+      return false
     end
     local time = now()
     if last_words ~= nil and time - last_told < REMEMBERED_SECONDS then
-      return last_words
+      return false, last_words
     end
-    if not named then
-      unready = time
+    -- The first look counts from its begin: it takes seconds where packets vanish.
+    if before ~= nil and found ~= before then
+      since = time
     end
-    local words = verdict(time - begun, time - unready)
+    before = found
+    local words = verdict(found, time - begun, time - since)
     if words ~= nil then
       last_words, last_told = words, time
-      return words
+      return false, words
     end
     if time - complained >= tell then
       complained = time
-      core.log(core.notice, "a build waits: " .. cause(time - begun, time - unready))
+      core.log(core.notice, "a build waits: " .. cause(found, time - begun, time - since))
     end
-    core.msleep(1000)
+    core.msleep(found == FULL and 500 or 250)
   end
-end
-
-local function frame(kind, flags, stream, payload)
-  return string.pack(">I3BBI4", #payload, kind, flags, stream) .. payload
-end
-
--- An integer of a prefix of 7 bits (RFC 7541, section 5.1), before as many bytes of text (5.2).
-local function text(bytes)
-  local length = #bytes
-  if length < 0x7f then
-    return string.char(length) .. bytes
-  end
-  local encoded, rest = "\x7f", length - 0x7f
-  while rest >= 0x80 do
-    encoded, rest = encoded .. string.char(rest % 0x80 + 0x80), rest // 0x80
-  end
-  return encoded .. string.char(rest) .. bytes
-end
-
--- A header that is not put into the table (section 6.2.2).
-local function header(name, value)
-  return "\0" .. text(name) .. text(value)
-end
-
--- Ends the client's first calls with gRPC's status FAILED_PRECONDITION, which no client tries again, and then the
--- connection (GOAWAY).
-local function refuse(txn, words)
-  core.log(core.warning, "a build is refused: " .. words)
-  -- A client that has only just come makes its call when it has seen SETTINGS.
-  core.msleep(1000)
-  local headers = "\x88" .. header("content-type", "application/grpc")
-    .. header("grpc-status", "9") .. header("grpc-message", words)
-  for stream = 1, 7, 2 do
-    txn.res:send(frame(1, 5, stream, headers))
-  end
-  txn.res:send(frame(7, 0, 0, string.pack(">I4I4", 0x7fffffff, 0) .. words))
-  txn:done()
 end
 
 core.register_action("greet", { "tcp-req" }, function(txn)
   for _, file in ipairs(noted) do
     os.remove(file)
   end
-  txn.res:send(frame(4, 0, 0, ""))
+  txn.res:send(grpc.SETTINGS)
   await_names()
-  local words = await_daemon()
-  if words ~= nil then
-    refuse(txn, words)
+  local is_taken, words = await_daemon()
+  if is_taken then
+    return
+  elseif words == nil then
+    grpc.give_back(txn)
+  else
+    core.log(core.warning, "a build is refused: " .. words)
+    grpc.refuse(txn, words)
   end
 end)

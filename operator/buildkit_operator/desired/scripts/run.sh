@@ -73,8 +73,30 @@ pass_on() {
   exec cat
 }
 
+# Metrics of a shared daemon are served beside what is for debugging, on a socket from 0.20 on (cmd/buildkitd/debug.go).
+has_metrics() {
+  [ "$restart" = once ] || return
+  version=$(buildkitd --version 2>/dev/null) || return
+  case ${version##* v} in
+    0.[0-9].* | 0.1[0-9].*) return 1 ;;
+    [0-9]*.*) ;;
+    *) return 1 ;;
+  esac
+}
+
 run_daemon() {
-  sh "${0%/*}/ids.sh" "$root" /etc /proc/self && exec rootlesskit buildkitd --config "$config"
+  sh "${0%/*}/ids.sh" "$root" /etc /proc/self || return
+  if has_metrics; then set -- --debugaddr "unix://${socket%/*}/debug.sock"; else set --; fi
+  exec rootlesskit buildkitd --config "$config" "$@"
+}
+
+# For the front, which is of the daemon's group.
+open_metrics() {
+  until [ -S "${socket%/*}/debug.sock" ]; do
+    kill -0 "$daemon" 2>/dev/null || return
+    sleep 0.1
+  done
+  chmod 0660 "${socket%/*}/debug.sock"
 }
 
 start() {
@@ -122,7 +144,9 @@ await_log() {
 
 if [ "$restart" = once ]; then
   sh "${0%/*}/mend.sh" before "$root"
+  rm -f "${socket%/*}/debug.sock"
   start
+  open_metrics &
   await_end
   await_log
   [ -z "$stopping" ] || exit 0

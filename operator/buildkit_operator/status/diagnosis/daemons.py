@@ -209,6 +209,40 @@ def image_pull(pod: Manifest) -> Finding | None:
     )
 
 
+@dataclass(frozen=True)
+class Proxy:
+    """A container with HAProxy: the front of a shared daemon, or the connector of a runner pod."""
+
+    container: str
+    noun: str
+
+    def image_pull(self, pod: Manifest) -> Finding | None:
+        """Find that its image cannot be had."""
+        waiting = (container_status(pod, self.container).get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") not in PULL_FAILURES:
+            return None
+        return Finding(
+            Reason.IMAGE_PULL_FAILED,
+            f"Pod {_name(pod)} cannot get the image of its {self.noun}: {waiting['reason']}: "
+            f"{sentence(waiting.get('message'))} Have the operator's setting BUILDKIT_OPERATOR_CONNECTOR_IMAGE name "
+            "one that can be pulled here.",
+        )
+
+    def crash(self, pod: Manifest) -> Finding | None:
+        """Find that it did not come up, or came to an end that it does not make by itself."""
+        status = container_status(pod, self.container)
+        ends = [end for which in ("state", "lastState") if (end := (status.get(which) or {}).get("terminated"))]
+        failed = next((end for end in ends if end.get("exitCode")), None)
+        if failed is None:
+            return None
+        where = f"-n {pod['metadata']['namespace']} {_name(pod)} -c {self.container}"
+        return Finding(
+            Reason.OUT_OF_MEMORY if failed.get("reason") == "OOMKilled" else Reason.CRASH_LOOP,
+            f"The {self.noun} in pod {_name(pod)} ended with exit code {failed['exitCode']}: "
+            f"{sentence(failed.get('message'))} All of it: kubectl logs --previous {where}",
+        )
+
+
 def container_config(pod: Manifest) -> Finding | None:
     """Find that the daemon's container cannot be made."""
     waiting = _waiting(pod)
@@ -316,9 +350,13 @@ def _cache_trouble(pod: Manifest, log: str) -> Finding | None:
     return Finding(Reason.VOLUME_FULL, f"The volume of pod {name} is full: {_line_with(FULL, log)} {remedy}")
 
 
+_FRONT: Final = Proxy(names.FRONT, "front")
+
 _POD_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (
     _unschedulable,
     image_pull,
+    _FRONT.image_pull,
+    _FRONT.crash,
     container_config,
     volume,
     crash,

@@ -15,15 +15,14 @@ from buildkit_operator.desired.container import CONFIG_VOLUME
 from buildkit_operator.kube.manifests import has_ended
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis.daemons import (
-    PULL_FAILURES,
     Finding,
+    Proxy,
     about_volumes,
     container_config,
     container_status,
     crash,
     evicted,
     image_pull,
-    sentence,
     unschedulable,
     volume,
 )
@@ -157,34 +156,8 @@ def _outgrown(pod: Manifest) -> Finding | None:
     return evicted(pod) if STATE_VOLUME in str(pod.get("status", {}).get("message")) else None
 
 
-def _connector_image(pod: Manifest) -> Finding | None:
-    waiting = (container_status(pod, names.CONNECTOR).get("state") or {}).get("waiting") or {}
-    if waiting.get("reason") not in PULL_FAILURES:
-        return None
-    return Finding(
-        Reason.IMAGE_PULL_FAILED,
-        f"Pod {pod['metadata']['name']} cannot get the image of its connector: {waiting['reason']}: "
-        f"{sentence(waiting.get('message'))} Have the operator's setting BUILDKIT_OPERATOR_CONNECTOR_IMAGE name one "
-        "that can be pulled here.",
-    )
-
-
-def _connector_crash(pod: Manifest) -> Finding | None:
-    """Find that a connector did not come up, or came to an end that it does not make by itself."""
-    status = container_status(pod, names.CONNECTOR)
-    ends = [end for which in ("state", "lastState") if (end := (status.get(which) or {}).get("terminated"))]
-    failed = next((end for end in ends if end.get("exitCode")), None)
-    if failed is None:
-        return None
-    where = f"-n {pod['metadata']['namespace']} {pod['metadata']['name']} -c {names.CONNECTOR}"
-    return Finding(
-        Reason.OUT_OF_MEMORY if failed.get("reason") == "OOMKilled" else Reason.CRASH_LOOP,
-        f"The connector in pod {pod['metadata']['name']} ended with exit code {failed['exitCode']}: "
-        f"{sentence(failed.get('message'))} All of it: kubectl logs --previous {where}",
-    )
-
-
-_CONNECTOR_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (_connector_image, _connector_crash)
+_CONNECTOR: Final = Proxy(names.CONNECTOR, "connector")
+_CONNECTOR_CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (_CONNECTOR.image_pull, _CONNECTOR.crash)
 _CHECKS: Final[tuple[Callable[[Manifest], Finding | None], ...]] = (
     _claim,
     image_pull,

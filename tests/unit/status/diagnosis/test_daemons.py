@@ -383,3 +383,37 @@ def test_a_daemon_is_known_by_its_controller(owner: dict[str, Any] | None, expec
         pod["metadata"]["ownerReferences"] = [{**owner, "uid": "1-2-3", "controller": True}]
 
     assert is_daemon(pod, "demo") is expected
+
+
+# The front of a daemon
+
+
+def fronted(**front: Any) -> Manifest:
+    """Return a pod whose daemon runs, and whose front is in these states."""
+    own = {"name": "buildkit-front", "restartCount": 0, **front}
+    running = container_status(state={"running": {}})
+    return make_pod(phase="Running", containerStatuses=running, initContainerStatuses=[own])
+
+
+def test_a_front_without_an_image_names_the_setting() -> None:
+    waits = {"waiting": {"reason": "ErrImagePull", "message": "no such host"}}
+
+    finding = diagnosis_of(fronted(state=waits))
+
+    assert finding.reason is Reason.IMAGE_PULL_FAILED
+    assert "cannot get the image of its front: ErrImagePull: no such host." in finding.message
+    assert "BUILDKIT_OPERATOR_CONNECTOR_IMAGE" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (ended(log="cannot bind socket (Address in use)"), Reason.CRASH_LOOP),
+        (ended(exit_code=137, reason="OOMKilled"), Reason.OUT_OF_MEMORY),
+    ],
+)
+def test_a_front_that_crashes_is_told(end: Manifest, reason: Reason) -> None:
+    finding = diagnosis_of(fronted(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState=end))
+
+    assert finding.reason is reason
+    assert "-c buildkit-front" in finding.message
