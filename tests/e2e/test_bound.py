@@ -1,5 +1,7 @@
 """Shared daemons with a bound on their builds: the next one takes over, then builds wait, and none is lost."""
 
+import time
+
 import pytest
 
 from buildkit_operator.kube.resources import Manifest
@@ -66,9 +68,13 @@ def test_a_higher_bound_holds_at_once_and_rolls_no_daemon(team: Kubectl) -> None
     wait_for("the daemon has a build", lambda: begun(builds), 120)
 
     team.apply(bounded(1, maxBuilds=2))
-    # The kubelet looks at what a pod has mounted when the pod changes, and else about once a minute.
-    team("annotate", "pod", *before, "looked=now")
-    wait_for("it has both", lambda: len(begun(builds)) == 2, 120)
+
+    def has_both() -> bool:
+        # The kubelet looks at what a pod has mounted when the pod changes, and else about once a minute.
+        team("annotate", "pod", *before, f"looked={time.time()}", "--overwrite")
+        return len(begun(builds)) == 2
+
+    wait_for("it has both", has_both, 180)
 
     open_gate(team)
     for job in builds.values():
