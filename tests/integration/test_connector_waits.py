@@ -19,10 +19,9 @@ from buildkit_operator.desired.connector import Upstream, config_map
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.pki.issuer import issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Usage
-from hack.cluster import artifacts
 from hack.cluster.kubectl import wait_for
 from tests.integration.builders.cert_manager import make_authority
-from tests.integration.fuzz.tools import haproxy
+from tests.integration.proxied import program, refusal
 from tests.unit.make import make_builder
 
 HOST = "127.0.0.1"
@@ -33,14 +32,6 @@ LIMITS = {
     "UNREACHABLE_SECONDS 300": "UNREACHABLE_SECONDS 10",
     "TELL_SECONDS 30": "TELL_SECONDS 1",
 }
-
-
-@pytest.fixture(scope="module")
-def program() -> list[str]:
-    found = haproxy()
-    if found is None:
-        pytest.skip("no HAProxy of the version that is injected, and only root can make its image")
-    return found
 
 
 @pytest.fixture
@@ -111,7 +102,7 @@ class Daemon:
 
 
 @pytest.fixture
-def start(program: list[str], tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Return what starts a connector to a port, which DNS has a name of a daemon for or not, and returns its socket."""
     running: list[subprocess.Popen[bytes]] = []
 
@@ -136,7 +127,7 @@ def start(program: list[str], tmp_path: Path) -> Iterator[Start]:
         # As its master does it where there is something new.
         instead = ["-sf", str(running[-1].pid)] if running else []
         with (tmp_path / "log").open("a") as log:
-            command = [*program, "-db", "-f", str(tmp_path / "haproxy.cfg"), *instead]
+            command = [*program(), "-db", "-f", str(tmp_path / "haproxy.cfg"), *instead]
             running.append(subprocess.Popen(command, stdout=log))
         path = tmp_path / "buildkitd.sock"
         wait_for("the socket is there", path.exists, 10)
@@ -146,17 +137,6 @@ def start(program: list[str], tmp_path: Path) -> Iterator[Start]:
     for process in running:
         process.kill()
         process.wait()
-
-
-def refusal(address: str, tmp_path: Path) -> str:
-    """Return what buildctl says of a build that it was refused."""
-    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
-    buildctl = artifacts.ensure("buildkit")["buildkit"] / "buildctl"
-    contexts = [f"--local={kind}={tmp_path}" for kind in ("context", "dockerfile")]
-    command = [str(buildctl), f"--addr={address}", "build", "--frontend=dockerfile.v0", *contexts]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
-    assert ended.returncode != 0
-    return ended.stderr
 
 
 def test_a_build_that_no_daemon_comes_for(start: Start, refusing: int, tmp_path: Path) -> None:

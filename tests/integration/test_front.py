@@ -19,11 +19,10 @@ import pytest
 from buildkit_operator.api.shared import METRICS_PORT, OVERFLOW_PORT
 from buildkit_operator.desired import paths
 from buildkit_operator.desired.front import config_map
-from hack.cluster import artifacts
 from hack.cluster.kubectl import wait_for
 from hack.cluster.processes import free_port
 from tests.integration.builders.cert_manager import make_authority
-from tests.integration.fuzz.tools import haproxy
+from tests.integration.proxied import program, refusal
 from tests.unit.make import make_builder
 
 HOST: Final = "127.0.0.1"
@@ -192,24 +191,16 @@ class Front:
         self.daemon.close()
 
 
-@pytest.fixture(scope="module")
-def program() -> list[str]:
-    found = haproxy()
-    if found is None:
-        pytest.skip("no HAProxy of the version that is injected, and only root can make its image")
-    return found
-
-
 Start = Callable[..., Front]
 
 
 @pytest.fixture
-def start(program: list[str], tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Return what starts a front without TLS, but for what `shared` says."""
     with ExitStack() as stack:
 
         def starting(**shared: Any) -> Front:
-            front = Front(tmp_path, program, **{"tls": {"mode": "Disabled"}, **shared})
+            front = Front(tmp_path, program(), **{"tls": {"mode": "Disabled"}, **shared})
             stack.callback(front.stop)
             return front
 
@@ -253,7 +244,7 @@ def test_who_waits_in_vain_is_told(start: Start, tmp_path: Path) -> None:
     front = start(maxBuilds=1, queueTimeoutSeconds=2)
 
     with Client(front.port).open_session():
-        said = refusal(front.port, tmp_path)
+        said = refusal(f"tcp://{HOST}:{front.port}", tmp_path)
 
     assert "this BuildKit daemon runs as many builds as it may, 1, and no place came free for 2 seconds" in said
     assert "maxBuilds" in said
@@ -415,14 +406,3 @@ class Debugging:
                     asked = client.recv(65536).decode().partition(" HTTP")[0]
                     head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(asked)}\r\nconnection: close\r\n\r\n"
                     client.sendall(f"{head}{asked}".encode())
-
-
-def refusal(port: int, folder: Path) -> str:
-    """Return what buildctl says of a build that it was refused."""
-    (folder / "Dockerfile").write_text("FROM scratch\n")
-    buildctl = artifacts.ensure("buildkit")["buildkit"] / "buildctl"
-    contexts = [f"--local={kind}={folder}" for kind in ("context", "dockerfile")]
-    command = [str(buildctl), f"--addr=tcp://{HOST}:{port}", "build", "--frontend=dockerfile.v0", *contexts]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode != 0
-    return ended.stderr

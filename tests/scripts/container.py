@@ -36,6 +36,16 @@ class Container:
         for name, text in SCRIPTS.items():
             (folder / name).write_text(text)
 
+    def mount(self, scripts: dict[str, str], haproxy: str) -> None:
+        """Mount the files of a container with HAProxy as the kubelet does, and make its pauses short."""
+        for name, text in scripts.items():
+            (self.folder / name).write_text(text)
+        self.install("haproxy", haproxy)
+        self.install("sleep", "exec /bin/sleep 0.05")
+        (self.folder / "tls").mkdir()
+        for folder in (self.folder, self.folder / "tls"):
+            renew(folder, 1)
+
     def install(self, program: str, body: str) -> None:
         """Put a shell script in the place of a program; `$HERE` is the container's directory."""
         path = self.folder / "bin" / program
@@ -87,6 +97,13 @@ class Container:
         process = self.start(script, *arguments, **environment)
         output, _ = process.communicate(timeout=SECONDS)
         return process.returncode, output
+
+
+def renew(folder: Path, version: int) -> None:
+    """Put new files into the place of what is mounted: the kubelet swaps a symbolic link."""
+    new = folder / "..new"
+    new.symlink_to(f"..{version}")
+    new.replace(folder / "..data")
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -2,12 +2,11 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS
-from tests.scripts.container import Container, wait_for
+from tests.scripts.container import Container, renew, wait_for
 
 HAPROXY = """
 case " $* " in
@@ -24,21 +23,8 @@ while :; do /bin/sleep 0.02; done
 @pytest.fixture(autouse=True)
 def connector(container: Container) -> Container:
     """Mount the connector's files as the kubelet does, and make its pauses short."""
-    for name, text in CONNECTOR_SCRIPTS.items():
-        (container.folder / name).write_text(text)
-    container.install("haproxy", HAPROXY)
-    container.install("sleep", "exec /bin/sleep 0.05")
-    (container.folder / "tls").mkdir()
-    for folder in (container.folder, container.folder / "tls"):
-        renew(folder, 1)
+    container.mount(CONNECTOR_SCRIPTS, HAPROXY)
     return container
-
-
-def renew(folder: Path, version: int) -> None:
-    """Put new files into the place of what is mounted: the kubelet swaps a symbolic link."""
-    new = folder / "..new"
-    new.symlink_to(f"..{version}")
-    new.replace(folder / "..data")
 
 
 def start(container: Container, **environment: str) -> int:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from buildkit_operator.desired.scripts import FRONT_SCRIPTS
-from tests.scripts.container import Container, wait_for
-from tests.scripts.test_connector import renew
+from tests.scripts.container import Container, renew, wait_for
 
 HAPROXY = """
 case " $* " in
@@ -26,13 +25,7 @@ while :; do /bin/sleep 0.02; done
 @pytest.fixture(autouse=True)
 def front(container: Container) -> Path:
     """Mount the front's files as the kubelet does, make its pauses short, and return its folder."""
-    for name, text in FRONT_SCRIPTS.items():
-        (container.folder / name).write_text(text)
-    container.install("haproxy", HAPROXY)
-    container.install("sleep", "exec /bin/sleep 0.05")
-    (container.folder / "tls").mkdir()
-    for folder in (container.folder, container.folder / "tls"):
-        renew(folder, 1)
+    container.mount(FRONT_SCRIPTS, HAPROXY)
     return container.folder / "front"
 
 

@@ -12,7 +12,7 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.api.shared import OVERFLOW_PORT, TLSMode
-from buildkit_operator.desired import buildkitd_toml, buildx, paths
+from buildkit_operator.desired import buildkitd_toml, buildx, paths, proxy
 from buildkit_operator.desired.container import CONFIG_VOLUME, NO_TOKEN_VOLUME, SOCKET_VOLUME, script, served_containers
 from buildkit_operator.desired.metadata import child
 from buildkit_operator.desired.platform import Platform
@@ -20,9 +20,6 @@ from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS
 from buildkit_operator.kube.resources import Manifest
 
 CERTIFICATE_VOLUME: Final = "buildkit-client"
-UID: Final = 65532
-"""User and group of the connector: no one whom an image of a job, or the daemon's, has files of."""
-
 START_SECONDS: Final = 60
 """How long the connector may take until its socket is there, in seconds; the job waits."""
 
@@ -37,8 +34,6 @@ TELL_SECONDS: Final = 30
 
 RETRIES: Final = 20
 """How often a connection is tried again, a second or more apart: a daemon answered just before."""
-
-CONFIG: Final = f"{paths.CONFIG_DIRECTORY}/haproxy.cfg"
 
 _ENOUGH_SLOTS: Final = 16
 """How many daemons of a Deployment find room without a reload."""
@@ -109,36 +104,21 @@ def container(builder: BuildKitBuilder, platform: Platform) -> Manifest:
     """Return the container. Nothing in it depends on how many daemons there are: running pods could not follow."""
     key = {"fieldPath": f"metadata.annotations['{names.CACHE_KEY_ANNOTATION}']"}
     return {
-        "name": names.CONNECTOR,
-        "image": platform.connector_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": script("connect.sh", CONFIG, paths.CERTIFICATE_DIRECTORY),
+        **proxy.container(
+            names.CONNECTOR,
+            script("connect.sh", proxy.CONFIG, paths.CERTIFICATE_DIRECTORY),
+            proxy.UID,
+            builder,
+            platform,
+        ),
         "env": [
             {"name": names.HOST_VARIABLE, "value": paths.SOCKET},
             {"name": "CACHE_KEY", "valueFrom": {"fieldRef": key}},
             *served_containers(builder),
         ],
-        "resources": proxy_resources(builder, platform),
-        "securityContext": {
-            "runAsUser": UID,
-            "runAsGroup": UID,
-            "runAsNonRoot": True,
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": volume["name"], **mount} for volume, mount in _volumes(builder)],
-        "restartPolicy": "Always",
         "lifecycle": {"postStart": {"exec": {"command": script("connected.sh", str(START_SECONDS))}}},
     }
-
-
-def proxy_resources(builder: BuildKitBuilder, platform: Platform) -> Manifest:
-    """Return what HAProxy may use: in a runner pod as connector, and in front of the builder's own daemons."""
-    said = builder.injection.connector
-    return (said.resources if said and said.resources.is_set else platform.connector_resources).rendered()
 
 
 def volumes(builder: BuildKitBuilder) -> list[Manifest]:

@@ -11,8 +11,7 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.shared import METRICS_PORT, OVERFLOW_PORT, TLSMode
-from buildkit_operator.desired import paths
-from buildkit_operator.desired.connector import proxy_resources
+from buildkit_operator.desired import paths, proxy
 from buildkit_operator.desired.container import SOCKET_VOLUME, script
 from buildkit_operator.desired.isolation import DAEMON_ID
 from buildkit_operator.desired.metadata import child
@@ -22,11 +21,6 @@ from buildkit_operator.kube.resources import Manifest
 
 CONFIG_VOLUME: Final = "buildkit-front"
 CERTIFICATE_VOLUME: Final = "buildkit-tls"
-
-UID: Final = 65532
-"""User of the front: no one whom an image of a build, or the daemon's, has files of. Its group is the daemon's."""
-
-CONFIG: Final = f"{paths.CONFIG_DIRECTORY}/haproxy.cfg"
 
 MOST_CONNECTIONS: Final = 2000
 """Of clients, at one time."""
@@ -41,23 +35,15 @@ def config_map(builder: BuildKitBuilder) -> Manifest:
 def container(builder: BuildKitBuilder, platform: Platform) -> Manifest:
     """Return the container, a native sidecar (KEP-753): it outlives the daemon, which ends when its builds have."""
     return {
-        "name": names.FRONT,
-        "image": platform.connector_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": script("front.sh", "run", CONFIG, paths.CERTIFICATE_DIRECTORY, paths.FRONT_DIRECTORY),
-        "resources": proxy_resources(builder, platform),
-        "securityContext": {
-            "runAsUser": UID,
-            "runAsGroup": DAEMON_ID,
-            "runAsNonRoot": True,
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        **proxy.container(
+            names.FRONT,
+            script("front.sh", "run", proxy.CONFIG, paths.CERTIFICATE_DIRECTORY, paths.FRONT_DIRECTORY),
+            # The daemon's, whose sockets are for its group.
+            DAEMON_ID,
+            builder,
+            platform,
+        ),
         "volumeMounts": [{"name": volume["name"], **mount} for volume, mount in _volumes(builder)],
-        "restartPolicy": "Always",
         "lifecycle": {"preStop": {"exec": {"command": script("front.sh", "drain", paths.FRONT_DIRECTORY)}}},
     }
 
