@@ -119,8 +119,8 @@ class Settings(CommonSettings):
     """Image of BuildKit for builders that name none. Empty means the release this operator was tested with."""
 
     connector_image: str = ""
-    """Image of HAProxy, which leads runner pods to shared daemons. Empty means the release this operator was tested
-    with.
+    """Image of HAProxy, which leads runner pods to shared daemons and is in front of each of those. Empty means the
+    release this operator was tested with.
     """
 
     daemon_resources: Resources = Resources()
@@ -129,8 +129,8 @@ class Settings(CommonSettings):
     """
 
     connector_resources: Resources = Resources()
-    """Resources of connectors whose builder has no spec.injection.connector.resources, likewise. Empty means requests
-    of 10m CPU and 32Mi memory, and a memory limit of 128Mi.
+    """Resources of connectors and fronts whose builder has no spec.injection.connector.resources, likewise. Empty means
+    requests of 10m CPU and 32Mi memory, and a memory limit of 128Mi.
     """
 
     workers: int = Field(default=16, ge=1, le=256)
