@@ -105,9 +105,14 @@ NOT_BESIDE_FROM: Final[dict[str, Manifest]] = {
             ("cache.ephemeralVolume.storageClassName", "fast"),
             ("shared.tls.mode", "Disabled"),
             ("shared.allowedNamespaces.names", ["a"]),
+            ("shared.autoscaling.maxReplicas", 2),
             ("shared.allowedNamespaces.selector.matchLabels", {"team": "a"}),
             ("shared.allowedNamespaces.selector.matchExpressions", [{"key": "team", "operator": "Exists"}]),
         )
+    },
+    **{
+        f"shared.autoscaling.{field}": {"shared": {"autoscaling": {"maxReplicas": 2, field: 2}}}
+        for field in ("minReplicas", "runnersPerReplica", "buildsPerReplica", "idleSeconds")
     },
     **{
         f"cache.ephemeralVolume.dataSource.{field}": nested(
@@ -584,6 +589,32 @@ REFUSED: Final[list[tuple[Manifest, str, str]]] = [
     ({"cache": {"size": 20}}, "spec.cache.size", "must be of type string"),
     ({"shared": {"replicas": -1}}, "spec.shared.replicas", "greater than or equal to 0"),
     ({"shared": {"replicas": 101}}, "spec.shared.replicas", "less than or equal to 100"),
+    *(
+        ({"shared": {**beside, "autoscaling": fields}}, f"spec.shared.{path}", said)
+        for beside, fields, path, said in (
+            ({}, {}, "autoscaling.maxReplicas", "Required value"),
+            ({}, {"maxReplicas": 0}, "autoscaling.maxReplicas", "greater than or equal to 1"),
+            ({}, {"maxReplicas": 101}, "autoscaling.maxReplicas", "less than or equal to 100"),
+            ({}, {"maxReplicas": 1, "minReplicas": -1}, "autoscaling.minReplicas", "greater than or equal to 0"),
+            ({}, {"maxReplicas": 2, "minReplicas": 3}, "autoscaling.minReplicas", "minReplicas may not be larger than"),
+            ({}, {"maxReplicas": 2, "runnersPerReplica": 0}, "autoscaling.runnersPerReplica", "or equal to 1"),
+            ({}, {"maxReplicas": 2, "idleSeconds": 86401}, "autoscaling.idleSeconds", "less than or equal to 86400"),
+            (
+                {},
+                {"maxReplicas": 2, "runnersPerReplica": 1, "buildsPerReplica": 1},
+                "autoscaling.buildsPerReplica",
+                "either runnersPerReplica or buildsPerReplica",
+            ),
+            (
+                {"maxBuilds": 2},
+                {"maxReplicas": 2, "buildsPerReplica": 2},
+                "autoscaling.buildsPerReplica",
+                "buildsPerReplica must be less than maxBuilds",
+            ),
+            ({"replicas": 0}, {"maxReplicas": 2}, "replicas", "autoscaling sets the number of daemons"),
+            ({"replicas": 3}, {"maxReplicas": 2}, "replicas", "autoscaling sets the number of daemons"),
+        )
+    ),
     ({"shared": {"port": 80}}, "spec.shared.port", "greater than or equal to 1024"),
     *(
         ({"shared": {"port": port}}, "spec.shared.port", "the pods have other things on the ports 1233 and 9150")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, StrEnum, auto
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -266,6 +266,11 @@ class BuildKitBuilder(Model):
         """The settings of mode Shared, defaults where none are given."""
         return self.spec.shared or _SHARED_BY_DEFAULT
 
+    def with_replicas(self, replicas: int) -> Self:
+        """Return the builder with another number of daemons, which autoscaling decided."""
+        shared = self.shared.model_copy(update={"replicas": replicas})
+        return self.model_copy(update={"spec": self.spec.model_copy(update={"shared": shared})})
+
     @property
     def injection(self) -> Injection:
         """What runner pods get, defaults where nothing is said."""
@@ -296,3 +301,15 @@ def _shown(text: str, longest: int = 100) -> str:
     """Return a text whose author is not known as it can be shown: without what a terminal would act upon."""
     shown = "".join(character if character.isprintable() else "�" for character in text[:longest])
     return shown if len(text) <= longest else f"{shown}…"
+
+
+def replicas_of(builder: Mapping[str, Any]) -> int | None:
+    """Return how many daemons a builder as it is stored should have, None where it has none of its own."""
+    spec = builder.get("spec") or {}
+    if role_of(spec) is not Role.DAEMONS:
+        return None
+    shared, status = spec.get("shared") or {}, builder.get("status") or {}
+    if "autoscaling" in shared:
+        return int((status.get("autoscaling") or {}).get("desiredReplicas") or 0)
+    # One without spec.shared gets no defaults from the API server.
+    return int(shared.get("replicas", _SHARED_BY_DEFAULT.replicas))

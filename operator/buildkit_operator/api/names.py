@@ -91,6 +91,9 @@ KEEP_ANNOTATIONS: Final = {SAFE_TO_EVICT: "false", "karpenter.sh/do-not-disrupt"
 with it, however much time it is given.
 """
 
+DELETION_COST_ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
+"""On a daemon's pod: its ReplicaSet takes away the pods with the lowest first (KEP-2255)."""
+
 NOT_INJECTED_ANNOTATION: Final = f"{GROUP}/not-injected"
 """On a runner pod: why it got nothing, in a sentence."""
 

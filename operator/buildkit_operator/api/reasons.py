@@ -22,6 +22,7 @@ class Reason(StrEnum):
     AVAILABLE = "Available"
     PROGRESSING = "Progressing"
     SUSPENDED = "Suspended"
+    SCALED = "Scaled"
     SCALED_TO_ZERO = "ScaledToZero"
     TLS_DISABLED = "TLSDisabled"
     CERTIFICATE_PENDING = "CertificatePending"
@@ -121,8 +122,10 @@ REASONS: Final[Mapping[str, Row]] = {
         "describe, and whether the operator runs."
     ),
     Reason.SUSPENDED: _INTENTIONAL("Nothing, if that is meant. The operator goes on when spec.suspend is false."),
+    Reason.SCALED: _FINE("Nothing is to be done: spec.shared.autoscaling has set another number of daemons."),
     Reason.SCALED_TO_ZERO: _INTENTIONAL(
-        "Nothing, if that is meant. Raise spec.shared.replicas, by kubectl scale or an autoscaler, to have daemons."
+        "Nothing, if that is meant. Raise spec.shared.replicas, by kubectl scale or an autoscaler, to have daemons; "
+        "with spec.shared.autoscaling a runner pod brings the first one."
     ),
     Reason.TLS_DISABLED: _INTENTIONAL(
         "Set spec.shared.tls.mode to SelfSigned or CertManager, or let only the right pods reach the port with "

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from buildkit_operator.api.affinity import Affinity
+from buildkit_operator.api.autoscaling import Autoscaling
 from buildkit_operator.api.field_types import (
     RESOLVER_OPTION,
     Address,
@@ -414,6 +415,17 @@ class Shared(Model):
                 "queueTimeoutSeconds needs maxBuilds: without it no build waits for a place",
                 ".queueTimeoutSeconds",
             ),
+            rule(
+                "!has(self.autoscaling) || !has(self.replicas) || self.replicas == 1",
+                "autoscaling sets the number of daemons: set its minReplicas and maxReplicas, or remove it",
+                ".replicas",
+            ),
+            rule(
+                "!has(self.autoscaling) || !has(self.autoscaling.buildsPerReplica) || !has(self.maxBuilds) "
+                "|| self.autoscaling.buildsPerReplica < self.maxBuilds",
+                "buildsPerReplica must be less than maxBuilds: full daemons would show no need of another one",
+                ".autoscaling.buildsPerReplica",
+            ),
             alone(
                 "!has(self.from)",
                 {"from_builder"},
@@ -430,7 +442,9 @@ class Shared(Model):
     allowed_namespaces: AllowedNamespaces | None = None
     """Other namespaces that may use this builder, each by a builder of its own that says shared.from."""
     replicas: Annotated[int, Field(ge=0, le=100)] = 1
-    """Number of daemons, each with a cache of its own."""
+    """Number of daemons, each with a cache of its own. Beside autoscaling it must be left out."""
+    autoscaling: Autoscaling | None = None
+    """Have the operator set the number of daemons by demand; unset: it is replicas, which an autoscaler may set."""
     port: Annotated[int, Field(ge=1024, le=65535), AfterValidator(_free_port)] = 1234
     """TCP port of pods and Service; not below 1024, where only root can listen."""
     max_builds: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -454,6 +468,11 @@ class Shared(Model):
     """Seconds that a stopping daemon waits for the builds it is running; those still running after that are lost."""
     pod: PodOverlay = PodOverlay()
     """What is added to the builder's pods."""
+
+    @property
+    def most_replicas(self) -> int:
+        """How many daemons there may be without a change of the spec."""
+        return self.replicas if self.autoscaling is None else self.autoscaling.max_replicas
 
     @property
     def queue_seconds(self) -> int:

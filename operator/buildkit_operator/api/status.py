@@ -109,6 +109,21 @@ class PodCounts(Model):
     """Those whose sidecar cannot run."""
 
 
+class AutoscalingStatus(Model):
+    """What spec.shared.autoscaling has come to."""
+
+    desired_replicas: Count = 0
+    """Number of daemons that there should be."""
+    last_scale_time: Time | None = None
+    """When that number last changed."""
+    message: Value | None = None
+    """Why it changed then, in a sentence."""
+    idle_since_time: Time | None = None
+    """Since when fewer daemons would do: spec.shared.autoscaling.idleSeconds later, the others are taken away."""
+    idle_replicas: Count | None = None
+    """How many were needed at most since then."""
+
+
 class BuilderStatus(Model):
     """What a builder is."""
 
@@ -132,6 +147,8 @@ class BuilderStatus(Model):
     """Number of daemons that answer."""
     selector: Value | None = None
     """Label selector of the daemons' pods, for autoscalers."""
+    autoscaling: AutoscalingStatus | None = None
+    """How many daemons spec.shared.autoscaling wants, and why."""
     certificate_not_after_time: Time | None = None
     """When the daemon's certificate ends, or the client's own of a builder that uses another namespace's daemons; each
     is renewed well before.

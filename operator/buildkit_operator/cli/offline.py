@@ -75,7 +75,9 @@ def _objects(
         return
     if issued_by_cert_manager(builder):
         yield from ((request, "") for request in cert_manager.requests(builder, platform.cluster_domain))
-    made = children(builder, platform, _certificates(builder), confine(builder.spec, cluster.enforced))
+    scaling = builder.shared.autoscaling
+    at_rest = builder if scaling is None else builder.with_replicas(scaling.min_replicas)
+    made = children(at_rest, platform, _certificates(builder), confine(builder.spec, cluster.enforced))
     for manifest in made:
         is_dated = needs_certificates(builder) and "template" in manifest.get("spec", {})
         yield _undated(manifest) if is_dated else (manifest, "")

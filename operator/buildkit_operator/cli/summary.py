@@ -7,18 +7,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import Role, role_of
+from buildkit_operator.api.builder import replicas_of
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import row
-from buildkit_operator.api.shared import Shared
 from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
 
 NOT_LOOKED_AT: Final = "The operator has not looked at it yet."
 OUTDATED: Final = "The operator has not looked at the last change yet. Before it: "
 NO_OPERATOR: Final = "If it stays so, the operator does not run or does not serve this namespace: doctor tells."
-
-_REPLICAS: Final = Shared().replicas
 
 
 @dataclass(frozen=True)
@@ -101,14 +98,12 @@ def summarize(builder: Manifest) -> BuilderSummary:
         message=before + ready["message"] if ready else NOT_LOOKED_AT,
         since=datetime.fromisoformat(ready["lastTransitionTime"]) if ready else None,
         endpoint=str(status.get("endpoint") or ""),
-        daemons=_daemons(spec, status),
+        daemons=_daemons(builder),
         pods=int((status.get("pods") or {}).get("injected") or 0),
         is_current=is_current,
     )
 
 
-def _daemons(spec: Manifest, status: Manifest) -> tuple[int, int] | None:
-    if role_of(spec) is not Role.DAEMONS:
-        return None
-    shared = spec.get("shared") or {}
-    return int(status.get("readyReplicas") or 0), int(shared.get("replicas", _REPLICAS))
+def _daemons(builder: Manifest) -> tuple[int, int] | None:
+    wanted = replicas_of(builder)
+    return None if wanted is None else (int((builder.get("status") or {}).get("readyReplicas") or 0), wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.kube.manifests import has_ended
-from buildkit_operator.kube.resources import POD, Manifest
+from buildkit_operator.kube.resources import POD, Key, Manifest
 from buildkit_operator.status.diagnosis import runner_pods
 from buildkit_operator.status.diagnosis.daemons import is_daemon
 
@@ -20,6 +20,11 @@ class BuilderPods:
     def runners(self, builder: BuildKitBuilder) -> list[Manifest]:
         """Return the runner pods that were given the builder."""
         return [pod for pod in self._all(builder) if runner_pods.is_runner(pod, builder.metadata.name)]
+
+    def count_runners(self, key: Key) -> int:
+        """Count the runner pods that were given a builder and have not ended."""
+        pods = self._cache.children(key, POD)
+        return sum(1 for pod in pods if not has_ended(pod) and runner_pods.is_runner(pod, key[1]))
 
     def daemons(self, builder: BuildKitBuilder) -> list[Manifest]:
         """Return the pods of the builder's own daemons."""

@@ -117,11 +117,14 @@ def keep_pod_state(pod: Manifest) -> Manifest:
         if key in live:
             ours = [container for container in live[key] or () if container["name"] in _OUR_CONTAINERS]
             status[key] = [*ours, *_one_that_has_begun(live[key] or ())]
+            if any(container["name"] == names.FRONT for container in ours):
+                # Where it is asked for its builds.
+                status |= _only(live, ("podIP",))
     return {
         **_only(pod, ("apiVersion", "kind")),
         "metadata": {
             **_labelled(pod["metadata"]),
-            **_unserved(pod["metadata"]),
+            **_notes(pod["metadata"]),
             **_first(pod["metadata"], "finalizers"),
         },
         "spec": {
@@ -154,6 +157,9 @@ _OF_SIDECAR: Final = ("name", "image", "command", "restartPolicy")
 _OUR_CONTAINERS: Final = frozenset({*names.SIDECARS, names.FRONT, names.VOLUME_OWNER})
 
 
+_LONGEST_COST: Final = 12
+"""Characters of a deletion cost, a number of 32 bits; the API server refuses others."""
+
 LONGEST_SIDECAR: Final = 4096
 """Bytes of a sidecar that are kept; a longer one is none of ours."""
 
@@ -174,10 +180,14 @@ def _injected(spec: Manifest) -> Manifest:
     return {"initContainers": sidecars, "volumes": [*config, *made]}
 
 
-def _unserved(metadata: Manifest) -> Manifest:
-    """Return the engine's note on a pod of which no container was given the builder, which is empty then."""
-    noted = (metadata.get("annotations") or {}).get(names.CONTAINERS_ANNOTATION)
-    return {"annotations": {names.CONTAINERS_ANNOTATION: ""}} if noted == "" else {}
+def _notes(metadata: Manifest) -> Manifest:
+    """Return the engine's note on a pod of which no container was given the builder, which is empty then, and ours."""
+    noted = metadata.get("annotations") or {}
+    kept = {names.CONTAINERS_ANNOTATION: ""} if noted.get(names.CONTAINERS_ANNOTATION) == "" else {}
+    cost = noted.get(names.DELETION_COST_ANNOTATION)
+    if cost is not None:
+        kept[names.DELETION_COST_ANNOTATION] = cost[:_LONGEST_COST]
+    return {"annotations": kept} if kept else {}
 
 
 def _one_that_has_begun(statuses: Sequence[Manifest]) -> list[Manifest]:
@@ -294,9 +304,10 @@ CHILD_KINDS: Final = (
         Apply.NEVER,
         _made_by_others,
         pruned=False,
-        verbs=("list", "watch", "create"),
+        verbs=("list", "watch", "create", "patch"),
         why="What keeps daemons from starting. create: as dry runs, to see whether a runner pod would get its sidecar; "
-        "the ValidatingAdmissionPolicy buildkit-operator-probe refuses all others.",
+        "patch: the deletion cost of daemons' pods, so that the emptiest go first. The ValidatingAdmissionPolicy "
+        "buildkit-operator-probe refuses all others.",
     ),
     ChildKind(
         PERSISTENT_VOLUME_CLAIM,

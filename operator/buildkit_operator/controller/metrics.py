@@ -11,19 +11,14 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from buildkit_operator.api import names
-from buildkit_operator.api.builder import Mode
+from buildkit_operator.api.builder import replicas_of
 from buildkit_operator.api.conditions import ConditionType
-from buildkit_operator.api.shared import Shared
-from buildkit_operator.controller.watched import provider_of
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
 
 Read: TypeAlias = Callable[[Manifest], float | None]
 """Reads a number off a builder, None where there is nothing to tell."""
-
-DEFAULT_REPLICAS: Final[int] = Shared.model_fields["replicas"].default
-"""Of a builder without spec.shared, which the API server gives no defaults."""
 
 
 class BuilderStateCollector(Collector):
@@ -91,15 +86,8 @@ def _seconds(builder: Manifest, field: str) -> float | None:
     return None if time is None else datetime.fromisoformat(time).timestamp()
 
 
-def _wanted_daemons(builder: Manifest) -> float | None:
-    """Return how many daemons a builder should have, None where it has none of its own."""
-    if builder["spec"].get("mode") != Mode.SHARED or provider_of(builder) is not None:
-        return None
-    return int((builder["spec"].get("shared") or {}).get("replicas", DEFAULT_REPLICAS))
-
-
 def _ready_daemons(builder: Manifest) -> float | None:
-    return None if _wanted_daemons(builder) is None else int(_status(builder).get("readyReplicas", 0))
+    return None if replicas_of(builder) is None else int(_status(builder).get("readyReplicas", 0))
 
 
 def _runner_pods(builder: Manifest) -> float:
@@ -126,7 +114,7 @@ _OF_EACH: Final[tuple[tuple[str, str, Read], ...]] = (
         "When that certificate began, in seconds since 1970.",
         _certificate_begins,
     ),
-    ("builder_spec_replicas", "Daemons that the builder should have.", _wanted_daemons),
+    ("builder_spec_replicas", "Daemons that the builder should have.", replicas_of),
     ("builder_ready_replicas", "Daemons of the builder that answer.", _ready_daemons),
     ("builder_runner_pods", "Runner pods with the builder that have not ended.", _runner_pods),
     ("builder_runner_pods_ready", "Those of them whose sidecar is up.", _ready_runner_pods),

@@ -19,6 +19,7 @@ from buildkit_operator.api import names
 from buildkit_operator.api.conditions import fitted
 from buildkit_operator.controller import references
 from buildkit_operator.controller.apply_set import ApplySet
+from buildkit_operator.controller.autoscaler import Autoscaler
 from buildkit_operator.controller.builder_pods import BuilderPods
 from buildkit_operator.controller.builders import Builders
 from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
@@ -220,7 +221,9 @@ def builder_reconciler(client: Client, cache: Cache, recorder: EventRecorder, se
     builders = Builders(cache, client)
     grants = Grants(builders, secrets, namespaces, settings.watch_namespaces, lifetimes, client.clock.earliest)
     probe = InjectionProbe(partial(dry_run, client), time.monotonic, resync)
-    parts = Parts(apply_set, requests, pods, probe, partial(references.check, client), platform, namespaces)
+    autoscaler = Autoscaler(client, cache, pods, daemons, namespaces, client.clock.now)
+    check = partial(references.check, client)
+    parts = Parts(apply_set, requests, pods, probe, check, platform, namespaces, autoscaler)
     modes = Modes(
         sidecar=SidecarReconciler(parts, namespaces),
         shared=SharedReconciler(parts, issuance, namespaces, daemons, RefusedDaemons(client, time.monotonic)),

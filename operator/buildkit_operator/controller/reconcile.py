@@ -3,7 +3,7 @@
 Every call goes through the builder whole, whatever the event was: nothing depends on having seen every event. At rest
 it makes no request, and it may be repeated at any time (it is idempotent).
 
-A builder's status is what was observed, but in five places, where the previous status is input: status/__init__.py has
+A builder's status is what was observed, but in six places, where the previous status is input: status/__init__.py has
 them.
 """
 
@@ -27,6 +27,7 @@ from buildkit_operator.controller.modes import Modes, Parts
 from buildkit_operator.controller.ownership import PreviousOwnerTerminating
 from buildkit_operator.controller.requeue import OTHER_INSTALLATION_REQUEUE, requeue_after
 from buildkit_operator.controller.status_writer import StatusWriter
+from buildkit_operator.desired.autoscaling import Scaling, is_carried_out
 from buildkit_operator.engine.events import EventRecorder
 from buildkit_operator.engine.leader_election import NotLeader
 from buildkit_operator.kube.errors import ApiError
@@ -111,7 +112,13 @@ class BuilderReconciler:
         except ValidationError as error:
             return await self._refuse(resource, error)
         previous: Status = resource.get("status", {})
+        scaling = await self._parts.autoscaler.scaling(builder, previous)
+        if scaling is not None:
+            builder = builder.with_replicas(scaling.replicas)
         observed = await self._observed(builder, resource, previous)
+        if scaling is not None and isinstance(observed, DaemonsObserved):
+            observed = replace(observed, scaling=scaling)
+            self._tell_of_scaling(resource, scaling, observed)
         self._tell_of_failed_runners(observed)
         self._tell_of_lost_builds(resource, observed)
         self._tell_of_wrong_clocks(resource, observed)
@@ -189,6 +196,11 @@ class BuilderReconciler:
         if isinstance(observed, DaemonsObserved):
             for _, finding in drain.cut_short(observed.pods):
                 self._warn(resource, finding, action="Drain")
+
+    def _tell_of_scaling(self, resource: Manifest, scaling: Scaling, observed: DaemonsObserved) -> None:
+        """Say why the number of daemons is another one, once the workload was made to have it."""
+        if scaling.has_changed and is_carried_out(scaling, observed.workload):
+            self._recorder.event(resource, "Normal", Reason.SCALED, scaling.message, action="Scale")
 
     def _tell_of_wrong_clocks(self, resource: Manifest, observed: Observed) -> None:
         """Say that an authority is of the future: somebody has to find the clock that is wrong."""

@@ -67,7 +67,8 @@ def _until_due(observed: Observed, now: datetime, until_probe: float | None) -> 
             return _until_sidecar_is_served(observed.probe, until_probe)
         case DaemonsObserved():
             going = terminating.until_overdue(observed.pods, now)
-            return _soonest(_until_written(observed), until_probe, _until(_renewal(observed), now), going)
+            scaling = None if observed.scaling is None else _until(observed.scaling.due, now)
+            return _soonest(_until_written(observed), until_probe, _until(_renewal(observed), now), going, scaling)
         case ConsumerObserved():
             return _soonest(_until_written(observed), until_probe, _until(_renewal(observed), now))
 

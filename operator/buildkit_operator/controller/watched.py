@@ -8,7 +8,7 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.controller.child_kinds import CHILD_KINDS, Watched
 from buildkit_operator.engine.kinds import Kinds
-from buildkit_operator.kube.resources import Key, Manifest
+from buildkit_operator.kube.resources import POD, Key, Manifest
 
 
 def provider_of(builder: Manifest) -> Key | None:
@@ -50,9 +50,10 @@ LONGEST_KEPT: Final = 64 * 1024
 """Bytes of JSON of a builder that is kept whole. Usual ones have five or ten thousand."""
 _REDUCED: Final = "reduced"
 """A key that no object has beside its metadata."""
-_OF_SHARED: Final = ("from", "replicas")
+_OF_SHARED: Final = ("from", "replicas", "autoscaling")
 _OF_STATUS: Final = (
-    "conditions", "certificateNotAfterTime", "certificateNotBeforeTime", "managedBy", "pods", "readyReplicas",
+    "autoscaling", "conditions", "certificateNotAfterTime", "certificateNotBeforeTime", "managedBy", "pods",
+    "readyReplicas",
 )  # fmt: skip
 _METADATA: Final = (
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
@@ -64,4 +65,5 @@ BUILDERS: Final = Kinds(
     owner_label=names.OWNER_LABEL,
     refers_to=provider_of,
     keep_primary=keep_builder,
+    told_to_referred=frozenset({POD}),
 )

@@ -66,7 +66,8 @@ class Upstream:
     def of(cls, provider: BuildKitBuilder, platform: Platform) -> Upstream:
         """Return where a builder's own daemons are."""
         name, namespace = provider.metadata.name, provider.metadata.namespace
-        host, replicas = f"{names.daemon(name)}.{namespace}.svc", provider.shared.replicas
+        # Those that there may be: a connector's configuration reaches it a minute after it has changed.
+        host, replicas = f"{names.daemon(name)}.{namespace}.svc", provider.shared.most_replicas
         has_names = provider.spec.cache.persistent_volume_claim is not None
         return cls(
             service=host,

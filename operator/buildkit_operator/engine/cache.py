@@ -107,7 +107,7 @@ class Cache:
         self._objects[resource][key] = _Entry(uid, version, owner, pack(kept))
         if resource != self._kinds.primary:
             self._children[owner].setdefault(resource, set()).add(key[1])
-            return concerned | {owner}
+            return concerned | self._concerned(resource, owner)
         self._refer(key, self._kinds.refers_to(manifest))
         return concerned | {owner} | self.dependents(key)
 
@@ -156,9 +156,14 @@ class Cache:
             siblings[resource].discard(key[1])
             if not any(siblings.values()):
                 del self._children[entry.owner]
-            return frozenset({entry.owner})
+            return self._concerned(resource, entry.owner)
         self._refer(key, None)
         return frozenset({key}) | self.dependents(key)
+
+    def _concerned(self, resource: Resource, owner: Key) -> frozenset[Key]:
+        """Return the primary objects that news of a child are for."""
+        referred = self._references.get(owner) if resource in self._kinds.told_to_referred else None
+        return frozenset({owner}) if referred is None else frozenset({owner, referred})
 
     def _refer(self, key: Key, to: Key | None) -> None:
         before = self._references.pop(key, None)

@@ -48,6 +48,8 @@ class Kinds:
     """Returns another primary object that a primary object depends on, if it does."""
     keep_primary: Transform = drop_bookkeeping
     """What is kept of a primary object."""
+    told_to_referred: frozenset[Resource] = frozenset()
+    """Kinds of children whose news also concern the primary object that their own one refers to."""
 
     @property
     def all(self) -> tuple[Resource, ...]:

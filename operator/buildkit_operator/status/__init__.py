@@ -1,11 +1,13 @@
 """Status of a builder: conditions and fields, decided from its spec and the observed state of its objects. No I/O.
 
-Status is made of what is observed, and not of the previous status, but in five places, where that is the rule:
+Status is made of what is observed, and not of the previous status, but in six places, where that is the rule:
 
 - what is rendered for runner pods stays in status.injection while it cannot be rendered again, also for a spec that
   cannot be read: pods go on to be injected (status_fields, status_for_unreadable);
 - how a consumer reaches its provider stays while the provider gives nothing or the consumer is suspended, as its
   connection Secret does (status_fields);
+- how many daemons autoscaling wants, and since when fewer would do, outlives the operator's process
+  (desired/autoscaling.py);
 - lastTransitionTime stays while a condition's status does, as the API conventions have it;
 - a Sidecar is probed only once status.injection is what was rendered, as engines read it there: a change takes two
   reconciles, one that writes it and one that probes it (controller/modes/sidecar.py);

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from buildkit_operator.api.builder import Role
 from buildkit_operator.api.reasons import Reason, TerminalError
+from buildkit_operator.desired.autoscaling import Scaling
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.claims import NO_CLAIMS, Claims
 from buildkit_operator.desired.consumers import Grant
@@ -103,6 +104,8 @@ class DaemonsObserved(_Observed):
     confinement: Confinement | None = None
     enforced: PodSecurity | None = None
     """What the namespace enforces on pods; None where that was not asked."""
+    scaling: Scaling | None = None
+    """How many daemons autoscaling wants; None where the builder has none."""
     refusal: Finding | None = None
     """Why the API server refuses pods that are missing, where their workload does not tell and one was tried."""
 

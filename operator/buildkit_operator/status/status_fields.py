@@ -12,10 +12,12 @@ from typing import Any, Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.desired import network, paths
+from buildkit_operator.desired.autoscaling import is_carried_out
 from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.injection import sidecar
 from buildkit_operator.desired.metadata import selector_string
+from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis import runner_pods
 from buildkit_operator.status.observed import ConsumerObserved, Counts, DaemonsObserved, Observed, SidecarObserved
 
@@ -85,7 +87,16 @@ def _of_daemons(builder: BuildKitBuilder, observed: DaemonsObserved, previous: S
     }
     if observed.certificates is not None:
         fields |= _of_certificate(observed.certificates)
-    return fields
+    return fields | _of_autoscaling(observed, workload, previous)
+
+
+def _of_autoscaling(observed: DaemonsObserved, workload: Manifest, previous: Status) -> Status:
+    """Return how many daemons autoscaling wants: as before, while the workload was not made to have them."""
+    if observed.scaling is None:
+        return {}
+    if not is_carried_out(observed.scaling, workload):
+        return _kept(previous, ("autoscaling",))
+    return {"autoscaling": observed.scaling.status}
 
 
 def _of_consumer(builder: BuildKitBuilder, observed: ConsumerObserved, previous: Status) -> Status:

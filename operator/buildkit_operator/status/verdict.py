@@ -219,7 +219,8 @@ def _judge_daemons(builder: BuildKitBuilder, observed: DaemonsObserved, now: dat
 def _scaled_to_zero(daemons: _Daemons) -> Verdict | None:
     if daemons.wanted or daemons.counts.total:
         return None
-    message = f"Scaled to zero: no daemon runs until spec.shared.replicas is raised; until then {_BUILDS_WAIT}"
+    until = "spec.shared.replicas is raised" if daemons.builder.shared.autoscaling is None else "a runner pod comes"
+    message = f"Scaled to zero: no daemon runs until {until}; until then {_BUILDS_WAIT}"
     return Verdict(ready=True, reason=Reason.SCALED_TO_ZERO, message=message)
 
 

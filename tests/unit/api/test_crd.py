@@ -167,6 +167,7 @@ def test_defaults_stand_in_the_schema(path: str, default: Any) -> None:
 def test_the_defaults_of_a_block_apply_when_it_is_left_out(path: str) -> None:
     wanted_or_not = {
         ".spec.shared",
+        ".spec.shared.autoscaling",
         ".spec.shared.tls.issuerRef",
         ".spec.cache.persistentVolumeClaim",
         ".spec.injection",

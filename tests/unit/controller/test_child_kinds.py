@@ -72,6 +72,20 @@ def test_secrets_are_read_by_name_alone() -> None:
     assert BY_RESOURCE[CERTIFICATE].read.optional  # type: ignore[union-attr]
 
 
+def test_of_a_daemons_pod_the_cache_keeps_where_it_is_asked_for_builds_and_its_cost() -> None:
+    cost = "controller.kubernetes.io/pod-deletion-cost"
+    pod = {
+        "metadata": {"name": "demo", "namespace": "ci", "uid": "1", "annotations": {"long": "x", cost: "3"}},
+        "status": {"podIP": "10.0.0.1", "initContainerStatuses": [{"name": "buildkit-front", "state": {}}]},
+    }
+
+    kept = BUILDERS.keep(POD, pod)
+
+    assert kept is not None
+    assert kept["status"]["podIP"] == "10.0.0.1"
+    assert kept["metadata"]["annotations"] == {cost: "3"}
+
+
 def test_of_pods_the_cache_keeps_no_more_than_their_state() -> None:
     pod = {
         "apiVersion": "v1",

@@ -57,7 +57,7 @@ class Cluster:
 
     # The parts, the modes and a mode, as far as anybody asks
 
-    pods = probe = apply_set = property(lambda self: self)
+    pods = probe = apply_set = autoscaler = property(lambda self: self)
 
     def of(self, _builder: object) -> "Cluster":
         return self
@@ -69,6 +69,9 @@ class Cluster:
 
     def runners(self, _builder: object) -> list[Manifest]:
         return []
+
+    async def scaling(self, _builder: object, _previous: object) -> None:
+        return None
 
     def requeue_after(self, _builder: object) -> float | None:
         return None

@@ -12,12 +12,14 @@ import yaml
 from pydantic import BaseModel
 
 from buildkit_operator.api.builder import BuilderSpec
+from buildkit_operator.desired.autoscaling import Demand, Scaling, Target, decide
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status import judge, nothing_observed
-from tests.unit.make import changed, children_of, fake_certificates, injection_of, make_builder
+from tests.unit.make import NOW, changed, children_of, fake_certificates, injection_of, make_builder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SHARED: Manifest = yaml.safe_load((GOLDEN / "everything" / "builder.yaml").read_text())
+SCALED: Manifest = yaml.safe_load((GOLDEN / "autoscaling" / "builder.yaml").read_text())
 SIDECAR: Manifest = yaml.safe_load((GOLDEN / "sidecar-everything" / "builder.yaml").read_text())
 
 _REQUIRED, _PREFERRED = (f"{kind}DuringSchedulingIgnoredDuringExecution" for kind in ("required", "preferred"))
@@ -176,7 +178,15 @@ CONNECTOR_CHANGES: dict[str, Any] = {
     "injection.connector.resources.limits": {"cpu": "9"},
 }
 
+SCALING_CHANGES: dict[str, Any] = {
+    "shared.autoscaling.minReplicas": 4,
+    "shared.autoscaling.maxReplicas": 2,
+    "shared.autoscaling.runnersPerReplica": 3,
+    "shared.autoscaling.idleSeconds": 60,
+}
+
 ELSEWHERE = {
+    "shared.autoscaling.buildsPerReplica",  # test_autoscaling.py
     # test_cert_manager.py
     "shared.tls.issuerRef.name",
     "shared.tls.issuerRef.kind",
@@ -220,8 +230,21 @@ def test_a_field_changes_the_connector(path: str) -> None:
     )
 
 
+@pytest.mark.parametrize("path", SCALING_CHANGES)
+def test_a_field_changes_how_many_daemons_there_are(path: str) -> None:
+    assert scalings(changed(SCALED, path, SCALING_CHANGES[path])) != scalings(SCALED)
+
+
+def scalings(spec: Manifest) -> list[Scaling]:
+    """Return what is decided of a little, of much, and of little after much."""
+    target = Target.of(make_builder(**spec).shared)
+    assert target is not None
+    idle = {"desiredReplicas": 3, "idleSinceTime": "2026-11-24T11:58:00Z", "idleReplicas": 1}
+    return [decide(target, Demand(runners), 1, previous, NOW) for runners, previous in ((1, {}), (9, {}), (1, idle))]
+
+
 def test_all_fields_are_in_the_table() -> None:
-    tables = (*CHANGES, *INJECTION_CHANGES, *CONNECTOR_CHANGES)
+    tables = (*CHANGES, *INJECTION_CHANGES, *CONNECTOR_CHANGES, *SCALING_CHANGES)
     tested = {re.sub(r"\.\d+\.", ".", path) for path in tables} | ELSEWHERE
 
     assert set(leaves(BuilderSpec)) == tested

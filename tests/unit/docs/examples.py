@@ -11,6 +11,7 @@ from buildkit_operator.controller.injection_probe import admitted
 from buildkit_operator.controller.ownership import ownership_conflict
 from buildkit_operator.controller.reconcile import failure
 from buildkit_operator.desired import cert_manager, consumers
+from buildkit_operator.desired.autoscaling import Demand, Target, decide
 from buildkit_operator.desired.certificate_permission import NOTHING_MORE
 from buildkit_operator.desired.claims import seen_claims
 from buildkit_operator.desired.consumers import Grant
@@ -181,6 +182,13 @@ def lost_builds() -> list[Condition]:
     return [{"message": explained(finding.reason, finding.message)}]
 
 
+def scaled() -> list[Condition]:
+    """Return the event of a number of daemons that autoscaling has changed."""
+    target = Target.of(make_builder(shared={"autoscaling": {"maxReplicas": 4, "runnersPerReplica": 2}}).shared)
+    assert target is not None
+    return [{"message": decide(target, Demand(5), 1, {}, NOW).message}]
+
+
 def deleted(pod: Manifest, at: str = "2026-11-24T11:00:00Z", **metadata: Any) -> Manifest:
     """Return a pod on a node that was to be gone at a time."""
     found = {**pod["metadata"], "deletionTimestamp": at, **metadata}
@@ -231,6 +239,7 @@ EXAMPLES: Final[dict[Reason, list[Condition]]] = {
     Reason.AVAILABLE: of(DaemonsObserved(make_deployment(total=1, ready=1))),
     Reason.PROGRESSING: of(DaemonsObserved(make_deployment(total=1, ready=0))),
     Reason.SUSPENDED: of(DaemonsObserved(make_deployment(total=1, ready=1)), make_builder(suspend=True)),
+    Reason.SCALED: scaled(),
     Reason.SCALED_TO_ZERO: of(DaemonsObserved(make_deployment(total=0)), make_builder(shared={"replicas": 0})),
     Reason.TLS_DISABLED: of(
         DaemonsObserved(make_deployment(total=1, ready=1)), make_builder(shared={"tls": {"mode": "Disabled"}})

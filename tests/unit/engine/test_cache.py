@@ -185,6 +185,15 @@ def test_news_of_a_providers_children_is_not(cache: Cache) -> None:
     assert cache.put(CONFIG_MAP, child("toml", 6)) == {KEY}
 
 
+def test_news_of_a_consumers_pods_is_news_to_its_provider(cache: Cache) -> None:
+    cache.put(BUILDER, consumer(5, "main"))
+    pod = child("runner", 6, "team", namespace="team")
+
+    assert cache.put(POD, pod) == {CONSUMER, KEY}
+    assert cache.put(CONFIG_MAP, child("toml", 7, "team", namespace="team")) == {CONSUMER}
+    assert cache.remove(POD, child("runner", 8, "team", namespace="team")) == {CONSUMER, KEY}
+
+
 @pytest.mark.parametrize("other", [None, "other"])
 def test_who_has_turned_away_hears_no_more(cache: Cache, other: str | None) -> None:
     cache.put(BUILDER, consumer(5, "main"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from buildkit_operator.api.reasons import Reason, TerminalError
+from buildkit_operator.desired.autoscaling import Scaling
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.pki.issuer import issue_authority, issue_leaf
 from buildkit_operator.pki.keypairs import Usage
@@ -338,3 +339,42 @@ def test_a_spec_that_cannot_be_read_is_stalled_and_says_where() -> None:
 def test_a_reason_is_a_word_that_conditions_may_have(reason: Reason) -> None:
     assert reason.value.isalpha()
     assert reason.value[0].isupper()
+
+
+# Autoscaling
+
+
+SCALED = make_builder(shared={"autoscaling": {"minReplicas": 0, "maxReplicas": 4}})
+WANTED = Scaling(2, before=1, last_scaled=NOW, message="From 1 to 2 daemons: 5 runner pods, 4 for each.")
+
+
+def scaled_deployment(replicas: int) -> Manifest:
+    made = make_deployment(total=replicas, ready=replicas)
+    return {**made, "spec": {**made["spec"], "replicas": replicas}}
+
+
+def test_what_autoscaling_wants_is_told_once_the_workload_has_it() -> None:
+    before = {"autoscaling": {"desiredReplicas": 1}}
+
+    done = status_for(SCALED, DaemonsObserved(scaled_deployment(2), scaling=WANTED), before, NOW)
+    refused = status_for(SCALED, DaemonsObserved(scaled_deployment(1), scaling=WANTED), before, NOW)
+
+    assert done["autoscaling"] == {
+        "desiredReplicas": 2,
+        "lastScaleTime": "2026-11-24T12:00:00Z",
+        "message": "From 1 to 2 daemons: 5 runner pods, 4 for each.",
+    }
+    assert refused["autoscaling"] == {"desiredReplicas": 1}
+
+
+def test_a_builder_without_autoscaling_tells_none() -> None:
+    status = status_for(make_builder(), DaemonsObserved(scaled_deployment(1)), {"autoscaling": {}}, NOW)
+
+    assert "autoscaling" not in status
+
+
+def test_what_was_scaled_to_zero_comes_back_with_a_runner_pod() -> None:
+    verdict = judge(SCALED.with_replicas(0), DaemonsObserved(scaled_deployment(0), scaling=Scaling(0)))
+
+    assert (verdict.ready, verdict.reason) == (True, Reason.SCALED_TO_ZERO)
+    assert "no daemon runs until a runner pod comes" in verdict.message

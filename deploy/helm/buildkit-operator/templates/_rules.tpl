@@ -47,11 +47,12 @@
 - apiGroups: [cert-manager.io]
   resources: [certificates]
   verbs: [get, create, patch, delete]
-# What keeps daemons from starting. create: as dry runs, to see whether a runner pod would get its sidecar; the
-# ValidatingAdmissionPolicy buildkit-operator-probe refuses all others.
+# What keeps daemons from starting. create: as dry runs, to see whether a runner pod would get its sidecar; patch: the
+# deletion cost of daemons' pods, so that the emptiest go first. The ValidatingAdmissionPolicy buildkit-operator-probe
+# refuses all others.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch, create]
+  verbs: [list, watch, create, patch]
 # The PVCs of shared builders, which StatefulSets make, are told to grow; and whether that of a local cache is there.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.controller.apply_set import ApplySet
+from buildkit_operator.controller.autoscaler import Autoscaler
 from buildkit_operator.controller.builder_pods import BuilderPods
 from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
 from buildkit_operator.controller.injection_probe import InjectionProbe
@@ -35,6 +36,7 @@ class Parts:
     check_references: CheckReferences
     platform: Platform
     namespaces: NamespaceCache
+    autoscaler: Autoscaler
 
     async def picks_pods(self, builder: BuildKitBuilder) -> bool | None:
         """Tell whether the namespace lets a builder pick pods, None where it picks none or that may not be known.

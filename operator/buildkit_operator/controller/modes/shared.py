@@ -49,6 +49,7 @@ class SharedReconciler(ModeReconciler):
         enforced = await self._enforced(builder)
         confinement = confine(builder.spec, enforced)
         wanted = children(builder, parts.platform, certificates, confinement, self._daemons.claims(builder))
+        await parts.autoscaler.let_emptiest_go_first(builder)
         await parts.apply_set.apply(builder, wanted)
         await self._daemons.expand_volumes(builder)
         rendered = injection.render(builder, parts.platform, confinement)
