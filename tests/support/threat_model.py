@@ -65,6 +65,7 @@ _PEOPLE: Final = (Who.VIEW, Who.EDIT, Who.BUILDERS_VIEW, Who.BUILDERS_EDIT)
 _EDITORS: Final = (Who.EDIT, Who.BUILDERS_EDIT)
 
 DRY_RUN: Final = "dry run"
+COST: Final = "deletion cost"
 OWN: Final = "its own"
 BY_A_BUILDER: Final = "by a builder"
 
@@ -79,6 +80,7 @@ RIGHTS: Final = (
     _row("write-secrets", "change or delete its Secrets", Who.EDIT, Who.OPERATOR),
     _row("write-objects", "change or delete its ConfigMaps, Services, Deployments", Who.EDIT, Who.OPERATOR),
     _row("pods", "create a pod in its namespace", Who.EDIT, otherwise={Who.OPERATOR: DRY_RUN}),
+    _row("change-pods", "change a pod in its namespace", Who.EDIT, otherwise={Who.OPERATOR: COST}),
     _row("daemon", "have a pod of theirs get the builds that its Service sends", Who.OPERATOR),
     _row(
         "workloads",

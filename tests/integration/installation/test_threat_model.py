@@ -21,7 +21,7 @@ from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.conftest import CRDS
 from tests.integration.installation.conftest import NAMESPACE, WATCHED, Compose, create_namespaces, install
-from tests.support.threat_model import BY_A_BUILDER, DRY_RUN, OWN, RIGHTS, Row, Who, cells
+from tests.support.threat_model import BY_A_BUILDER, COST, DRY_RUN, OWN, RIGHTS, Row, Who, cells
 
 TEAM, OTHER = WATCHED
 ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
@@ -126,6 +126,7 @@ def builders(installed_whole: ControlPlane, operator: BuilderOperator) -> Builde
     team = Builders(installed_whole, TEAM)
     team.create(env=[{"name": "SETTING", "value": VALUE}])
     team.make_ready()
+    team.post("pods", _pod() | {"metadata": {"name": "job"}})
     return team
 
 
@@ -241,6 +242,7 @@ ATTEMPTS: Final[dict[str, Attempt]] = {
     "write-secrets": lambda who, team: _changes(who, team.path("secrets", "demo-buildkitd-ca")),
     "write-objects": _objects,
     "pods": lambda who, team: [who.may("POST", team.path("pods"), _pod(), dry_run=False)],
+    "change-pods": lambda who, team: _changes(who, team.path("pods", "job")),
     "workloads": lambda who, team: [who.may("POST", team.path("deployments"), _deployment())],
     "daemon": lambda who, team: [
         who.may("POST", team.path("pods"), _pod(**DAEMON_LABELS)),
@@ -290,6 +292,7 @@ def test_a_cell(builders: Builders, row: Row, who: Who) -> None:
 def test_each_cell_that_is_neither_yes_nor_no_has_a_test_here() -> None:
     assert {(row.name, who, said) for row in RIGHTS for who, said in row.otherwise.items()} == {
         ("pods", Who.OPERATOR, DRY_RUN),
+        ("change-pods", Who.OPERATOR, COST),
         ("workloads", Who.BUILDERS_EDIT, BY_A_BUILDER),
         ("certificates", Who.BUILDERS_EDIT, BY_A_BUILDER),
         ("engines", Who.WEBHOOK, OWN),
@@ -301,6 +304,25 @@ def test_the_operator_creates_pods_as_dry_runs_alone(builders: Builders) -> None
 
     assert operator.may("POST", builders.path("pods"), _pod())
     assert not operator.may("POST", builders.path("pods"), _pod(), dry_run=False)
+
+
+def test_the_operator_changes_the_deletion_cost_of_daemons_alone(builders: Builders) -> None:
+    operator = Somebody(builders.control_plane, USERS[Who.OPERATOR])
+    daemon = _pod(**DAEMON_LABELS) | {"metadata": {"name": "daemon", "labels": DAEMON_LABELS}}
+    builders.post("pods", daemon)
+    cost = {"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "3"}}}
+
+    assert operator.may("PATCH", builders.path("pods", "daemon"), cost)
+    assert not operator.may("PATCH", builders.path("pods", "job"), cost)
+    for more in (
+        LABELS,
+        {"metadata": {"annotations": {"other": "note"}}},
+        {"metadata": {"finalizers": ["example.com/never"]}},
+        {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "job", "uid": "1"}]}},
+        {"spec": {"activeDeadlineSeconds": 5}},
+    ):
+        assert not operator.may("PATCH", builders.path("pods", "daemon"), more), more
+    builders.delete("pods", "daemon")
 
 
 def test_who_edits_builders_alone_runs_an_image_by_one(builders: Builders) -> None:

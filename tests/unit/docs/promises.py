@@ -66,6 +66,10 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
         f"{_RIGHTS}::test_the_operator_creates_pods_as_dry_runs_alone",
         "integration/installation/test_own_pods.py::test_nor_anywhere_else",
     ),
+    "- *Deletion cost*:": (
+        f"{_RIGHTS}::test_the_operator_changes_the_deletion_cost_of_daemons_alone",
+        "integration/builders/test_autoscaling.py::test_of_a_deployment_the_emptiest_daemons_go_first",
+    ),
     "- *Its own*:": (f"{_RIGHTS}::test_the_webhook_changes_its_own_configuration_alone",),
     "Installed for some namespaces,": (
         f"{_KUSTOMIZE}::test_namespaced_rights_are_those_of_the_whole_cluster_but_one_that_no_role_can_name",
