@@ -124,6 +124,9 @@ def _of_both_modes() -> Manifest:
     in_shared["pod"]["dnsConfig"]["options"] = [{"name": "ndots", "value": "15"}] * 16
     del in_shared["from"], in_shared["tls"]["issuerRef"], in_shared["pod"]["serviceAccountName"]
     in_shared["tls"]["mode"] = "SelfSigned"
+    # As many as autoscaling has at least.
+    in_shared["replicas"] = 1
+    del in_shared["autoscaling"]["buildsPerReplica"]
     for number, peer in enumerate(in_shared["networkPolicy"]["from"]):
         del peer["ipBlock"]
         if number >= 16:
