@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from buildkit_operator.api.affinity import Affinity
+from buildkit_operator.api.architectures import NODE_LABEL, Architecture
 from buildkit_operator.api.field_types import (
     RESOLVER_OPTION,
     Address,
@@ -414,6 +416,12 @@ class Shared(Model):
                 "queueTimeoutSeconds needs maxBuilds: without it no build waits for a place",
                 ".queueTimeoutSeconds",
             ),
+            rule(
+                "!has(self.architectures) || self.architectures.size() == 0 || !has(self.pod) || "
+                f"!has(self.pod.nodeSelector) || !('{NODE_LABEL}' in self.pod.nodeSelector)",
+                f"architectures has the nodes chosen by {NODE_LABEL}: remove it from pod.nodeSelector",
+                ".pod.nodeSelector",
+            ),
             alone(
                 "!has(self.from)",
                 {"from_builder"},
@@ -429,8 +437,15 @@ class Shared(Model):
     """
     allowed_namespaces: AllowedNamespaces | None = None
     """Other namespaces that may use this builder, each by a builder of its own that says shared.from."""
+    architectures: Annotated[list[Architecture], Field(max_length=len(Architecture))] = Field(
+        default=[], json_schema_extra=SET
+    )
+    """Architectures to build for natively, each by daemons of its own on nodes of it; unset: one sort of daemon, on any
+    node. A runner pod builds on that of its own node, with `buildx build --platform` on all that are named; the
+    Service, and a runner pod on a node of another one, lead to the first.
+    """
     replicas: Annotated[int, Field(ge=0, le=100)] = 1
-    """Number of daemons, each with a cache of its own."""
+    """Number of daemons, each with a cache of its own; with architectures, of each."""
     port: Annotated[int, Field(ge=1024, le=65535), AfterValidator(_free_port)] = 1234
     """TCP port of pods and Service; not below 1024, where only root can listen."""
     max_builds: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -456,6 +471,16 @@ class Shared(Model):
     """What is added to the builder's pods."""
 
     @property
+    def each_architecture(self) -> Sequence[Architecture | None]:
+        """Those that have a workload each, the one that the Service leads to first; None where there is one for all."""
+        return self.architectures or (None,)
+
+    @property
     def queue_seconds(self) -> int:
         """How long a build waits for a place."""
         return self.queue_timeout_seconds or QUEUE_SECONDS
+
+
+def count_workloads(shared: Mapping[str, Any]) -> int:
+    """Return how many workloads there are, by spec.shared as it is stored: replicas are of each."""
+    return len(shared.get("architectures") or ()) or 1

@@ -10,7 +10,7 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import Role, role_of
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import row
-from buildkit_operator.api.shared import Shared
+from buildkit_operator.api.shared import Shared, count_workloads
 from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
 
@@ -111,4 +111,5 @@ def _daemons(spec: Manifest, status: Manifest) -> tuple[int, int] | None:
     if role_of(spec) is not Role.DAEMONS:
         return None
     shared = spec.get("shared") or {}
-    return int(status.get("readyReplicas") or 0), int(shared.get("replicas", _REPLICAS))
+    wanted = int(shared.get("replicas", _REPLICAS)) * count_workloads(shared)
+    return int(status.get("readyReplicas") or 0), wanted

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import Mode
 from buildkit_operator.api.conditions import ConditionType
-from buildkit_operator.api.shared import Shared
+from buildkit_operator.api.shared import Shared, count_workloads
 from buildkit_operator.controller.watched import provider_of
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.kube.manifests import condition
@@ -95,7 +95,8 @@ def _wanted_daemons(builder: Manifest) -> float | None:
     """Return how many daemons a builder should have, None where it has none of its own."""
     if builder["spec"].get("mode") != Mode.SHARED or provider_of(builder) is not None:
         return None
-    return int((builder["spec"].get("shared") or {}).get("replicas", DEFAULT_REPLICAS))
+    shared = builder["spec"].get("shared") or {}
+    return int(shared.get("replicas", DEFAULT_REPLICAS)) * count_workloads(shared)
 
 
 def _ready_daemons(builder: Manifest) -> float | None:

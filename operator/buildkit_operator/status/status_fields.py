@@ -70,15 +70,14 @@ def _of_sidecar(observed: SidecarObserved, previous: Status) -> Status:
 
 def _of_daemons(builder: BuildKitBuilder, observed: DaemonsObserved, previous: Status) -> Status:
     """Return which objects exist and how to reach the daemons: as before, while the spec is not carried out."""
-    workload = observed.workload
-    if workload is None:
+    if not observed.workloads:
         return {} if observed.injection is not None else _kept(previous, _OF_CONNECTION)
-    counts = Counts.of(workload)
+    counts = Counts.of_all(observed.workloads)
     endpoint = network.endpoint(builder)
     fields: Status = {
         "endpoint": endpoint if observed.injection is not None else previous.get("endpoint", endpoint),
         "connectionSecretName": names.connection_secret(builder.metadata.name),
-        "image": workload["spec"]["template"]["spec"]["containers"][0]["image"],
+        "image": observed.workloads[0]["spec"]["template"]["spec"]["containers"][0]["image"],
         "replicas": counts.total,
         "readyReplicas": counts.ready,
         "selector": selector_string(builder),
