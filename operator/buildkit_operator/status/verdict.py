@@ -243,16 +243,21 @@ def _judge_daemons(builder: BuildKitBuilder, observed: DaemonsObserved, now: dat
 def _joined(parts: Sequence[_Daemons]) -> Verdict:
     """Return the worst of the verdicts on all architectures, in words on each; what holds of several is said once."""
     verdicts = [next(found for check in _DAEMONS_CHAIN if (found := check(part)) is not None) for part in parts]
-    worst = min(verdicts, key=lambda one: (one.ready, not one.stalled, one.reconciling is None))
+    worst = min(verdicts, key=_badness)
     if len(parts) == 1 or worst.reason is Reason.SCALED_TO_ZERO:
         return worst
     said: list[str] = []
     for part, verdict in zip(parts, verdicts, strict=True):
         remark = verdict.message.removeprefix(part.count).strip()
-        is_news = not any(remark in sentence for sentence in said)
-        said.append(f"{part.architecture}: {part.count}" + (f" {remark}" if is_news else ""))
+        is_told = any(remark in sentence for sentence in said)
+        said.append(f"{part.architecture}: {part.count}" + (f" {remark}" if remark and not is_told else ""))
     message = " ".join(said)
     return replace(worst, message=message, reconciling=None if worst.reconciling is None else message)
+
+
+def _badness(verdict: Verdict) -> tuple[bool, ...]:
+    """Return a key by which the worst verdict comes first; something that was found before a mere start."""
+    return verdict.ready, not verdict.stalled, verdict.reconciling is None, verdict.reason is Reason.PROGRESSING
 
 
 def _scaled_to_zero(daemons: _Daemons) -> Verdict | None:

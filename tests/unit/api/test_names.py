@@ -12,7 +12,7 @@ from tests.unit.make import children_of, fake_certificates, make_builder
 
 LONGEST = "a" * names.MAX_NAME_LENGTH
 LONGEST_WITH_ARCHITECTURES = "a" * names.MAX_NAME_LENGTH_WITH_ARCHITECTURES
-ALL = {"shared": {"architectures": list(Architecture)}, "cache": {"persistentVolumeClaim": {}}}
+ALL: dict[str, Any] = {"shared": {"architectures": list(Architecture)}, "cache": {"persistentVolumeClaim": {}}}
 LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 

@@ -71,12 +71,25 @@ def test_daemons_are_told_of_builders_that_have_their_own() -> None:
         builder("fresh"),
         builder("three", spec={"mode": "Shared", "shared": {"replicas": 3}}, readyReplicas=2),
         builder("zero", spec={"mode": "Shared", "shared": {"replicas": 0}}),
+        builder(
+            "each", spec={"mode": "Shared", "shared": {"architectures": ["a", "b"], "replicas": 3}}, readyReplicas=5
+        ),
         builder("consumer", spec={"mode": "Shared", "shared": {"from": {"namespace": "a", "name": "b"}}}),
         builder("sidecar", spec={"mode": "Sidecar"}),
     )
 
-    assert told["builder_spec_replicas"] == {("fresh", "ci"): 1, ("three", "ci"): 3, ("zero", "ci"): 0}
-    assert told["builder_ready_replicas"] == {("fresh", "ci"): 0, ("three", "ci"): 2, ("zero", "ci"): 0}
+    assert told["builder_spec_replicas"] == {
+        ("fresh", "ci"): 1,
+        ("three", "ci"): 3,
+        ("zero", "ci"): 0,
+        ("each", "ci"): 6,
+    }
+    assert told["builder_ready_replicas"] == {
+        ("fresh", "ci"): 0,
+        ("three", "ci"): 2,
+        ("zero", "ci"): 0,
+        ("each", "ci"): 5,
+    }
 
 
 def test_runner_pods_are_counted_by_the_status() -> None:
