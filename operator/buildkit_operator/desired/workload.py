@@ -216,11 +216,16 @@ def _as_written(affinity: Affinity | None) -> Manifest:
     return {} if affinity is None else affinity.model_dump(by_alias=True, exclude_defaults=True, mode="json")
 
 
+def node_selector(builder: BuildKitBuilder, architecture: Architecture | None) -> dict[str, str]:
+    """Return the labels of nodes that daemons may be on, of an architecture those of it alone."""
+    of_architecture = {} if architecture is None else {NODE_LABEL: architecture.value}
+    return builder.shared.pod.node_selector | of_architecture
+
+
 def _scheduling(builder: BuildKitBuilder, overlay: PodOverlay, architecture: Architecture | None) -> Manifest:
     """Return the fields of a pod that say where it runs, those that are set."""
-    of_architecture = {} if architecture is None else {NODE_LABEL: architecture.value}
     fields = {
-        "nodeSelector": overlay.node_selector | of_architecture,
+        "nodeSelector": node_selector(builder, architecture),
         "tolerations": [t.model_dump(by_alias=True, exclude_none=True) for t in overlay.tolerations],
         "affinity": _as_written(overlay.affinity),
         "topologySpreadConstraints": [
