@@ -95,6 +95,12 @@ def test_a_name_that_could_not_be_a_services_is_refused(control_plane: ControlPl
     assert sentence in refusal(control_plane, builder(name))
 
 
+def test_a_name_is_to_leave_room_for_an_architecture_where_there_is_one(control_plane: ControlPlane) -> None:
+    said = refusal(control_plane, builder("a" * 33, shared={"architectures": ["arm64"]}))
+
+    assert "the name of a builder with shared.architectures may have at most 32 characters" in said
+
+
 def test_an_unknown_field_is_an_error_for_those_who_ask_for_strictness(control_plane: ControlPlane) -> None:
     assert 'unknown field "spec.shared.replica"' in refusal(control_plane, builder(shared={"replica": 2}))
 

@@ -1,7 +1,9 @@
 """The connector's scripts, run for real, with a stand-in for HAProxy that notes what it is told."""
 
+import json
 import os
 import signal
+import stat
 
 import pytest
 
@@ -13,6 +15,7 @@ case " $* " in
   *" -c "*) echo check >> $HERE/calls; exec test ! -e $HERE/broken ;;
 esac
 echo start >> $HERE/calls
+echo "$ARCH" > $HERE/arch
 trap 'echo reload >> $HERE/calls' USR2
 python3 -c "import socket; socket.socket(socket.AF_UNIX).bind('$HERE/buildkitd.sock')"
 echo $$ > $HERE/pid; mv $HERE/pid $HERE/haproxy.pid
@@ -124,3 +127,41 @@ def test_buildx_is_offered_to_the_containers_that_want_it(container: Container) 
     for name in ("job", "other"):
         described = (container.folder / "buildx" / name / "instances/buildkit").read_text()
         assert f"unix://{container.socket}" in described
+
+
+@pytest.mark.parametrize(
+    ("machine", "architecture"),
+    [("x86_64", "amd64"), ("aarch64", "arm64"), ("ppc64le", "ppc64le"), ("riscv64", "riscv64"), ("s390x", "s390x")],
+)
+def test_haproxy_knows_the_architecture_of_its_node(container: Container, machine: str, architecture: str) -> None:
+    container.install("uname", f"echo {machine}")
+    start(container)
+
+    assert (container.folder / "arch").read_text() == f"{architecture}\n"
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        ("aarch64", ["arm64", "amd64", "s390x"]),
+        ("x86_64", ["amd64", "arm64", "s390x"]),
+        ("arm", ["amd64", "arm64", "s390x"]),
+    ],
+)
+def test_buildx_has_a_node_for_each_architecture_that_of_the_jobs_own_first(
+    container: Container, machine: str, expected: list[str]
+) -> None:
+    container.install("uname", f"echo {machine}")
+    (container.folder / "architectures").write_text("amd64,arm64,s390x\n")
+    start(container, BUILDX_CONTAINERS="job,other")
+
+    for name in ("job", "other"):
+        directory = container.folder / "buildx" / name
+        nodes = json.loads((directory / "instances" / "buildkit").read_text())["Nodes"]
+        assert [node["Platforms"] for node in nodes] == [[{"architecture": each, "os": "linux"}] for each in expected]
+        assert [node["Name"] for node in nodes] == ["buildkit0", "buildkit1", "buildkit2"]
+        # It goes on to lead somewhere when the architecture is taken from the builder.
+        others = [f"unix://{container.folder}/{each}.sock" for each in expected[1:]]
+        assert [node["Endpoint"] for node in nodes] == [f"unix://{container.socket}", *others]
+        for node in nodes:
+            assert stat.S_IMODE((directory / "refs" / "buildkit" / node["Name"]).stat().st_mode) == 0o777

@@ -67,6 +67,15 @@ def test_the_daemon_is_given_its_configuration(container: Container) -> None:
     assert container.run_daemon() == (0, "buildkitd --config buildkitd.toml\n")
 
 
+def test_the_daemon_is_told_its_platform_where_there_is_one(container: Container) -> None:
+    container.install("rootlesskit", 'echo "$@"')
+    more = (str(container.folder / "told"), "", "linux/arm64")
+
+    said = container.run("run.sh", *container.daemon_arguments("once"), *more)
+
+    assert said == (0, "buildkitd --config buildkitd.toml --oci-worker-platform linux/arm64\n")
+
+
 def test_authorities_are_trusted_beside_the_public_ones_by_go_and_by_git(container: Container) -> None:
     authorities, public = container.folder / "authorities", container.folder / "public.crt"
     authorities.mkdir()

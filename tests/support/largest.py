@@ -51,6 +51,8 @@ class Largest:
             case "object":
                 pairs = range(schema["maxProperties"])
                 return {self._key(path): self.value(schema["additionalProperties"], f"{path}{{}}") for _ in pairs}
+            case "array" if "enum" in schema["items"]:
+                return schema["items"]["enum"]
             case "array":
                 return [self.value(schema["items"], f"{path}[]") for _ in range(schema["maxItems"])]
             case "boolean":

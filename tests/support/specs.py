@@ -103,6 +103,7 @@ NOT_BESIDE_FROM: Final[dict[str, Manifest]] = {
             ("shared.pod.serviceAccountAnnotations", {"eks.amazonaws.com/role-arn": "arn"}),
             ("cache.medium", "Memory"),
             ("cache.ephemeralVolume.storageClassName", "fast"),
+            ("shared.architectures", ["arm64"]),
             ("shared.tls.mode", "Disabled"),
             ("shared.allowedNamespaces.names", ["a"]),
             ("shared.autoscaling.maxReplicas", 2),
@@ -628,6 +629,13 @@ REFUSED: Final[list[tuple[Manifest, str, str]]] = [
         "greater than or equal to 1",
     ),
     (
+        {"shared": {"architectures": ["arm64"], "pod": {"nodeSelector": {"kubernetes.io/arch": "arm64"}}}},
+        "spec.shared.pod.nodeSelector",
+        "architectures has the nodes chosen by kubernetes.io/arch: remove it from pod.nodeSelector",
+    ),
+    ({"shared": {"architectures": ["x86_64"]}}, "spec.shared.architectures[0]", "supported values"),
+    ({"shared": {"architectures": ["arm64", "arm64"]}}, "spec.shared.architectures[1]", "Duplicate value"),
+    (
         {"shared": {"queueTimeoutSeconds": 60}},
         "spec.shared.queueTimeoutSeconds",
         "queueTimeoutSeconds needs maxBuilds: without it no build waits for a place",
@@ -1007,6 +1015,13 @@ TAKEN: Final[list[Manifest]] = [
     {"shared": {"port": 1024}},
     {"shared": {"port": 65535}},
     {"shared": {"maxBuilds": 1000, "queueTimeoutSeconds": 86400}},
+    {
+        "shared": {
+            "architectures": ["arm64", "amd64", "ppc64le", "riscv64", "s390x"],
+            "pod": {"nodeSelector": {"a": "b"}},
+        }
+    },
+    {"shared": {"architectures": [], "pod": {"nodeSelector": {"kubernetes.io/arch": "arm64"}}}},
     {"cache": {"size": "1Gi"}},
     {"cache": {"size": "1.5Ti"}},
     {"resources": {"limits": {"cpu": 2, "memory": "4Gi"}, "requests": {"cpu": "500m", "example.com/disk": "1"}}},

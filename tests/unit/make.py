@@ -70,12 +70,14 @@ def changed(spec: Manifest, path: str, value: Any) -> Manifest:
     return result
 
 
-def make_deployment(*, total: int = 1, updated: int | None = None, ready: int = 0, **extra: Any) -> Manifest:
+def make_deployment(
+    *, total: int = 1, updated: int | None = None, ready: int = 0, name: str = "demo-buildkitd", **extra: Any
+) -> Manifest:
     """Return a daemon's Deployment as its controller leaves it; `extra` goes into its status."""
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": "demo-buildkitd", "namespace": "ci", "generation": 3},
+        "metadata": {"name": name, "namespace": "ci", "generation": 3},
         "spec": {"template": {"spec": {"containers": [{"name": "buildkitd", "image": "example.com/buildkit:1"}]}}},
         "status": {
             "observedGeneration": 3,

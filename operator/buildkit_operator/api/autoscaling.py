@@ -16,7 +16,7 @@ _TWO_MEASURES: Final = "either runnersPerReplica or buildsPerReplica: a builder 
 
 
 class Autoscaling(Model):
-    """How many daemons there are by demand: the operator sets the number when runner pods come and go."""
+    """How many daemons there are, of each architecture if several: the operator sets it by demand for runner pods."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(

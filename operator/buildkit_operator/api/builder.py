@@ -309,7 +309,8 @@ def replicas_of(builder: Mapping[str, Any]) -> int | None:
     if role_of(spec) is not Role.DAEMONS:
         return None
     shared, status = spec.get("shared") or {}, builder.get("status") or {}
-    if "autoscaling" in shared:
-        return int((status.get("autoscaling") or {}).get("desiredReplicas") or 0)
     # One without spec.shared gets no defaults from the API server.
-    return int(shared.get("replicas", _SHARED_BY_DEFAULT.replicas))
+    of_each = shared.get("replicas", _SHARED_BY_DEFAULT.replicas)
+    if "autoscaling" in shared:
+        of_each = (status.get("autoscaling") or {}).get("desiredReplicas") or 0
+    return int(of_each) * (len(shared.get("architectures") or ()) or 1)

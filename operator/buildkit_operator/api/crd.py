@@ -38,6 +38,12 @@ _NAME_RULES = (
         f"self.metadata.name.matches('{_LETTER_FIRST}')",
         "the name of a builder must begin with a letter and hold only a-z, 0-9 and -, as its Service is named after it",
     ),
+    rule(
+        f"self.metadata.name.size() <= {names.MAX_NAME_LENGTH_WITH_ARCHITECTURES} || !has(self.spec.shared) || "
+        "!has(self.spec.shared.architectures) || self.spec.shared.architectures.size() == 0",
+        f"the name of a builder with shared.architectures may have at most {names.MAX_NAME_LENGTH_WITH_ARCHITECTURES} "
+        "characters, so that names made from both fit",
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from buildkit_operator import NAME
+from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.kube.resources import Resource
 
 GROUP: Final = "buildkit-operator.dev"
@@ -57,6 +58,9 @@ NAME_LABEL: Final = "app.kubernetes.io/name"
 
 OWNER_LABEL: Final = f"{GROUP}/owner"
 """On every child, and on every pod with a daemon, shared or injected: the name of the builder it belongs to."""
+
+ARCHITECTURE_LABEL: Final = f"{GROUP}/architecture"
+"""On the pods of a shared builder that says spec.shared.architectures: the one that theirs is of."""
 
 BUILDER_LABEL: Final = f"{GROUP}/builder"
 """On a runner pod: the name of the builder, of the pod's own namespace, that it asks for."""
@@ -158,15 +162,26 @@ controllers, and those by which GitOps tools and package managers would claim, c
 MAX_NAME_LENGTH: Final = 40
 """Longest builder name in characters, so that every derived name fits, a pod's controller-revision-hash label too."""
 
+MAX_NAME_LENGTH_WITH_ARCHITECTURES: Final = MAX_NAME_LENGTH - max(len(f"-{each}") for each in Architecture)
+"""The same where architectures are a part of names; of the longest, so that it is one number."""
+
 
 def reason_page(reason: str) -> str:
     """Name the page of the documentation that is about a reason: docs/reasons/<reason>.md."""
     return f"{DOCUMENTATION}/reasons/{reason}/"
 
 
-def daemon(builder: str) -> str:
-    """Name the shared daemon's workload, Service, ServiceAccount, ConfigMap and PodDisruptionBudget."""
-    return f"{builder}-buildkitd"
+def daemon(builder: str, architecture: Architecture | None = None) -> str:
+    """Name the shared daemon's workload, Service, ServiceAccount, ConfigMap and PodDisruptionBudget.
+
+    With an architecture, those of the workload, Services and PodDisruptionBudget that there are for each.
+    """
+    return f"{builder}-buildkitd" if architecture is None else f"{builder}-buildkitd-{architecture}"
+
+
+def daemons(builder: str) -> tuple[str, ...]:
+    """Return all that `daemon` may return for a builder: what it has been given names of before is among them."""
+    return tuple(daemon(builder, architecture) for architecture in (None, *Architecture))
 
 
 def sidecar(builder: str) -> str:
@@ -174,9 +189,9 @@ def sidecar(builder: str) -> str:
     return f"{builder}-buildkitd-sidecar"
 
 
-def headless(builder: str) -> str:
-    """Name the headless Service, by which each daemon can be told from the others."""
-    return f"{builder}-buildkitd-headless"
+def headless(builder: str, architecture: Architecture | None = None) -> str:
+    """Name the headless Service, by which each daemon can be told from the others; of an architecture, if of one."""
+    return f"{daemon(builder, architecture)}-headless"
 
 
 def connector(builder: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final, Literal, Self
@@ -9,6 +10,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from buildkit_operator.api.affinity import Affinity
+from buildkit_operator.api.architectures import NODE_LABEL, Architecture
 from buildkit_operator.api.autoscaling import Autoscaling
 from buildkit_operator.api.field_types import (
     RESOLVER_OPTION,
@@ -426,6 +428,12 @@ class Shared(Model):
                 "buildsPerReplica must be less than maxBuilds: full daemons would show no need of another one",
                 ".autoscaling.buildsPerReplica",
             ),
+            rule(
+                "!has(self.architectures) || self.architectures.size() == 0 || !has(self.pod) || "
+                f"!has(self.pod.nodeSelector) || !('{NODE_LABEL}' in self.pod.nodeSelector)",
+                f"architectures has the nodes chosen by {NODE_LABEL}: remove it from pod.nodeSelector",
+                ".pod.nodeSelector",
+            ),
             alone(
                 "!has(self.from)",
                 {"from_builder"},
@@ -441,8 +449,17 @@ class Shared(Model):
     """
     allowed_namespaces: AllowedNamespaces | None = None
     """Other namespaces that may use this builder, each by a builder of its own that says shared.from."""
+    architectures: Annotated[list[Architecture], Field(max_length=len(Architecture))] = Field(
+        default=[], json_schema_extra=SET
+    )
+    """Architectures to build for natively, each by daemons of its own on nodes of it; unset: one sort of daemon, on any
+    node. A runner pod builds on that of its own node, with `buildx build --platform` on all that are named; the
+    Service, and a runner pod on a node of another one, lead to the first.
+    """
     replicas: Annotated[int, Field(ge=0, le=100)] = 1
-    """Number of daemons, each with a cache of its own. Beside autoscaling it must be left out."""
+    """Number of daemons, each with a cache of its own; with architectures, of each. Beside autoscaling it must be left
+    out.
+    """
     autoscaling: Autoscaling | None = None
     """Have the operator set the number of daemons by demand; unset: it is replicas, which an autoscaler may set."""
     port: Annotated[int, Field(ge=1024, le=65535), AfterValidator(_free_port)] = 1234
@@ -473,6 +490,11 @@ class Shared(Model):
     def most_replicas(self) -> int:
         """How many daemons there may be without a change of the spec."""
         return self.replicas if self.autoscaling is None else self.autoscaling.max_replicas
+
+    @property
+    def each_architecture(self) -> Sequence[Architecture | None]:
+        """Those that have a workload each, the one that the Service leads to first; None where there is one for all."""
+        return self.architectures or (None,)
 
     @property
     def queue_seconds(self) -> int:

@@ -113,7 +113,7 @@ class AutoscalingStatus(Model):
     """What spec.shared.autoscaling has come to."""
 
     desired_replicas: Count = 0
-    """Number of daemons that there should be."""
+    """Number of daemons that there should be; with architectures, of each."""
     last_scale_time: Time | None = None
     """When that number last changed."""
     message: Value | None = None

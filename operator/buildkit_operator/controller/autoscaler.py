@@ -20,6 +20,7 @@ from buildkit_operator.kube import errors
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.resources import DEPLOYMENT, Key, Manifest
 from buildkit_operator.status import Status
+from buildkit_operator.status.diagnosis.daemons import workload_of
 
 UNKNOWN_COST: Final = 1000
 """Deletion cost of a pod that does not tell its builds: it may have some."""
@@ -53,24 +54,26 @@ class Autoscaler:
         target = Target.of(builder.shared) if builder.role is Role.DAEMONS else None
         if target is None:
             return None
-        workload, before = self._daemons.workload(builder), previous.get("autoscaling") or {}
-        current = None if workload is None else int(workload["spec"].get("replicas", 1))
+        counts = [_replicas(workload) for workload in self._daemons.workloads(builder)]
+        current, before = max(counts, default=None), previous.get("autoscaling") or {}
         if builder.spec.suspend:
             return last(before, before.get("desiredReplicas", current or 0))
         return decide(target, await self._demand(builder, target), current, before, self._clock())
 
     async def let_emptiest_go_first(self, builder: BuildKitBuilder) -> None:
-        """Have a Deployment that is to have fewer pods take the emptiest away. Raises kube.errors.ApiError.
+        """Have Deployments that are to have fewer pods take the emptiest away. Raises kube.errors.ApiError.
 
         ReplicaSets go by the cost that each pod has (KEP-2255). A StatefulSet takes the highest ordinal, whatever runs
         there; either way a pod ends once its builds have.
         """
-        workload, wanted = self._daemons.workload(builder), builder.shared.replicas
-        if workload is None or workload["kind"] != DEPLOYMENT.kind:
+        shrinking = {
+            workload["metadata"]["name"]
+            for workload in self._daemons.workloads(builder)
+            if workload["kind"] == DEPLOYMENT.kind and 0 < builder.shared.replicas < _replicas(workload)
+        }
+        if not shrinking:
             return
-        if not 0 < wanted < int(workload["spec"].get("replicas", 1)):
-            return
-        pods = self._daemons.pods(builder)
+        pods = [pod for pod in self._daemons.pods(builder) if workload_of(pod) in shrinking]
         builds = await self._builds.count(pods)
         for pod in pods:
             count = builds.get(pod["metadata"]["name"], 0)
@@ -106,3 +109,7 @@ class Autoscaler:
         """Tell whether a builder that refers to this one may: who is not admitted has no say in its size."""
         labels = await self._namespaces.labels(consumer[0]) if admits_by_labels(builder) else {}
         return admits(builder, consumer[0], labels)
+
+
+def _replicas(workload: Manifest) -> int:
+    return int(workload["spec"].get("replicas", 1))

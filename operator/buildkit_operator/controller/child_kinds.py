@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from buildkit_operator.api import names
+from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.desired.cache_volume import STATE_VOLUME
 from buildkit_operator.desired.container import CONFIG_VOLUME
 from buildkit_operator.engine.kinds import Transform
@@ -242,7 +243,8 @@ def _daemon(builder: str) -> Sequence[str]:
 
 
 def _services(builder: str) -> Sequence[str]:
-    return names.daemon(builder), names.headless(builder)
+    headless = (names.headless(builder, architecture) for architecture in (None, *Architecture))
+    return *names.daemons(builder), *headless
 
 
 def _config_maps(builder: str) -> Sequence[str]:
@@ -275,10 +277,10 @@ CHILD_KINDS: Final = (
     _own(SERVICE, _services),
     _own(CONFIG_MAP, _config_maps),
     _own(SERVICE_ACCOUNT),
-    _own(DEPLOYMENT, apply=Apply.LAST),
-    _own(STATEFUL_SET, apply=Apply.LAST),
+    _own(DEPLOYMENT, names.daemons, apply=Apply.LAST),
+    _own(STATEFUL_SET, names.daemons, apply=Apply.LAST),
     _own(NETWORK_POLICY),
-    _own(POD_DISRUPTION_BUDGET),
+    _own(POD_DISRUPTION_BUDGET, names.daemons),
     ChildKind(
         SECRET,
         ByName(),

@@ -199,7 +199,7 @@ class BuilderReconciler:
 
     def _tell_of_scaling(self, resource: Manifest, scaling: Scaling, observed: DaemonsObserved) -> None:
         """Say why the number of daemons is another one, once the workload was made to have it."""
-        if scaling.has_changed and is_carried_out(scaling, observed.workload):
+        if scaling.has_changed and is_carried_out(scaling, observed.workloads):
             self._recorder.event(resource, "Normal", Reason.SCALED, scaling.message, action="Scale")
 
     def _tell_of_wrong_clocks(self, resource: Manifest, observed: Observed) -> None:

@@ -6,7 +6,7 @@ A Deployment has the refusal in its status.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from buildkit_operator.api.builder import BuildKitBuilder
@@ -30,10 +30,14 @@ class RefusedDaemons:
         self._clock = clock
         self._answers: dict[Key, tuple[float, Finding | None]] = {}
 
-    async def finding(self, builder: BuildKitBuilder, workload: Manifest | None) -> Finding | None:
-        """Return why the API server refuses the pods that a workload lacks; None where it does not, or lacks none."""
-        key = (builder.metadata.namespace, builder.metadata.name)
-        if workload is None or not _lacks_pods(workload):
+    async def findings(self, builder: BuildKitBuilder, workloads: Iterable[Manifest]) -> dict[str, Finding]:
+        """Return by the name of a workload why the API server refuses the pods that it lacks; others have none."""
+        found = {workload["metadata"]["name"]: await self._finding(builder, workload) for workload in workloads}
+        return {name: finding for name, finding in found.items() if finding is not None}
+
+    async def _finding(self, builder: BuildKitBuilder, workload: Manifest) -> Finding | None:
+        key = (builder.metadata.namespace, workload["metadata"]["name"])
+        if not _lacks_pods(workload):
             self._answers.pop(key, None)
             return None
         until, finding = self._answers.get(key, (0.0, None))

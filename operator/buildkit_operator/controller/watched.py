@@ -50,7 +50,7 @@ LONGEST_KEPT: Final = 64 * 1024
 """Bytes of JSON of a builder that is kept whole. Usual ones have five or ten thousand."""
 _REDUCED: Final = "reduced"
 """A key that no object has beside its metadata."""
-_OF_SHARED: Final = ("from", "replicas", "autoscaling")
+_OF_SHARED: Final = ("from", "replicas", "autoscaling", "architectures")
 _OF_STATUS: Final = (
     "autoscaling", "conditions", "certificateNotAfterTime", "certificateNotBeforeTime", "managedBy", "pods",
     "readyReplicas",

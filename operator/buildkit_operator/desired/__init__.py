@@ -54,9 +54,8 @@ def children(
                 config,
                 front.config_map(builder),
                 connector.config_map(builder, connector.Upstream.of(builder, platform)),
-                network.service(builder),
-                network.headless_service(builder),
+                *network.services(builder),
                 *network.network_policy(builder),
-                workload.disruption_budget(builder),
-                workload.daemons(builder, platform, confinement, read_at_start, claims),
+                *workload.disruption_budgets(builder),
+                *workload.daemons(builder, platform, confinement, read_at_start, claims),
             ]

@@ -6,7 +6,7 @@ were needed at most in that time, as with a HorizontalPodAutoscaler's stabilizat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -99,7 +99,7 @@ class Scaling:
 def decide(target: Target, demand: Demand, current: int | None, previous: Mapping[str, Any], now: datetime) -> Scaling:
     """Return how many daemons there should be.
 
-    `current` are those that the workload is to have, None where there is none yet; `previous` is status.autoscaling.
+    `current` are those that each workload is to have, None where there is none yet; `previous` is status.autoscaling.
     """
     wanted, why = _needed(target, demand, current)
     before = previous.get("desiredReplicas", current)
@@ -126,9 +126,9 @@ def last(previous: Mapping[str, Any], replicas: int) -> Scaling:
     return Scaling(replicas, last_scaled=_time(previous.get("lastScaleTime")), message=previous.get("message", ""))
 
 
-def is_carried_out(scaling: Scaling, workload: Manifest | None) -> bool:
-    """Tell whether the workload was made to have that many daemons, and nothing of the spec was in the way."""
-    return workload is not None and workload["spec"].get("replicas") == scaling.replicas
+def is_carried_out(scaling: Scaling, workloads: Sequence[Manifest]) -> bool:
+    """Tell whether the workloads were made to have that many daemons each, and nothing of the spec was in the way."""
+    return bool(workloads) and all(workload["spec"].get("replicas") == scaling.replicas for workload in workloads)
 
 
 def _needed(target: Target, demand: Demand, current: int | None) -> tuple[int, str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 import tomli_w
 
+from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.desired import paths
 
 BUILDER: Final = "buildkit"
@@ -17,6 +19,14 @@ REGISTRIES: Final = "registries"
 """The instance that knows the registries, and builds nothing."""
 
 REGISTRIES_FILE: Final = f"{REGISTRIES}.json"
+
+ARCHITECTURES_FILE: Final = "architectures"
+"""By which buildx.sh knows that the instance has several nodes, and which."""
+
+
+def architectures(listed: Sequence[Architecture]) -> dict[str, str]:
+    """Return the file of the architectures that there are sockets for, with commas; none where there is one socket."""
+    return {ARCHITECTURES_FILE: ",".join(listed) + "\n"} if listed else {}
 
 
 def registries(tables: dict[str, Any]) -> dict[str, str]:

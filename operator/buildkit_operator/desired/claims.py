@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from buildkit_operator.api import names
+from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.desired.cache_volume import STATE_VOLUME, claim_labels, claim_spec
 from buildkit_operator.kube import quantity
@@ -55,6 +56,11 @@ class Claim:
         """Name of the pod that uses it."""
         return self.name.removeprefix(f"{STATE_VOLUME}-")
 
+    @property
+    def workload(self) -> str:
+        """Name of the StatefulSet that it is of."""
+        return self.pod.rpartition("-")[0]
+
     def is_smaller(self, size: str) -> bool:
         """Tell whether there is a volume that does not have this size yet."""
         return self.capacity is not None and quantity.value(self.capacity) < quantity.value(size)
@@ -68,17 +74,24 @@ class Claim:
 class Claims:
     """What is seen of a builder's claims."""
 
-    template: Manifest | None = None
-    """The live StatefulSet's, which cannot be changed any more; None while there is none."""
+    templates: Mapping[str, Manifest] = field(default_factory=dict)
+    """By its name, each live StatefulSet's, which cannot be changed any more."""
     used: Sequence[Claim] = ()
     """Those of the replicas that there should be, by ordinal."""
+
+    def of(self, workload: str) -> Claims:
+        """Return those of one workload."""
+        return Claims(self.templates, [claim for claim in self.used if claim.workload == workload])
 
 
 NO_CLAIMS: Final = Claims()
 
 
 def seen_claims(
-    builder: BuildKitBuilder, stateful_set: Manifest | None, manifests: Iterable[Manifest], refusals: Mapping[str, str]
+    builder: BuildKitBuilder,
+    stateful_sets: Iterable[Manifest],
+    manifests: Iterable[Manifest],
+    refusals: Mapping[str, str],
 ) -> Claims:
     """Read the claims in use off live objects; refusals are by a claim's uid.
 
@@ -86,21 +99,26 @@ def seen_claims(
     """
     if builder.spec.cache.persistent_volume_claim is None:
         return NO_CLAIMS
-    live = {manifest["metadata"]["name"]: manifest for manifest in manifests}
-    wanted = [claim_name(builder, ordinal) for ordinal in range(builder.shared.replicas)]
-    used = [Claim.of(live[name], refusals.get(live[name]["metadata"]["uid"])) for name in wanted if name in live]
-    return Claims(stateful_set["spec"]["volumeClaimTemplates"][0] if stateful_set is not None else None, used)
+    by_name = {manifest["metadata"]["name"]: manifest for manifest in manifests}
+    wanted = [
+        claim_name(builder, architecture, ordinal)
+        for architecture in builder.shared.each_architecture
+        for ordinal in range(builder.shared.replicas)
+    ]
+    found = [by_name[name] for name in wanted if name in by_name]
+    used = [Claim.of(claim, refusals.get(claim["metadata"]["uid"])) for claim in found]
+    return Claims({live["metadata"]["name"]: live["spec"]["volumeClaimTemplates"][0] for live in stateful_sets}, used)
 
 
-def claim_name(builder: BuildKitBuilder, ordinal: int) -> str:
+def claim_name(builder: BuildKitBuilder, architecture: Architecture | None, ordinal: int) -> str:
     """Return the name that Kubernetes gives the claim of a replica."""
-    return f"{STATE_VOLUME}-{names.daemon(builder.metadata.name)}-{ordinal}"
+    return f"{STATE_VOLUME}-{names.daemon(builder.metadata.name, architecture)}-{ordinal}"
 
 
-def volume_claim_template(builder: BuildKitBuilder, claims: Claims) -> Manifest:
+def volume_claim_template(builder: BuildKitBuilder, claims: Claims, architecture: Architecture | None) -> Manifest:
     """Return the volumeClaimTemplate: the live one where there is one, as the API server lets nobody change it."""
-    if claims.template is not None:
-        return _kept(claims.template, builder.spec.cache.size)
+    if (live := claims.templates.get(names.daemon(builder.metadata.name, architecture))) is not None:
+        return _kept(live, builder.spec.cache.size)
     asked = builder.spec.cache.persistent_volume_claim
     return {
         "metadata": {"name": STATE_VOLUME, "labels": claim_labels(builder)},

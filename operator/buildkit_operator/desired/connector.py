@@ -5,10 +5,12 @@ It is HAProxy on the level of connections (mode tcp): a build's session must sta
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from buildkit_operator.api import names
+from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import TerminalError
 from buildkit_operator.api.shared import OVERFLOW_PORT, TLSMode
@@ -40,15 +42,53 @@ _ENOUGH_SLOTS: Final = 16
 
 
 @dataclass(frozen=True)
+class Pool:
+    """Daemons among which a key chooses one: those of an architecture, or all where there is none."""
+
+    architecture: Architecture | None
+    service: str
+    """Host name of their Service."""
+    address: str
+    """The same in full, for a resolver that knows no search domains."""
+    headless: str
+    """Host name in full of their headless Service."""
+    daemons: tuple[str, ...] = ()
+    """Names that they keep over restarts, beneath the headless Service; empty: they have none."""
+
+    @classmethod
+    def of(cls, provider: BuildKitBuilder, platform: Platform, architecture: Architecture | None) -> Pool:
+        """Return where a builder's own daemons are."""
+        # Those that there may be: a connector's configuration reaches it a minute after it has changed.
+        name, namespace, replicas = provider.metadata.name, provider.metadata.namespace, provider.shared.most_replicas
+        workload = names.daemon(name, architecture)
+        has_names = provider.spec.cache.persistent_volume_claim is not None
+        return cls(
+            architecture,
+            service=f"{workload}.{namespace}.svc",
+            address=f"{workload}.{namespace}.svc.{platform.cluster_domain}",
+            headless=f"{names.headless(name, architecture)}.{namespace}.svc.{platform.cluster_domain}",
+            daemons=tuple(f"{workload}-{ordinal}" for ordinal in range(replicas)) if has_names else (),
+        )
+
+    @property
+    def backend(self) -> str:
+        """HAProxy's name of them, which of an architecture is what ARCH of connect.sh may be."""
+        return "daemons" if self.architecture is None else self.architecture.value
+
+    @property
+    def variable(self) -> str:
+        """Environment variable by which greet.lua knows their Service."""
+        return "SERVICE" if self.architecture is None else f"SERVICE_{self.architecture}"
+
+
+@dataclass(frozen=True)
 class Upstream:
     """Where shared daemons are, for whoever renders a connector to them."""
 
     service: str
-    """Host name of the Service; its certificate carries it."""
-    address: str
-    """The same in full, for a resolver that knows no search domains."""
-    headless: str
-    """Host name in full of the headless Service."""
+    """Host name of the builder's Service; its certificate carries it."""
+    pools: tuple[Pool, ...]
+    """The one first that builds go to unless there is one of their node's architecture."""
     port: int
     overflow: int
     """Port where a daemon refuses builds while it has no place; the same one where it has no bound."""
@@ -57,31 +97,29 @@ class Upstream:
     tls: bool
     registries: Manifest
     """How the daemons reach registries: the table `registry` of their buildkitd.toml."""
-    daemons: tuple[str, ...] = ()
-    """Names that daemons keep over restarts, beneath the headless Service; empty: they have none."""
     slots: int = _ENOUGH_SLOTS
-    """How many daemons there may be at the same time, where they have no names."""
+    """How many daemons of a pool there may be at the same time, where they have no names."""
 
     @classmethod
     def of(cls, provider: BuildKitBuilder, platform: Platform) -> Upstream:
         """Return where a builder's own daemons are."""
-        name, namespace = provider.metadata.name, provider.metadata.namespace
-        # Those that there may be: a connector's configuration reaches it a minute after it has changed.
-        host, replicas = f"{names.daemon(name)}.{namespace}.svc", provider.shared.most_replicas
-        has_names = provider.spec.cache.persistent_volume_claim is not None
+        shared = provider.shared
         return cls(
-            service=host,
-            address=f"{host}.{platform.cluster_domain}",
-            headless=f"{names.headless(name)}.{namespace}.svc.{platform.cluster_domain}",
-            port=provider.shared.port,
-            overflow=provider.shared.port if provider.shared.max_builds is None else OVERFLOW_PORT,
-            queue_seconds=provider.shared.queue_seconds,
-            tls=provider.shared.tls.mode is not TLSMode.DISABLED,
+            service=f"{names.daemon(provider.metadata.name)}.{provider.metadata.namespace}.svc",
+            pools=tuple(Pool.of(provider, platform, architecture) for architecture in shared.each_architecture),
+            port=shared.port,
+            overflow=shared.port if shared.max_builds is None else OVERFLOW_PORT,
+            queue_seconds=shared.queue_seconds,
+            tls=shared.tls.mode is not TLSMode.DISABLED,
             registries=_registries(provider),
-            daemons=tuple(f"{names.daemon(name)}-{ordinal}" for ordinal in range(replicas)) if has_names else (),
             # Twice as many while they are rolled.
-            slots=max(_ENOUGH_SLOTS, 2 * replicas),
+            slots=max(_ENOUGH_SLOTS, 2 * shared.most_replicas),
         )
+
+    @property
+    def architectures(self) -> list[Architecture]:
+        """Those that daemons build for, in order; empty where that is the cluster's choice."""
+        return [pool.architecture for pool in self.pools if pool.architecture is not None]
 
 
 def _registries(provider: BuildKitBuilder) -> Manifest:
@@ -98,6 +136,7 @@ def _registries(provider: BuildKitBuilder) -> Manifest:
 def config_map(builder: BuildKitBuilder, upstream: Upstream) -> Manifest:
     """Return the ConfigMap with the connector's configuration and scripts."""
     data = {"haproxy.cfg": _configuration(upstream), **CONNECTOR_SCRIPTS, **buildx.registries(upstream.registries)}
+    data |= buildx.architectures(upstream.architectures)
     return child(builder, "v1", "ConfigMap", names.connector(builder.metadata.name), data=data)
 
 
@@ -161,12 +200,13 @@ def _configuration(upstream: Upstream) -> str:
     is_bounded = upstream.overflow != upstream.port
     queue = f"  setenv QUEUE_SECONDS {upstream.queue_seconds}\n" if is_bounded else ""
     longest = max(WAIT_SECONDS, upstream.queue_seconds if is_bounded else 0)
-    # One that is full is down in between, each second anew.
-    quiet = "  no log\n" if is_bounded else ""
+    services = "\n".join(f"  setenv {pool.variable} {pool.service}:{upstream.port}" for pool in upstream.pools)
+    backends = (_backend(upstream, pool) for pool in upstream.pools)
+    sections = "\n".join([*_frontends(upstream, longest + 120), *backends])
     return f"""\
 global
   log stdout format raw local0 notice
-  setenv SERVICE {upstream.service}:{upstream.port}
+{services}
   setenv WAIT_SECONDS {WAIT_SECONDS}
   setenv UNREACHABLE_SECONDS {UNREACHABLE_SECONDS}
   setenv TELL_SECONDS {TELL_SECONDS}
@@ -214,21 +254,50 @@ defaults
   timeout client 7d
   timeout server 7d
 
-frontend socket
-  bind unix@{paths.SOCKET.removeprefix("unix://")} mode 666
-  # Until greet.lua has said what it has to say.
-  tcp-request inspect-delay {longest + 120}s
-  tcp-request content lua.greet
-  tcp-request content lua.prune
-  default_backend daemons
+{sections}"""
 
-backend daemons
+
+def _frontends(upstream: Upstream, patience: int) -> Iterator[str]:
+    """Yield a frontend for each socket; greet.lua and HAProxy are told alike which daemons are behind it."""
+    if not upstream.architectures:
+        yield _frontend("socket", paths.SOCKET, patience, "", "default_backend daemons")
+        return
+    chosen = "use_backend %[var(txn.daemons)]"
+    for architecture in upstream.architectures:
+        told = f"  tcp-request content set-var(txn.daemons) str({architecture})\n"
+        yield _frontend(f"socket-{architecture}", paths.socket_of(architecture), patience, told, chosen)
+    first, all_of_them = upstream.architectures[0], " ".join(upstream.architectures)
+    told = f"""\
+  # The architecture of the job's node, where there are daemons of it: see connect.sh.
+  tcp-request content set-var(txn.daemons) str({first})
+  tcp-request content set-var(txn.daemons) env(ARCH) if {{ env(ARCH) {all_of_them} }}
+"""
+    yield _frontend("socket", paths.SOCKET, patience, told, chosen)
+
+
+def _frontend(name: str, socket: str, patience: int, told: str, chosen: str) -> str:
+    return f"""\
+frontend {name}
+  bind unix@{socket.removeprefix("unix://")} mode 666
+  # Until greet.lua has said what it has to say.
+  tcp-request inspect-delay {patience}s
+{told}  tcp-request content lua.greet
+  tcp-request content lua.prune
+  {chosen}
+"""
+
+
+def _backend(upstream: Upstream, pool: Pool) -> str:
+    # One that is full is down in between, each second anew.
+    quiet = "  no log\n" if upstream.overflow != upstream.port else ""
+    return f"""\
+backend {pool.backend}
 {quiet}  balance hash env(CACHE_KEY)
   hash-type consistent sdbm avalanche
   retries {RETRIES}
   option redispatch 1
   default-server {_server(upstream)}
-{_daemons(upstream)}  server service {upstream.address}:{upstream.port} backup resolvers service init-addr libc,none
+{_daemons(upstream, pool)}  server service {pool.address}:{upstream.port} backup resolvers service init-addr libc,none
 """
 
 
@@ -243,18 +312,18 @@ def _server(upstream: Upstream) -> str:
     return " ".join(words)
 
 
-def _daemons(upstream: Upstream) -> str:
+def _daemons(upstream: Upstream, pool: Pool) -> str:
     """Return the servers among which a key chooses one.
 
     With names, the share of a daemon is its ordinal's, also after a restart. Without, it is its address's.
     """
     checks = "check inter 60s fastinter 1s downinter 1s rise 1 fall 1 observe layer4 error-limit 1 on-error mark-down"
     common = f"weight 64 resolvers daemons init-addr none {checks}"
-    if upstream.daemons:
+    if pool.daemons:
         lines = [
-            f"  server {daemon} {daemon}.{upstream.headless}:{upstream.overflow} id {position} hash-key id {common}\n"
-            for position, daemon in enumerate(upstream.daemons, start=1)
+            f"  server {daemon} {daemon}.{pool.headless}:{upstream.overflow} id {position} hash-key id {common}\n"
+            for position, daemon in enumerate(pool.daemons, start=1)
         ]
         return "".join(lines)
-    address = f"{upstream.headless}:{upstream.overflow}"
+    address = f"{pool.headless}:{upstream.overflow}"
     return f"  server-template daemon {upstream.slots} {address} hash-key addr-port {common}\n"

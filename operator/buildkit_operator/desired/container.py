@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from buildkit_operator.api import names
+from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.desired import environment, mounts, paths
 from buildkit_operator.desired.cache_volume import STATE_VOLUME, state_volume
@@ -35,8 +36,10 @@ class DaemonContainer:
     volumes: list[Manifest]
 
 
-def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: Confinement) -> DaemonContainer:
-    """Return the daemon's container and its volumes.
+def daemon_container(
+    builder: BuildKitBuilder, platform: Platform, confinement: Confinement, architecture: Architecture | None = None
+) -> DaemonContainer:
+    """Return the daemon's container and its volumes; of an architecture, if it is told which one it builds for.
 
     It is never privileged, and never says allowPrivilegeEscalation: false, under which newuidmap fails and the daemon
     cannot start (moby/buildkit#1671).
@@ -48,7 +51,7 @@ def daemon_container(builder: BuildKitBuilder, platform: Platform, confinement: 
         "name": names.DAEMON,
         "image": _image(builder, platform),
         "imagePullPolicy": spec.image_pull_policy.value,
-        "command": script("run.sh", *_run_arguments(builder)),
+        "command": script("run.sh", *_run_arguments(builder, architecture)),
         "env": [
             {"name": names.HOST_VARIABLE, "value": paths.SOCKET},
             *(served_containers(builder) if is_sidecar else []),
@@ -160,10 +163,13 @@ def _resources(builder: BuildKitBuilder, platform: Platform) -> Manifest:
     return (of_builder if of_builder.is_set else platform.daemon_resources).rendered()
 
 
-def _run_arguments(builder: BuildKitBuilder) -> list[str]:
+def _run_arguments(builder: BuildKitBuilder, architecture: Architecture | None) -> list[str]:
     restart = "always" if builder.role is Role.SIDECAR else "once"
-    trusted = [paths.AUTHORITY_DIRECTORY] if builder.spec.daemon.certificate_authorities else []
-    return [restart, paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY, paths.TERMINATION_LOG, *trusted]
+    trusted = paths.AUTHORITY_DIRECTORY if builder.spec.daemon.certificate_authorities else ""
+    more = [trusted] if trusted else []
+    if architecture is not None:
+        more = [trusted, architecture.platform]
+    return [restart, paths.TOML, paths.ROOT, paths.NOTES_DIRECTORY, paths.TERMINATION_LOG, *more]
 
 
 def _volumes(builder: BuildKitBuilder, confinement: Confinement) -> list[tuple[Manifest, str, Manifest]]:

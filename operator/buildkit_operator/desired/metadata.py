@@ -7,6 +7,7 @@ import json
 from typing import Any, Final
 
 from buildkit_operator.api import names
+from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.kube.resources import Manifest
 
@@ -24,9 +25,13 @@ def labels(builder: BuildKitBuilder) -> dict[str, str]:
     }
 
 
-def selector(builder: BuildKitBuilder) -> dict[str, str]:
-    """Return the labels that select the daemon's pods. Fixed for ever: a workload's selector cannot be changed."""
-    return {names.OWNER_LABEL: builder.metadata.name, names.NAME_LABEL: names.DAEMON}
+def selector(builder: BuildKitBuilder, architecture: Architecture | None = None) -> dict[str, str]:
+    """Return the labels that select the daemons' pods, of an architecture those of it alone.
+
+    Fixed for ever: a workload's selector cannot be changed.
+    """
+    of_architecture = {} if architecture is None else {names.ARCHITECTURE_LABEL: architecture.value}
+    return {names.OWNER_LABEL: builder.metadata.name, names.NAME_LABEL: names.DAEMON, **of_architecture}
 
 
 def selector_string(builder: BuildKitBuilder) -> str:

@@ -2,47 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from buildkit_operator.api import names
+from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.api.builder import BuildKitBuilder
-from buildkit_operator.api.shared import METRICS_PORT, OVERFLOW_PORT, NetworkPolicyPeer
+from buildkit_operator.api.shared import METRICS_PORT, OVERFLOW_PORT, NetworkPolicyPeer, ServiceType
 from buildkit_operator.desired.metadata import child, selector
 from buildkit_operator.kube.resources import Manifest
 
 
-def service(builder: BuildKitBuilder) -> Manifest:
-    """Return the Service. It balances connections, not requests: a build's session must stay with one daemon."""
-    wanted = builder.shared.service
+def services(builder: BuildKitBuilder) -> list[Manifest]:
+    """Return the Services. They balance connections, not requests: a build's session must stay with one daemon.
+
+    The builder's own leads to daemons of one architecture, as a client that names no platform is to have the same one
+    each time. Where there are several, each has a Service for clients inside the cluster, and each a headless one.
+    """
+    wanted, first = builder.shared.service, builder.shared.each_architecture[0]
+    own = _service(builder, names.daemon(builder.metadata.name), wanted.type, first, wanted.annotations)
+    of_each = [
+        _service(builder, names.daemon(builder.metadata.name, architecture), ServiceType.CLUSTER_IP, architecture)
+        for architecture in builder.shared.architectures
+    ]
+    return [own, *of_each, *(_headless_service(builder, each) for each in builder.shared.each_architecture)]
+
+
+def _service(
+    builder: BuildKitBuilder,
+    name: str,
+    kind: ServiceType,
+    architecture: Architecture | None,
+    annotations: Mapping[str, str] = MappingProxyType({}),
+) -> Manifest:
     return child(
         builder,
         "v1",
         "Service",
-        names.daemon(builder.metadata.name),
-        annotations=wanted.annotations,
+        name,
+        annotations=annotations,
         spec={
-            "type": wanted.type.value,
-            "selector": selector(builder),
+            "type": kind.value,
+            "selector": selector(builder, architecture),
             "ports": [_port(builder)],
         },
     )
 
 
-def headless_service(builder: BuildKitBuilder) -> Manifest:
+def _headless_service(builder: BuildKitBuilder, architecture: Architecture | None) -> Manifest:
     """Return the headless Service, by which DNS knows each ready daemon of its own."""
     return child(
         builder,
         "v1",
         "Service",
-        names.headless(builder.metadata.name),
+        names.headless(builder.metadata.name, architecture),
         spec={
             "clusterIP": "None",
-            "selector": selector(builder),
+            "selector": selector(builder, architecture),
             "ports": [_port(builder)],
         },
     )
 
 
 def _port(builder: BuildKitBuilder) -> Manifest:
-    """Return the port of both Services.
+    """Return the port of all Services.
 
     A service mesh that took it for HTTP/2 would spread the calls of one build over several daemons.
     """
@@ -87,11 +110,12 @@ def endpoint(builder: BuildKitBuilder) -> str:
 
 def dns_names(builder: BuildKitBuilder, cluster_domain: str) -> list[str]:
     """Return the names that clients may reach the daemon by; localhost is for `kubectl port-forward`."""
-    name, namespace = names.daemon(builder.metadata.name), builder.metadata.namespace
-    headless = names.headless(builder.metadata.name)
+    name, namespace = builder.metadata.name, builder.metadata.namespace
+    headless = [names.headless(name, architecture) for architecture in builder.shared.each_architecture]
+    of_each = [names.daemon(name, architecture) for architecture in builder.shared.architectures]
     of_services = (
         f"{host}{suffix}"
-        for host in (name, headless, f"*.{headless}")
+        for host in (names.daemon(name), *of_each, *headless, *(f"*.{host}" for host in headless))
         for suffix in ("", f".{namespace}", f".{namespace}.svc", f".{namespace}.svc.{cluster_domain}")
     )
     return sorted({*of_services, "localhost", *builder.shared.tls.dns_names})

@@ -42,6 +42,12 @@ SOCKET_DIRECTORY: Final = "/run/buildkit"
 
 SOCKET: Final = f"unix://{SOCKET_DIRECTORY}/buildkitd.sock"
 
+
+def socket_of(architecture: str) -> str:
+    """Return the socket that leads to the daemons of an architecture, beside the one above."""
+    return f"unix://{SOCKET_DIRECTORY}/{architecture}.sock"
+
+
 DEBUG_SOCKET: Final = f"unix://{SOCKET_DIRECTORY}/debug.sock"
 """Where a shared daemon serves its metrics, beside what is for debugging."""
 

@@ -59,6 +59,11 @@ def problems(config: Config, builder: BuildKitBuilder) -> Iterator[str]:
     for key, (other, value) in ONLY_WITH.items():
         if key in worker and worker.get(other) != value:
             yield f'worker.oci.{key} is read only with {other} = "{value}"'
+    if "platforms" in worker and builder.shared.architectures:
+        yield (
+            "worker.oci.platforms is one list for all daemons, and spec.shared.architectures tells each its own: "
+            "remove one of them"
+        )
     for name in config.get("insecure-entitlements", ()):
         if name not in KNOWN_ENTITLEMENTS:
             yield f"insecure-entitlements has {name!r}, which BuildKit drops: it knows {', '.join(KNOWN_ENTITLEMENTS)}"

@@ -1,4 +1,4 @@
-"""Deployment or StatefulSet of the shared daemons, with their pods, ServiceAccount, ConfigMap, PodDisruptionBudget."""
+"""Deployment or StatefulSet of the shared daemons, with their pods, ServiceAccount, ConfigMap, PodDisruptionBudgets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Final
 
 from buildkit_operator.api import names
 from buildkit_operator.api.affinity import Affinity
+from buildkit_operator.api.architectures import NODE_LABEL, Architecture
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.daemon import ClaimRetentionPolicy
 from buildkit_operator.api.shared import PodOverlay, TopologySpreadConstraint
@@ -56,7 +57,15 @@ def service_account(builder: BuildKitBuilder) -> Manifest:
     return child(builder, "v1", "ServiceAccount", name, annotations=annotations, automountServiceAccountToken=False)
 
 
-def disruption_budget(builder: BuildKitBuilder) -> Manifest:
+def disruption_budgets(builder: BuildKitBuilder) -> list[Manifest]:
+    """Return a PodDisruptionBudget for each workload.
+
+    Where no node takes the daemons of one architecture, those of the others would never be let go by one of them all.
+    """
+    return [_disruption_budget(builder, architecture) for architecture in builder.shared.each_architecture]
+
+
+def _disruption_budget(builder: BuildKitBuilder, architecture: Architecture | None) -> Manifest:
     """Return a PodDisruptionBudget: how many daemons a node drain may stop at a time; each waits for its builds.
 
     One that is not ready may always be evicted: where most of them crash, none could, and no node be drained. It waits
@@ -67,11 +76,11 @@ def disruption_budget(builder: BuildKitBuilder) -> Manifest:
         builder,
         "policy/v1",
         "PodDisruptionBudget",
-        names.daemon(builder.metadata.name),
+        names.daemon(builder.metadata.name, architecture),
         spec={
             # A number in quotes would be read as a broken percentage.
             "maxUnavailable": int(unavailable) if unavailable.isdecimal() else unavailable,
-            "selector": {"matchLabels": selector(builder)},
+            "selector": {"matchLabels": selector(builder, architecture)},
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     )
@@ -79,28 +88,34 @@ def disruption_budget(builder: BuildKitBuilder) -> Manifest:
 
 def daemons(
     builder: BuildKitBuilder, platform: Platform, confinement: Confinement, start_inputs: object, claims: Claims
-) -> Manifest:
-    """Return the Deployment, or the StatefulSet where each daemon has a claim of its own.
+) -> list[Manifest]:
+    """Return the Deployment, or the StatefulSet where each daemon has a claim of its own; one for each architecture.
 
     A change of start_inputs, what a daemon reads only at its start, rolls it.
     """
-    template = _pod_template(builder, platform, confinement, digest(start_inputs))
-    if builder.spec.cache.persistent_volume_claim is None:
-        return _deployment(builder, template)
-    _keep_on_claim(template["spec"], volume_owner(builder, platform))
-    return _stateful_set(builder, template, claims, builder.spec.cache.persistent_volume_claim.retention_policy)
+    claim = builder.spec.cache.persistent_volume_claim
+    made = []
+    for architecture in builder.shared.each_architecture:
+        template = _pod_template(builder, platform, confinement, digest(start_inputs), architecture)
+        if claim is None:
+            made.append(_deployment(builder, template, architecture))
+        else:
+            _keep_on_claim(template["spec"], volume_owner(builder, platform))
+            claim_template = volume_claim_template(builder, claims, architecture)
+            made.append(_stateful_set(builder, template, claim_template, claim.retention_policy, architecture))
+    return made
 
 
-def _deployment(builder: BuildKitBuilder, template: Manifest) -> Manifest:
+def _deployment(builder: BuildKitBuilder, template: Manifest, architecture: Architecture | None) -> Manifest:
     return child(
         builder,
         "apps/v1",
         "Deployment",
-        names.daemon(builder.metadata.name),
+        names.daemon(builder.metadata.name, architecture),
         spec={
             "replicas": builder.shared.replicas,
             "revisionHistoryLimit": 2,
-            "selector": {"matchLabels": selector(builder)},
+            "selector": {"matchLabels": selector(builder, architecture)},
             # A new daemon is up before an old one is told to stop.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": template,
@@ -109,24 +124,28 @@ def _deployment(builder: BuildKitBuilder, template: Manifest) -> Manifest:
 
 
 def _stateful_set(
-    builder: BuildKitBuilder, template: Manifest, claims: Claims, retention: ClaimRetentionPolicy
+    builder: BuildKitBuilder,
+    template: Manifest,
+    claim_template: Manifest,
+    retention: ClaimRetentionPolicy,
+    architecture: Architecture | None,
 ) -> Manifest:
     """Return the StatefulSet: never more than one pod for a claim, as two daemons cannot share a root."""
     return child(
         builder,
         "apps/v1",
         STATEFUL_SET,
-        names.daemon(builder.metadata.name),
+        names.daemon(builder.metadata.name, architecture),
         spec={
             "replicas": builder.shared.replicas,
             "revisionHistoryLimit": 2,
-            "selector": {"matchLabels": selector(builder)},
-            "serviceName": names.headless(builder.metadata.name),
+            "selector": {"matchLabels": selector(builder, architecture)},
+            "serviceName": names.headless(builder.metadata.name, architecture),
             # The daemons know nothing of each other.
             "podManagementPolicy": "Parallel",
             "updateStrategy": {"type": "RollingUpdate"},
             "persistentVolumeClaimRetentionPolicy": retention.model_dump(by_alias=True, mode="json"),
-            "volumeClaimTemplates": [volume_claim_template(builder, claims)],
+            "volumeClaimTemplates": [claim_template],
             "template": template,
         },
     )
@@ -141,8 +160,14 @@ def _keep_on_claim(pod: Manifest, owner: Manifest) -> None:
     pod["securityContext"] = {"fsGroupChangePolicy": "OnRootMismatch"}
 
 
-def _pod_template(builder: BuildKitBuilder, platform: Platform, confinement: Confinement, config_hash: str) -> Manifest:
-    daemon = daemon_container(builder, platform, confinement)
+def _pod_template(
+    builder: BuildKitBuilder,
+    platform: Platform,
+    confinement: Confinement,
+    config_hash: str,
+    architecture: Architecture | None,
+) -> Manifest:
+    daemon = daemon_container(builder, platform, confinement, architecture)
     overlay = builder.shared.pod
     grace = builder.shared.drain_timeout_seconds + STOP_SECONDS
     spec: Manifest = {
@@ -153,7 +178,7 @@ def _pod_template(builder: BuildKitBuilder, platform: Platform, confinement: Con
         "initContainers": [front.container(builder, platform)],
         "containers": [{**daemon.container, "ports": front.ports(builder)}],
         "volumes": [*daemon.volumes, *front.volumes(builder)],
-        **_scheduling(builder, overlay),
+        **_scheduling(builder, overlay, architecture),
         **_runtime_and_names(overlay),
     }
     if confinement.user_namespace:
@@ -162,7 +187,7 @@ def _pod_template(builder: BuildKitBuilder, platform: Platform, confinement: Con
         spec["imagePullSecrets"] = [{"name": secret.name} for secret in builder.spec.image_pull_secrets]
     return {
         "metadata": {
-            "labels": {**overlay.labels, **labels(builder)},
+            "labels": {**overlay.labels, **labels(builder), **selector(builder, architecture)},
             "annotations": {**_eviction(grace), **overlay.annotations, names.CONFIG_HASH: config_hash},
         },
         "spec": spec,
@@ -191,14 +216,20 @@ def _as_written(affinity: Affinity | None) -> Manifest:
     return {} if affinity is None else affinity.model_dump(by_alias=True, exclude_defaults=True, mode="json")
 
 
-def _scheduling(builder: BuildKitBuilder, overlay: PodOverlay) -> Manifest:
+def node_selector(builder: BuildKitBuilder, architecture: Architecture | None) -> dict[str, str]:
+    """Return the labels of nodes that daemons may be on, of an architecture those of it alone."""
+    of_architecture = {} if architecture is None else {NODE_LABEL: architecture.value}
+    return builder.shared.pod.node_selector | of_architecture
+
+
+def _scheduling(builder: BuildKitBuilder, overlay: PodOverlay, architecture: Architecture | None) -> Manifest:
     """Return the fields of a pod that say where it runs, those that are set."""
     fields = {
-        "nodeSelector": overlay.node_selector,
+        "nodeSelector": node_selector(builder, architecture),
         "tolerations": [t.model_dump(by_alias=True, exclude_none=True) for t in overlay.tolerations],
         "affinity": _as_written(overlay.affinity),
         "topologySpreadConstraints": [
-            {**c.model_dump(by_alias=True), "labelSelector": {"matchLabels": selector(builder)}}
+            {**c.model_dump(by_alias=True), "labelSelector": {"matchLabels": selector(builder, architecture)}}
             for c in overlay.topology_spread_constraints or SPREAD_OVER_NODES
         ],
         "priorityClassName": overlay.priority_class_name,

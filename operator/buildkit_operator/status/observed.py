@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from buildkit_operator.api.builder import Role
@@ -61,6 +61,17 @@ class Counts:
             seen=status.get("observedGeneration", 0) >= workload["metadata"]["generation"],
         )
 
+    @classmethod
+    def of_all(cls, workloads: Sequence[Manifest]) -> Counts:
+        """Return the sums over several workloads."""
+        counts = [cls.of(workload) for workload in workloads]
+        return cls(
+            total=sum(one.total for one in counts),
+            updated=sum(one.updated for one in counts),
+            ready=sum(one.ready for one in counts),
+            seen=all(one.seen for one in counts),
+        )
+
     def settled(self, wanted: int) -> bool:
         """Tell whether so many daemons run, all ready and none of an older revision."""
         return self.seen and self.ready == self.updated == self.total == wanted
@@ -95,8 +106,8 @@ class SidecarObserved(_Observed):
 class DaemonsObserved(_Observed):
     """What is observed of a builder with daemons of its own."""
 
-    workload: Manifest | None = None
-    """What runs the daemons: a Deployment, or a StatefulSet where their cache is on PVCs."""
+    workloads: Sequence[Manifest] = ()
+    """What runs the daemons: a Deployment, or a StatefulSet where their cache is on PVCs; one for each architecture."""
     pods: Sequence[Manifest] = ()
     """The daemons' pods."""
     certificates: Certificates | None = None
@@ -106,8 +117,8 @@ class DaemonsObserved(_Observed):
     """What the namespace enforces on pods; None where that was not asked."""
     scaling: Scaling | None = None
     """How many daemons autoscaling wants; None where the builder has none."""
-    refusal: Finding | None = None
-    """Why the API server refuses pods that are missing, where their workload does not tell and one was tried."""
+    refusals: Mapping[str, Finding] = field(default_factory=dict)
+    """By the name of a workload that does not tell, why the API server refuses pods that it lacks; one was tried."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +151,6 @@ def has_begun(observed: Observed) -> bool:
         case SidecarObserved():
             return observed.probe is not None
         case DaemonsObserved():
-            return observed.workload is not None
+            return bool(observed.workloads)
         case ConsumerObserved():
             return observed.grant is not None

@@ -17,7 +17,6 @@ from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.injection import sidecar
 from buildkit_operator.desired.metadata import selector_string
-from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis import runner_pods
 from buildkit_operator.status.observed import ConsumerObserved, Counts, DaemonsObserved, Observed, SidecarObserved
 
@@ -72,29 +71,28 @@ def _of_sidecar(observed: SidecarObserved, previous: Status) -> Status:
 
 def _of_daemons(builder: BuildKitBuilder, observed: DaemonsObserved, previous: Status) -> Status:
     """Return which objects exist and how to reach the daemons: as before, while the spec is not carried out."""
-    workload = observed.workload
-    if workload is None:
+    if not observed.workloads:
         return {} if observed.injection is not None else _kept(previous, _OF_CONNECTION)
-    counts = Counts.of(workload)
+    counts = Counts.of_all(observed.workloads)
     endpoint = network.endpoint(builder)
     fields: Status = {
         "endpoint": endpoint if observed.injection is not None else previous.get("endpoint", endpoint),
         "connectionSecretName": names.connection_secret(builder.metadata.name),
-        "image": workload["spec"]["template"]["spec"]["containers"][0]["image"],
+        "image": observed.workloads[0]["spec"]["template"]["spec"]["containers"][0]["image"],
         "replicas": counts.total,
         "readyReplicas": counts.ready,
         "selector": selector_string(builder),
     }
     if observed.certificates is not None:
         fields |= _of_certificate(observed.certificates)
-    return fields | _of_autoscaling(observed, workload, previous)
+    return fields | _of_autoscaling(observed, previous)
 
 
-def _of_autoscaling(observed: DaemonsObserved, workload: Manifest, previous: Status) -> Status:
-    """Return how many daemons autoscaling wants: as before, while the workload was not made to have them."""
+def _of_autoscaling(observed: DaemonsObserved, previous: Status) -> Status:
+    """Return how many daemons autoscaling wants: as before, while the workloads were not made to have them."""
     if observed.scaling is None:
         return {}
-    if not is_carried_out(observed.scaling, workload):
+    if not is_carried_out(observed.scaling, observed.workloads):
         return _kept(previous, ("autoscaling",))
     return {"autoscaling": observed.scaling.status}
 

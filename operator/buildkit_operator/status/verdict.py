@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Final
 
 from buildkit_operator.api import names, versions
+from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
 from buildkit_operator.desired import environment
+from buildkit_operator.desired.claims import Claims
 from buildkit_operator.desired.isolation import Confinement
 from buildkit_operator.desired.workload import STATEFUL_SET
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.diagnosis import claims, ineffective, runner_pods, terminating
-from buildkit_operator.status.diagnosis.daemons import Finding, diagnose, diagnose_namespace
+from buildkit_operator.status.diagnosis.daemons import Finding, diagnose, diagnose_namespace, workload_of
 from buildkit_operator.status.observed import (
     ConsumerObserved,
     Counts,
@@ -165,12 +167,13 @@ def _judge_consumer(builder: BuildKitBuilder, observed: ConsumerObserved) -> Ver
 
 @dataclass(frozen=True)
 class _Daemons:
-    """Daemons of the builder's own, whose workload is there."""
+    """Daemons of the builder's own, of one architecture where it says several, whose workload is there."""
 
     builder: BuildKitBuilder
     observed: DaemonsObserved
     workload: Manifest
     now: datetime | None
+    architecture: Architecture | None = None
 
     @property
     def wanted(self) -> int:
@@ -187,33 +190,74 @@ class _Daemons:
         return Counts.of(self.workload)
 
     @cached_property
+    def pods(self) -> Sequence[Manifest]:
+        """Those of the workload; of the first one, those that are left over of none as well."""
+        listed = self.builder.shared.each_architecture
+        if len(listed) == 1:
+            return self.observed.pods
+        by_name = {names.daemon(self.builder.metadata.name, each): each for each in listed}
+        return [pod for pod in self.observed.pods if by_name.get(str(workload_of(pod)), listed[0]) == self.architecture]
+
+    @cached_property
+    def claims(self) -> Claims:
+        return self.observed.claims.of(self.name)
+
+    @property
+    def name(self) -> str:
+        return names.daemon(self.builder.metadata.name, self.architecture)
+
+    @cached_property
     def held(self) -> Finding | None:
         """What holds the first pod that should have gone."""
-        return next(terminating.findings(self.observed.pods, self.now), None) if self.now is not None else None
+        return next(terminating.findings(self.pods, self.now), None) if self.now is not None else None
 
     @cached_property
     def finding(self) -> Finding | None:
         """What is wrong with them, if anything is found."""
         builder, observed = self.builder, self.observed
-        found = claims.diagnose(builder, observed.claims, observed.pods)
-        found = found or diagnose(builder, self.workload, observed.pods)
-        found = found or observed.refusal or self.held
+        found = claims.diagnose(builder, self.claims, self.pods)
+        found = found or diagnose(builder, self.workload, self.pods)
+        found = found or observed.refusals.get(self.name) or self.held
         if found is not None and found.reason is Reason.VOLUME_FULL:
             # Whether it grows, and why not.
-            found = Finding(found.reason, " ".join([found.message, *claims.remarks(builder, observed.claims)]))
-        if found is not None or observed.pods or self.workload["kind"] != STATEFUL_SET or observed.enforced is None:
+            found = Finding(found.reason, " ".join([found.message, *claims.remarks(builder, self.claims)]))
+        if found is not None or self.pods or self.workload["kind"] != STATEFUL_SET or observed.enforced is None:
             return found
         # That its pods are refused is told by a Deployment in its status, by a StatefulSet in events alone.
         return diagnose_namespace(builder, observed.enforced)
 
 
 def _judge_daemons(builder: BuildKitBuilder, observed: DaemonsObserved, now: datetime | None) -> Verdict:
-    if observed.workload is None:
+    live = {workload["metadata"]["name"]: workload for workload in observed.workloads}
+    wanted = {each: names.daemon(builder.metadata.name, each) for each in builder.shared.each_architecture}
+    if not set(wanted.values()) <= set(live):
         return _waiting("The daemon's objects are being made.")
     if (refused := _refused_runners(observed)) is not None:
         return refused
-    daemons = _Daemons(builder, observed, observed.workload, now)
-    return next(verdict for check in _DAEMONS_CHAIN if (verdict := check(daemons)) is not None)
+    verdict = _joined([_Daemons(builder, observed, live[name], now, each) for each, name in wanted.items()])
+    if verdict.reason is not Reason.AVAILABLE or verdict.stalled or verdict.reconciling is not None:
+        return verdict
+    return replace(verdict, message=verdict.message + _caveats(builder, observed))
+
+
+def _joined(parts: Sequence[_Daemons]) -> Verdict:
+    """Return the worst of the verdicts on all architectures, in words on each; what holds of several is said once."""
+    verdicts = [next(found for check in _DAEMONS_CHAIN if (found := check(part)) is not None) for part in parts]
+    worst = min(verdicts, key=_badness)
+    if len(parts) == 1 or worst.reason is Reason.SCALED_TO_ZERO:
+        return worst
+    said: list[str] = []
+    for part, verdict in zip(parts, verdicts, strict=True):
+        remark = verdict.message.removeprefix(part.count).strip()
+        is_told = any(remark in sentence for sentence in said)
+        said.append(f"{part.architecture}: {part.count}" + (f" {remark}" if remark and not is_told else ""))
+    message = " ".join(said)
+    return replace(worst, message=message, reconciling=None if worst.reconciling is None else message)
+
+
+def _badness(verdict: Verdict) -> tuple[bool, ...]:
+    """Return a key by which the worst verdict comes first; something that was found before a mere start."""
+    return verdict.ready, not verdict.stalled, verdict.reconciling is None, verdict.reason is Reason.PROGRESSING
 
 
 def _scaled_to_zero(daemons: _Daemons) -> Verdict | None:
@@ -228,7 +272,7 @@ def _all_ready(daemons: _Daemons) -> Verdict | None:
     if not daemons.counts.settled(daemons.wanted):
         return None
     held = f" {daemons.held.message}" if daemons.held is not None else ""
-    message = f"{daemons.count}{_caveats(daemons.builder, daemons.observed)}{held}"
+    message = f"{daemons.count}{held}"
     return Verdict(ready=True, reason=Reason.AVAILABLE, message=message)
 
 
@@ -247,7 +291,7 @@ def _none_can_run(daemons: _Daemons) -> Verdict | None:
 
 
 def _starting(daemons: _Daemons) -> Verdict:
-    return _waiting(f"{daemons.count} {_awaited(daemons.workload, daemons.observed)}")
+    return _waiting(f"{daemons.count} {_awaited(daemons)}")
 
 
 _DAEMONS_CHAIN: Final[tuple[Callable[[_Daemons], Verdict | None], ...]] = (
@@ -259,13 +303,13 @@ _DAEMONS_CHAIN: Final[tuple[Callable[[_Daemons], Verdict | None], ...]] = (
 )
 
 
-def _awaited(workload: Manifest, observed: DaemonsObserved) -> str:
+def _awaited(daemons: _Daemons) -> str:
     """Return what daemons that nothing is known to be wrong with wait for."""
-    if workload["kind"] == STATEFUL_SET and not observed.pods:
-        metadata = workload["metadata"]
+    if daemons.workload["kind"] == STATEFUL_SET and not daemons.pods:
+        metadata = daemons.workload["metadata"]
         told = f"kubectl describe -n {metadata['namespace']} statefulset {metadata['name']}"
         return f"Waiting for the first pod; should none come, this tells why: {told}"
-    return claims.waiting(observed.claims) or "Waiting for the daemon to answer."
+    return claims.waiting(daemons.claims) or "Waiting for the daemon to answer."
 
 
 def _caveats(builder: BuildKitBuilder, observed: DaemonsObserved) -> str:

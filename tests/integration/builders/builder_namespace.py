@@ -3,7 +3,7 @@
 import time
 import urllib.error
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -165,42 +165,52 @@ class Builders(NamespaceClient):
     def wait_for_deployment(self, name: str = "demo") -> Manifest:
         return self.wait(f"the Deployment of {name}", lambda: self.get("deployments", f"{name}-buildkitd") or {})
 
-    def make_ready(self, name: str = "demo", plural: str = "deployments") -> None:
-        """Play the workload's controller until the builder is ready, whatever still changes meanwhile."""
+    def make_ready(self, name: str = "demo", plural: str = "deployments", architectures: Sequence[str] = ("",)) -> None:
+        """Play the workloads' controller until the builder is ready, whatever still changes meanwhile."""
 
         def probe() -> bool:
-            found = self.get(plural, f"{name}-buildkitd")
-            if found is not None and not is_settled(found):
-                self.play_controller(name, plural)
+            all_are_settled = True
+            for architecture in architectures:
+                found = self.get(plural, workload(name, architecture))
+                if found is not None and not is_settled(found):
+                    self.play_controller(name, plural, architecture)
+                all_are_settled &= found is not None and is_settled(found)
             builder = self.get("buildkitbuilders", name) or {"metadata": {}}
             ready = condition(builder, "Ready")
             seen = ready.get("observedGeneration") == builder["metadata"].get("generation")
             # While a rollout goes on it is Ready, too: until the operator has heard of the end of it.
             is_over = not condition(builder, "Reconciling")
-            return found is not None and is_settled(found) and seen and is_over and ready["reason"] == "Available"
+            return all_are_settled and seen and is_over and ready["reason"] == "Available"
 
         self.wait(f"{name} is ready", probe)
 
     # What controllers and kubelet do: the API server here has none
 
-    def play_controller(self, name: str = "demo", plural: str = "deployments", **status: Any) -> None:
+    def play_controller(
+        self, name: str = "demo", plural: str = "deployments", architecture: str = "", **status: Any
+    ) -> None:
         """Write a Deployment's or StatefulSet's status; without any, as when all its pods are ready."""
-        workload = self.get(plural, f"{name}-buildkitd")
-        assert workload is not None
-        wanted = workload["spec"]["replicas"]
+        found = self.get(plural, workload(name, architecture))
+        assert found is not None
+        wanted = found["spec"]["replicas"]
         counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-        workload["status"] = {
-            "observedGeneration": workload["metadata"]["generation"],
+        found["status"] = {
+            "observedGeneration": found["metadata"]["generation"],
             **dict.fromkeys(counts, wanted),
             **status,
         }
         try:
-            self.control_plane.request("PUT", self.path(plural, f"{name}-buildkitd") + "/status", workload)
+            self.control_plane.request("PUT", self.path(plural, workload(name, architecture)) + "/status", found)
         except urllib.error.HTTPError as refused:
             if refused.code != HTTPStatus.CONFLICT:
                 raise
             # The operator was faster, and so would a real controller have to look again.
-            self.play_controller(name, plural, **status)
+            self.play_controller(name, plural, architecture, **status)
+
+
+def workload(name: str, architecture: str = "") -> str:
+    """Return what the workload of a builder's daemons is called."""
+    return f"{name}-buildkitd-{architecture}".removesuffix("-")
 
 
 def is_settled(deployment: Manifest) -> bool:

@@ -47,7 +47,6 @@ class RealDaemon:
 @contextmanager
 def real_daemon(builders: Builders, port: int, name: str = "demo") -> Iterator[RealDaemon]:
     """Run a daemon of a builder, whose certificates the operator has made."""
-    buildkitd = artifacts.ensure("buildkit")["buildkit"] / "buildkitd"
     folder = Path(tempfile.mkdtemp(prefix="daemon-"))
     try:
         for part, secret in (("server", f"{name}-buildkitd-tls"), ("connection", f"{name}-connection")):
@@ -55,22 +54,13 @@ def real_daemon(builders: Builders, port: int, name: str = "demo") -> Iterator[R
             for key, text in builders.secret(secret).items():
                 (folder / part / key).write_text(text)
         (folder / "name").write_text(f"{name}-buildkitd.{builders.namespace}.svc")
-        (folder / "buildkitd.toml").write_text("")
         flags = [
-            f"--config={folder / 'buildkitd.toml'}",
-            f"--root={folder / 'root'}",
             f"--addr=tcp://{HOST}:{port}",
             f"--tlscacert={folder / 'server' / 'ca.crt'}",
             f"--tlscert={folder / 'server' / 'tls.crt'}",
             f"--tlskey={folder / 'server' / 'tls.key'}",
-            "--containerd-worker=false",
-            "--oci-worker-snapshotter=native",
-            "--oci-worker-net=host",
         ]
-        # No container runs, but the daemon insists on something that could run one.
-        (folder / "runc").symlink_to("/bin/true")
-        environment = f"PATH={folder}:{os.environ['PATH']}"
-        process = Process(Path("/usr/bin/env"), [environment, str(buildkitd), *flags], folder / "log")
+        process = start_daemon(folder, *flags)
         try:
             daemon = RealDaemon(folder, port, process)
             process.wait_until(lambda: _answers(daemon), START_SECONDS)
@@ -79,6 +69,23 @@ def real_daemon(builders: Builders, port: int, name: str = "demo") -> Iterator[R
             process.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_daemon(folder: Path, *flags: str) -> Process:
+    """Start buildkitd with a folder of its own, in which no container can run."""
+    buildkitd = artifacts.ensure("buildkit")["buildkit"] / "buildkitd"
+    (folder / "buildkitd.toml").write_text("")
+    common = [
+        f"--config={folder / 'buildkitd.toml'}",
+        f"--root={folder / 'root'}",
+        "--containerd-worker=false",
+        "--oci-worker-snapshotter=native",
+        "--oci-worker-net=host",
+    ]
+    # No container runs, but the daemon insists on something that could run one.
+    (folder / "runc").symlink_to("/bin/true")
+    environment = f"PATH={folder}:{os.environ['PATH']}"
+    return Process(Path("/usr/bin/env"), [environment, str(buildkitd), *common, *flags], folder / "log")
 
 
 def _answers(daemon: RealDaemon) -> bool:

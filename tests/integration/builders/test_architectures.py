@@ -22,7 +22,8 @@ ARCHITECTURES: Final = ("amd64", "arm64")
 
 
 def documented(language: str) -> str:
-    (block,) = re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
+    """Return the second block of a language, which is about a builder for each: the first is about the field."""
+    (_, block) = re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
     return str(block)
 
 

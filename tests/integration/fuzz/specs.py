@@ -241,6 +241,8 @@ def _obeying(spec: Manifest, dice: int) -> Manifest:
         spec.get("cache", {}).pop("ephemeralVolume", None)
         if "maxBuilds" not in shared:
             shared.pop("queueTimeoutSeconds", None)
+        if shared.get("architectures"):
+            shared.get("pod", {}).get("nodeSelector", {}).pop("kubernetes.io/arch", None)
         _choose_tls(shared, dice)
         _choose_names(shared.get("pod", {}), dice)
     if spec.get("isolation") == "UserNamespace":

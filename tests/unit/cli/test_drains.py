@@ -110,6 +110,25 @@ def test_spot_nodes_that_daemons_may_be_on_are_told() -> None:
     assert seen(pool="other") is CheckResult.OK
 
 
+@pytest.mark.parametrize(("architectures", "expected"), [(["arm64"], "WARNING"), (["amd64"], "OK"), ([], "WARNING")])
+def test_nodes_of_an_architecture_that_has_no_daemons_are_none_for_them(
+    architectures: list[str], expected: str
+) -> None:
+    spot = node("spot-1")
+    spot["metadata"]["labels"] = {"karpenter.sh/capacity-type": "spot", "kubernetes.io/arch": "arm64"}
+    builder = live(shared={"architectures": architectures})
+
+    assert result("Drains", cluster(builders=[builder], nodes=[spot])) is CheckResult[expected]
+
+
+@pytest.mark.parametrize(("architecture", "expected"), [("arm64", "FAILED"), ("s390x", "OK")])
+def test_a_second_budget_for_the_pods_of_an_architecture_is_told(architecture: str, expected: str) -> None:
+    builder = live(shared={"architectures": ["amd64", "arm64"]})
+    chosen = {"matchLabels": {"buildkit-operator.dev/architecture": architecture}}
+
+    assert result("Drains", cluster(builders=[builder], budgets=[budget(selector=chosen)])) is CheckResult[expected]
+
+
 @pytest.mark.parametrize("unseen", ["budgets", "nodes", "autoscalers", "node_pools"])
 def test_what_may_not_be_seen_is_unknown(unseen: str) -> None:
     facts: dict[str, Any] = {"builders": [live()], unseen: FORBIDDEN}

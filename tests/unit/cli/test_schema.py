@@ -48,7 +48,8 @@ def rules(node: Manifest, path: str = "") -> Iterator[tuple[str, str]]:
 
 def said() -> set[tuple[str, str]]:
     """Return what is said of all bad specs, with the places as `rules` writes them."""
-    bad = [builder(**spec) for spec, _, _ in REFUSED] + [builder("1st"), builder("a" * 41)]
+    long = builder("a" * 41, shared={"architectures": ["arm64"]})
+    bad = [builder(**spec) for spec, _, _ in REFUSED] + [builder("1st"), long]
     errors = [error for manifest in bad for error in schema.errors(schema.defaulted(manifest))]
     return {(_place(error), error.detail) for error in errors}
 
@@ -130,6 +131,13 @@ def test_unknown_fields_are_told_together() -> None:
 )
 def test_a_bad_name_is_refused(name: str, sentence: str) -> None:
     assert sentence in refusal(builder(name))
+
+
+def test_a_name_is_to_leave_room_for_an_architecture_where_there_is_one() -> None:
+    said = "the name of a builder with shared.architectures may have at most 32 characters"
+
+    assert said in refusal(builder("a" * 33, shared={"architectures": ["arm64"]}))
+    assert said not in refusal(builder("a" * 33, shared={"architectures": [], "replica": 1}))
 
 
 @pytest.mark.parametrize(

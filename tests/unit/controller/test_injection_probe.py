@@ -334,6 +334,7 @@ def test_amounts_that_may_be_admitted_another_time_are_told_beside(said: str) ->
 # Connectors
 
 SHARED = make_builder()
+READY = [make_deployment(total=1, ready=1)]
 CONNECTOR = injection_of(SHARED)
 
 
@@ -353,13 +354,13 @@ def test_a_connector_that_a_quota_never_admits_is_no_service() -> None:
     assert result is not None
     assert not result.served
     assert "Set spec.injection.connector.resources to what" in finding(result).message
-    assert judge(SHARED, DaemonsObserved(make_deployment(total=1, ready=1), probe=result)).reason is Reason.PODS_REFUSED
-    assert judge(SHARED, DaemonsObserved(make_deployment(total=1, ready=1), probe=SERVED)).ready
+    assert judge(SHARED, DaemonsObserved(READY, probe=result)).reason is Reason.PODS_REFUSED
+    assert judge(SHARED, DaemonsObserved(READY, probe=SERVED)).ready
 
 
 def test_what_could_not_be_tried_is_told_beside_daemons_that_are_ready() -> None:
     result = compared(SHARED, errors.Forbidden(POLICY), errors.Forbidden(POLICY))
-    verdict = judge(SHARED, DaemonsObserved(make_deployment(total=1, ready=1), probe=result))
+    verdict = judge(SHARED, DaemonsObserved(READY, probe=result))
 
     assert verdict.ready
     assert f"A probe pod was refused, though: {POLICY}" in verdict.message

@@ -72,13 +72,28 @@ def test_daemons_are_told_of_builders_that_have_their_own() -> None:
         builder("three", spec={"mode": "Shared", "shared": {"replicas": 3}}, readyReplicas=2),
         builder("zero", spec={"mode": "Shared", "shared": {"replicas": 0}}),
         builder("scaled", spec={"mode": "Shared", "shared": {"autoscaling": {}}}, autoscaling={"desiredReplicas": 2}),
+        builder(
+            "each", spec={"mode": "Shared", "shared": {"architectures": ["a", "b"], "replicas": 3}}, readyReplicas=5
+        ),
         builder("consumer", spec={"mode": "Shared", "shared": {"from": {"namespace": "a", "name": "b"}}}),
         builder("sidecar", spec={"mode": "Sidecar"}),
     )
 
     wanted, ready = told["builder_spec_replicas"], told["builder_ready_replicas"]
-    assert wanted == {("fresh", "ci"): 1, ("three", "ci"): 3, ("zero", "ci"): 0, ("scaled", "ci"): 2}
-    assert ready == {("fresh", "ci"): 0, ("three", "ci"): 2, ("zero", "ci"): 0, ("scaled", "ci"): 0}
+    assert {name: count for (name, _), count in wanted.items()} == {
+        "fresh": 1,
+        "three": 3,
+        "zero": 0,
+        "scaled": 2,
+        "each": 6,
+    }
+    assert {name: count for (name, _), count in ready.items()} == {
+        "fresh": 0,
+        "three": 2,
+        "zero": 0,
+        "scaled": 0,
+        "each": 5,
+    }
 
 
 def test_runner_pods_are_counted_by_the_status() -> None:

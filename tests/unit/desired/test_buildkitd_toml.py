@@ -323,6 +323,16 @@ def test_a_value_that_buildkitd_would_pass_over_is_told(toml: str, sentence: str
     assert sentence in refusal(toml)
 
 
+def test_platforms_are_told_in_one_place() -> None:
+    toml = '[worker.oci]\nplatforms = ["linux/arm64"]'
+    with pytest.raises(TerminalError, match=r"worker\.oci\.platforms is one list for all .*: remove one of them\.$"):
+        render(
+            make_builder(daemon={"toml": toml}, shared={"architectures": ["arm64"]}), process_sandbox=False, room="20Gi"
+        )
+
+    assert rendered(toml=toml)["worker"]["oci"]["platforms"] == ["linux/arm64"]
+
+
 def test_a_percentage_is_one_of_a_claims_volume() -> None:
     toml = "[[worker.oci.gcpolicy]]\nmaxUsedSpace = '80%'"
     builder = make_builder(cache={"persistentVolumeClaim": {}}, daemon={"toml": toml})

@@ -22,7 +22,7 @@ def with_claims(size: str = "50Gi", replicas: int = 2, **claim: Any) -> BuildKit
 
 
 def seen(builder: BuildKitBuilder, *claims: Manifest, refusals: Mapping[str, str] | None = None) -> Claims:
-    return seen_claims(builder, None, claims, refusals or {})
+    return seen_claims(builder, [], claims, refusals or {})
 
 
 def stateful_set(builder: BuildKitBuilder, claims: Claims = NO_CLAIMS) -> Manifest:
@@ -76,8 +76,8 @@ def test_a_template_that_is_there_is_applied_as_it_is() -> None:
     live = as_stored(before["spec"]["volumeClaimTemplates"][0])
 
     # The same object with the same digest: a reconcile after the first has nothing to write.
-    assert stateful_set(with_claims("10240Mi"), Claims(live)) == before
-    (kept,) = stateful_set(with_claims("50Gi"), Claims(live))["spec"]["volumeClaimTemplates"]
+    assert stateful_set(with_claims("10240Mi"), Claims({"demo-buildkitd": live})) == before
+    (kept,) = stateful_set(with_claims("50Gi"), Claims({"demo-buildkitd": live}))["spec"]["volumeClaimTemplates"]
     assert kept["spec"]["resources"] == {"requests": {"storage": "10Gi"}}
 
 

@@ -90,3 +90,34 @@ def test_the_isolation_of_the_daemon_is_none_of_the_pods() -> None:
     builder = make_builder(isolation="UserNamespace")
 
     assert "hostUsers" not in injection_of(builder, PodSecurity(Level.BASELINE))
+
+
+def test_each_architecture_has_a_socket_and_daemons_of_its_own() -> None:
+    text = configuration(shared={"architectures": ["arm64", "amd64"]}, **CLAIMS)
+
+    assert re.findall(r"bind unix@/run/buildkit/(\S+)", text) == ["arm64.sock", "amd64.sock", "buildkitd.sock"]
+    assert re.findall(r"setenv SERVICE\S* \S+", text) == [
+        "setenv SERVICE_arm64 demo-buildkitd-arm64.ci.svc:1234",
+        "setenv SERVICE_amd64 demo-buildkitd-amd64.ci.svc:1234",
+    ]
+    for architecture in ("arm64", "amd64"):
+        (backend,) = re.findall(rf"^backend {architecture}\n.*?^  server service \S+", text, re.DOTALL | re.MULTILINE)
+        name = f"demo-buildkitd-{architecture}"
+        assert servers(backend) == [
+            f"server {name}-0 {name}-0.{name}-headless.ci.svc.cluster.local:1234",
+            f"server service {name}.ci.svc.cluster.local:1234",
+        ]
+
+
+def test_an_architecture_changes_nothing_of_what_a_pod_gets() -> None:
+    assert injection_of(make_builder(shared={"architectures": ["arm64"]})) == injection_of(make_builder())
+
+
+def test_a_consumer_has_its_providers_architectures() -> None:
+    consumer = make_builder("mine", shared={"from": {"namespace": "ci", "name": "demo"}})
+    provider = make_builder(shared={"architectures": ["arm64", "amd64"]})
+
+    data = config_map(consumer, Upstream.of(provider, Platform()))["data"]
+
+    assert data["architectures"] == "arm64,amd64\n"
+    assert "architectures" not in config_map(consumer, Upstream.of(make_builder(), Platform()))["data"]

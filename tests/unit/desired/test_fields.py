@@ -119,6 +119,7 @@ CHANGES: dict[str, Any] = {
     "cache.persistentVolumeClaim.storageClassName": "slow",
     "cache.persistentVolumeClaim.retentionPolicy.whenDeleted": "Retain",
     "cache.persistentVolumeClaim.retentionPolicy.whenScaled": "Retain",
+    "shared.architectures": ["arm64"],
     "shared.replicas": 4,
     "shared.port": 1235,
     "shared.maxBuilds": 5,

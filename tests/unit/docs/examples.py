@@ -66,7 +66,7 @@ def of(observed: Observed, builder: BuildKitBuilder = BUILDER) -> list[Condition
 
 
 def with_pod(**status: Any) -> list[Condition]:
-    return of(DaemonsObserved(make_deployment(), [make_pod(POD, **status)]))
+    return of(DaemonsObserved([make_deployment()], [make_pod(POD, **status)]))
 
 
 def waiting(reason: str, message: str) -> list[Condition]:
@@ -79,8 +79,8 @@ def ended(**how: Any) -> list[Condition]:
 
 
 def on_claims(claim: Manifest, *pods: Manifest) -> list[Condition]:
-    seen = seen_claims(ON_CLAIMS, None, [claim], {})
-    return of(DaemonsObserved(make_stateful_set(), pods, claims=seen), ON_CLAIMS)
+    seen = seen_claims(ON_CLAIMS, [], [claim], {})
+    return of(DaemonsObserved([make_stateful_set()], pods, claims=seen), ON_CLAIMS)
 
 
 def incompatible_cache() -> list[Condition]:
@@ -172,7 +172,7 @@ def refused_pods() -> list[Condition]:
         "limits.memory=12Gi, limited: limits.memory=16Gi"
     )
     condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
-    return of(DaemonsObserved(make_deployment(total=0, conditions=[condition])))
+    return of(DaemonsObserved([make_deployment(total=0, conditions=[condition])]))
 
 
 def lost_builds() -> list[Condition]:
@@ -197,8 +197,8 @@ def deleted(pod: Manifest, at: str = "2026-11-24T11:00:00Z", **metadata: Any) ->
 
 def held(pod: Manifest) -> list[Condition]:
     """Return what is said of a builder with a PVC whose only pod is this."""
-    seen = seen_claims(ON_CLAIMS, None, [make_claim(0)], {})
-    return of(DaemonsObserved(make_stateful_set(ready=0), [pod], claims=seen), ON_CLAIMS)
+    seen = seen_claims(ON_CLAIMS, [], [make_claim(0)], {})
+    return of(DaemonsObserved([make_stateful_set(ready=0)], [pod], claims=seen), ON_CLAIMS)
 
 
 SILENT_NODE: Final = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
@@ -236,13 +236,13 @@ VOLUME_OWNER: Final = {
 }
 
 EXAMPLES: Final[dict[Reason, list[Condition]]] = {
-    Reason.AVAILABLE: of(DaemonsObserved(make_deployment(total=1, ready=1))),
-    Reason.PROGRESSING: of(DaemonsObserved(make_deployment(total=1, ready=0))),
-    Reason.SUSPENDED: of(DaemonsObserved(make_deployment(total=1, ready=1)), make_builder(suspend=True)),
+    Reason.AVAILABLE: of(DaemonsObserved([make_deployment(total=1, ready=1)])),
+    Reason.PROGRESSING: of(DaemonsObserved([make_deployment(total=1, ready=0)])),
+    Reason.SUSPENDED: of(DaemonsObserved([make_deployment(total=1, ready=1)]), make_builder(suspend=True)),
     Reason.SCALED: scaled(),
-    Reason.SCALED_TO_ZERO: of(DaemonsObserved(make_deployment(total=0)), make_builder(shared={"replicas": 0})),
+    Reason.SCALED_TO_ZERO: of(DaemonsObserved([make_deployment(total=0)]), make_builder(shared={"replicas": 0})),
     Reason.TLS_DISABLED: of(
-        DaemonsObserved(make_deployment(total=1, ready=1)), make_builder(shared={"tls": {"mode": "Disabled"}})
+        DaemonsObserved([make_deployment(total=1, ready=1)]), make_builder(shared={"tls": {"mode": "Disabled"}})
     )[1:],
     Reason.CERTIFICATE_PENDING: pending_certificate(),
     Reason.PROVIDER_NOT_READY: provider_not_ready(),
@@ -270,7 +270,7 @@ EXAMPLES: Final[dict[Reason, list[Condition]]] = {
     Reason.POD_SECURITY_DENIED: denied_by_namespace(),
     Reason.PODS_REFUSED: refused_pods(),
     Reason.UNSCHEDULABLE: of(
-        DaemonsObserved(make_deployment(), [unschedulable(POD, "0/3 nodes are available: 3 Insufficient cpu.")])
+        DaemonsObserved([make_deployment()], [unschedulable(POD, "0/3 nodes are available: 3 Insufficient cpu.")])
     ),
     Reason.CLAIM_PENDING: on_claims(
         make_claim(0, phase="Pending", storage_class="fast"),

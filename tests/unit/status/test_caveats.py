@@ -9,7 +9,7 @@ from tests.unit.make import make_builder, make_deployment
 PROXY = {"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}
 ELSEWHERE = {"name": "NO_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxies", "key": "none"}}}
 READY: dict[str, Observed] = {
-    "Shared": DaemonsObserved(make_deployment(ready=1)),
+    "Shared": DaemonsObserved([make_deployment(ready=1)]),
     "Sidecar": SidecarObserved(probe=ProbeResult(served=True)),
 }
 

@@ -27,8 +27,8 @@ def test_runner_pods_are_counted_and_the_daemons_own_are_not() -> None:
     runner = make_pod("runner", initContainerStatuses=[{"name": "buildkit-connector", "state": {}, "started": False}])
     daemons = make_deployment(total=1, ready=1)
 
-    before = status_of(DaemonsObserved(daemons, [make_pod()], injection=INJECTION))
-    after = status_of(DaemonsObserved(daemons, [make_pod()], injection=INJECTION, runners=[runner]), before)
+    before = status_of(DaemonsObserved([daemons], [make_pod()], injection=INJECTION))
+    after = status_of(DaemonsObserved([daemons], [make_pod()], injection=INJECTION, runners=[runner]), before)
 
     assert before["pods"]["injected"] == 0
     assert after["pods"]["injected"] == 1

@@ -45,8 +45,8 @@ def seen(reason: Reason) -> Iterator[tuple[Observed, Mapping[str, Any]]]:
         yield replace(nothing, blocked=TerminalError(reason, "A sentence.")), spec
         yield replace(nothing, blocked=Pending(reason, "A sentence.")), spec
         yield nothing, spec
-    yield DaemonsObserved(make_deployment(total=0)), {}
-    yield DaemonsObserved(make_deployment()), {}
+    yield DaemonsObserved([make_deployment(total=0)]), {}
+    yield DaemonsObserved([make_deployment()]), {}
     yield SidecarObserved(probe=ProbeResult(served=False, finding=finding)), {"mode": "Sidecar"}
     yield grant(), CONSUMER
     yield grant(unready(reason)), CONSUMER

@@ -11,7 +11,8 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, unknown, warning
-from buildkit_operator.desired.metadata import labels
+from buildkit_operator.desired.metadata import labels, selector
+from buildkit_operator.desired.workload import node_selector
 from buildkit_operator.kube.manifests import controller_of
 from buildkit_operator.kube.resources import Manifest
 
@@ -84,7 +85,11 @@ def _budget(builder: BuildKitBuilder, budget: Manifest) -> Iterator[CheckFinding
 
 def _selects(wanted: Manifest, builder: BuildKitBuilder) -> bool:
     """Tell whether a selector takes a builder's daemons, as far as its labels alone tell."""
-    has = {**builder.shared.pod.labels, **labels(builder)}
+    common = {**builder.shared.pod.labels, **labels(builder)}
+    return any(_takes(wanted, common | selector(builder, each)) for each in builder.shared.each_architecture)
+
+
+def _takes(wanted: Manifest, has: Mapping[str, str]) -> bool:
     expressions = wanted.get("matchExpressions") or ()
     return all(has.get(key) == value for key, value in (wanted.get("matchLabels") or {}).items()) and all(
         _holds(expression, has) for expression in expressions
@@ -158,8 +163,8 @@ def _spot(cluster: ClusterState, shared: Sequence[BuildKitBuilder]) -> Iterator[
         return
     spot = [node for node in cluster.nodes if _is_spot(node)]
     for builder in shared:
-        wanted = builder.shared.pod.node_selector
-        taken = [node for node in spot if wanted.items() <= _labels(node).items()]
+        wanted = [node_selector(builder, architecture) for architecture in builder.shared.each_architecture]
+        taken = [node for node in spot if any(chosen.items() <= _labels(node).items() for chosen in wanted)]
         if taken and builder.shared.pod.affinity is None:
             yield warning(
                 f"Daemons of BuildKitBuilder {_title(builder)} may be on spot nodes, such as "

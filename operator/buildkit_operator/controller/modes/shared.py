@@ -54,7 +54,7 @@ class SharedReconciler(ModeReconciler):
         await self._daemons.expand_volumes(builder)
         rendered = injection.render(builder, parts.platform, confinement)
         observed = self._observed(builder, certificates)
-        observed = replace(observed, refusal=await self._refused.finding(builder, observed.workload))
+        observed = replace(observed, refusals=await self._refused.findings(builder, observed.workloads))
         observed = replace(observed, confinement=confinement, enforced=enforced, injection=rendered)
         if previous.get("injection") != rendered:
             return replace(observed, is_new=True)
@@ -86,4 +86,4 @@ class SharedReconciler(ModeReconciler):
 
     def _observed(self, builder: BuildKitBuilder, certificates: Certificates | None) -> DaemonsObserved:
         live = self._daemons
-        return DaemonsObserved(live.workload(builder), live.pods(builder), certificates, claims=live.claims(builder))
+        return DaemonsObserved(live.workloads(builder), live.pods(builder), certificates, claims=live.claims(builder))

@@ -18,6 +18,14 @@ started() { :; }
 
 ended() { echo "connect.sh: HAProxy has ended; it is started again. Builds that went through it are lost." >&2; }
 
+# The architecture of this node, by the name that Kubernetes has for it.
+ARCH=$(uname -m)
+case $ARCH in
+  x86_64) ARCH=amd64 ;;
+  aarch64) ARCH=arm64 ;;
+esac
+export ARCH
+
 # shellcheck source=/dev/null
 . "${0%/*}/haproxy.sh"
 

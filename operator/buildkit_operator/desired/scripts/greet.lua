@@ -5,8 +5,8 @@
 -- are over, or UNREACHABLE_SECONDS in which none could be used though DNS has some that are ready, the client is told so;
 -- the log tells it every TELL_SECONDS before. A process that was replaced, for a new certificate or configuration, has
 -- its clients come again.
+-- Daemons of one architecture are a backend of their own, which the variable txn.daemons names; without it there is one.
 -- Removes the time of the last use that buildx has just noted, for the user who builds alone: see activity.sh.
-local service = os.getenv("SERVICE")
 local wait, limit = tonumber(os.getenv("WAIT_SECONDS")), tonumber(os.getenv("UNREACHABLE_SECONDS"))
 local tell = tonumber(os.getenv("TELL_SECONDS"))
 -- Where daemons have a bound: how long a build waits for a place with one of them.
@@ -18,7 +18,8 @@ local FULL_SECONDS = 0.05
 -- Clients such as buildx make further connections, to hear the same again, and give up after 20 seconds of silence.
 local REMEMBERED_SECONDS = 60
 
-local last_words, last_told = nil, 0
+-- By backend: what a client was told last, and when.
+local last = {}
 
 local function now()
   local time = core.now()
@@ -55,8 +56,7 @@ end
 -- that is not trusted; those that DNS names do not answer; it names none.
 local FREE, FULL, UNTRUSTED, SILENT, UNNAMED = {}, {}, {}, {}, {}
 
-local function look()
-  local daemons = core.backends["daemons"]
+local function look(daemons)
   local by_service, found = daemons.servers["service"], UNNAMED
   if queue == nil and daemons:get_srv_act() > 0 and is_resolved(by_service) and knock(by_service) then
     return FREE
@@ -91,8 +91,7 @@ local function is_replaced()
 end
 
 -- The first build of a pod would meet any daemon by the Service, and not the one that has its cache.
-local function await_names()
-  local daemons = core.backends["daemons"]
+local function await_names(daemons)
   if daemons:get_srv_act() > 0 then
     return
   end
@@ -107,7 +106,7 @@ local function await_names()
 end
 
 -- Why a build goes on waiting, and what to do.
-local function cause(found, waited, as_now)
+local function cause(service, found, waited, as_now)
   if found == FULL then
     return string.format(
       "the daemons of %s run as many builds as they may, and no place came free for %d seconds: raise replicas, maxBuilds "
@@ -128,44 +127,45 @@ local function cause(found, waited, as_now)
 end
 
 -- What a client is told, once that is for good; nil as long as it waits.
-local function verdict(found, waited, as_now)
+local function verdict(service, found, waited, as_now)
   if found == FULL then
-    return waited >= queue and cause(found, queue) or nil
+    return waited >= queue and cause(service, found, queue) or nil
   elseif found ~= UNNAMED and as_now >= limit then
-    return cause(found, waited, limit)
+    return cause(service, found, waited, limit)
   end
-  return waited >= wait and cause(UNNAMED, wait) or nil
+  return waited >= wait and cause(service, UNNAMED, wait) or nil
 end
 
 -- Returns whether a daemon takes the build; else what its client is told, or nothing where it is to come again.
-local function await_daemon()
+local function await_daemon(backend)
+  local service = os.getenv("SERVICE_" .. backend) or os.getenv("SERVICE")
   local begun = now()
   local before, since, complained = nil, begun, begun
   while true do
-    local found = look()
+    local found = look(core.backends[backend])
     if found == FREE then
-      last_words = nil
+      last[backend] = nil
       return true
     elseif is_replaced() then
       return false
     end
     local time = now()
-    if last_words ~= nil and time - last_told < REMEMBERED_SECONDS then
-      return false, last_words
+    if last[backend] ~= nil and time - last[backend].time < REMEMBERED_SECONDS then
+      return false, last[backend].words
     end
     -- The first look counts from its begin: it takes seconds where packets vanish.
     if before ~= nil and found ~= before then
       since = time
     end
     before = found
-    local words = verdict(found, time - begun, time - since)
+    local words = verdict(service, found, time - begun, time - since)
     if words ~= nil then
-      last_words, last_told = words, time
+      last[backend] = { words = words, time = time }
       return false, words
     end
     if time - complained >= tell then
       complained = time
-      core.log(core.notice, "a build waits: " .. cause(found, time - begun, time - since))
+      core.log(core.notice, "a build waits: " .. cause(service, found, time - begun, time - since))
     end
     core.msleep(found == FULL and 500 or 250)
   end
@@ -176,8 +176,9 @@ core.register_action("greet", { "tcp-req" }, function(txn)
     os.remove(file)
   end
   txn.res:send(grpc.SETTINGS)
-  await_names()
-  local is_taken, words = await_daemon()
+  local backend = txn:get_var("txn.daemons") or "daemons"
+  await_names(core.backends[backend])
+  local is_taken, words = await_daemon(backend)
   if is_taken then
     return
   elseif words == nil then

@@ -1,11 +1,12 @@
 #!/bin/sh
-# run.sh once|always CONFIG ROOT NOTES [TOLD [AUTHORITIES]]: runs the daemon until TERM, and then ends with 0: a buildkitd
+# run.sh once|always CONFIG ROOT NOTES [TOLD [AUTHORITIES [PLATFORM]]]: runs the daemon until TERM, and then ends with 0: a buildkitd
 # that was asked to stop exits with 1 however cleanly it did (moby/buildkit#3282), which looks like a crash to everybody.
 # A sidecar whose daemon has never come up ends with 1: then no job has begun that this could harm, and kubectl and the
 # job's runner see a container that failed, and not one that "Completed".
 # NOTES is a directory for what started.sh wants to know; it must be new with each container. TOLD is the container's
 # termination log, for why a daemon did not come up (once).
-# AUTHORITIES is a directory with the certificate authorities that are trusted beside the public ones.
+# AUTHORITIES is a directory with the certificate authorities that are trusted beside the public ones; empty: none.
+# PLATFORM is what the daemon builds for where a build says nothing of it; else it finds that out by itself.
 #
 # once: ends with the daemon, so that the kubelet sees the crash of a shared one and starts it again.
 # always: never ends by itself. A sidecar that terminates with another status than 0 loses the job with
@@ -20,6 +21,7 @@ socket=${BUILDKIT_HOST#unix://}
 notes=$4
 told=${5:-/dev/null}
 authorities=${6:-}
+platform=${7:-}
 
 # First of all: the kernel keeps a signal that it has no handler for from a container's first process.
 daemon=
@@ -86,8 +88,10 @@ has_metrics() {
 
 run_daemon() {
   sh "${0%/*}/ids.sh" "$root" /etc /proc/self || return
-  if has_metrics; then set -- --debugaddr "unix://${socket%/*}/debug.sock"; else set --; fi
-  exec rootlesskit buildkitd --config "$config" "$@"
+  set -- --config "$config"
+  [ -z "$platform" ] || set -- "$@" --oci-worker-platform "$platform"
+  ! has_metrics || set -- "$@" --debugaddr "unix://${socket%/*}/debug.sock"
+  exec rootlesskit buildkitd "$@"
 }
 
 # For the front, which is of the daemon's group.

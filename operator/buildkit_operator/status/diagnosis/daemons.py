@@ -37,18 +37,24 @@ class Finding:
 
 
 def is_daemon(pod: Manifest, builder: str) -> bool:
-    """Tell whether a pod is of the workload of a shared builder: by its controller, as anybody can set its labels.
+    """Tell whether a pod is of a workload of a shared builder: by its controller, as anybody can set its labels.
 
-    A workload that is replaced has another uid and the same name, and its pods may still drain. Who names a controller
-    that does not exist has the pod removed by Kubernetes' garbage collection.
+    A workload that is replaced has another uid and the same name, and its pods may still drain, as may those of an
+    architecture that the builder has no more. Who names a controller that does not exist has the pod removed by
+    Kubernetes' garbage collection.
     """
+    return workload_of(pod) in names.daemons(builder)
+
+
+def workload_of(pod: Manifest) -> str | None:
+    """Return the name of the Deployment or StatefulSet that a pod is of, by its controller."""
     owner = controller_of(pod)
     if owner is None:
-        return False
+        return None
     if is_of(owner, STATEFUL_SET):
-        return bool(owner["name"] == names.daemon(builder))
+        return str(owner["name"])
     # A ReplicaSet's name is its Deployment's and a hash of its template.
-    return is_of(owner, REPLICA_SET) and str(owner["name"]).rpartition("-")[0] == names.daemon(builder)
+    return str(owner["name"]).rpartition("-")[0] if is_of(owner, REPLICA_SET) else None
 
 
 PULL_FAILURES: Final = frozenset(

@@ -25,17 +25,17 @@ def unschedulable(message: str) -> Manifest:
 
 def found_with(claim: Manifest, *pods: Manifest) -> Finding | None:
     builder = with_claims()
-    return diagnose(builder, seen_claims(builder, None, [claim], {}), pods)
+    return diagnose(builder, seen_claims(builder, [], [claim], {}), pods)
 
 
 def said(size: str, *claims: Manifest, refusals: Mapping[str, str] | None = None) -> list[str]:
     builder = with_claims(size, replicas=len(claims))
-    return remarks(builder, seen_claims(builder, None, claims, refusals or {}))
+    return remarks(builder, seen_claims(builder, [], claims, refusals or {}))
 
 
 def verdict(workload: Manifest, *claims: Manifest, pods: tuple[Manifest, ...] = (), **more: Any) -> Verdict:
     builder = with_claims(replicas=workload["spec"]["replicas"])
-    return judge(builder, DaemonsObserved(workload, pods, claims=seen_claims(builder, None, claims, {}), **more))
+    return judge(builder, DaemonsObserved([workload], pods, claims=seen_claims(builder, [], claims, {}), **more))
 
 
 # Claims without a volume

@@ -91,13 +91,13 @@ def test_it_is_looked_at_when_it_should_have_gone() -> None:
 
 @pytest.mark.parametrize(("seen", "reason"), [(pod(), Reason.TERMINATION_STUCK), (lost(), Reason.NODE_LOST)])
 def test_the_builder_says_so_where_no_other_daemon_can_come(seen: Manifest, reason: Reason) -> None:
-    verdict = judge(make_builder(**CLAIMS), DaemonsObserved(make_stateful_set(ready=0), [seen]), LATER)
+    verdict = judge(make_builder(**CLAIMS), DaemonsObserved([make_stateful_set(ready=0)], [seen]), LATER)
 
     assert (verdict.ready, verdict.reason, verdict.stalled) == (False, reason, False)
 
 
 def test_a_builder_whose_daemons_are_all_ready_mentions_it() -> None:
-    verdict = judge(make_builder(), DaemonsObserved(make_deployment(total=1, ready=1), [pod()]), LATER)
+    verdict = judge(make_builder(), DaemonsObserved([make_deployment(total=1, ready=1)], [pod()]), LATER)
 
     assert verdict.ready
     assert verdict.reason is Reason.AVAILABLE
