@@ -48,6 +48,14 @@ def test_every_page_is_in_the_index(page: Path) -> None:
     assert page.stem == "index" or f"]({page.name})" in (TOP / "docs/ci/index.md").read_text()
 
 
+@pytest.mark.parametrize("sample", sorted((TOP / "deploy/samples/guides").iterdir()), ids=lambda file: file.stem)
+def test_a_guide_names_its_sample_and_shows_some_of_it(sample: Path) -> None:
+    named = [page for page in (TOP / "docs").glob("*.md") if f"](../{sample.relative_to(TOP)})" in page.read_text()]
+    shown = [lines(text) for page in named for language, text in blocks(page) if language == "yaml"]
+
+    assert any(stands_in(excerpt, lines(sample.read_text())) for excerpt in shown)
+
+
 def every_label(value: Any) -> list[str]:
     """Return the names of builders that a document asks for, wherever."""
     return re.findall(rf"{names.BUILDER_LABEL}\W+([a-z0-9-]+)", str(value))
