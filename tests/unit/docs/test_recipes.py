@@ -18,7 +18,8 @@ PAGES: Final = sorted((TOP / "docs/ci").glob("*.md"))
 EXCERPTS: Final = [
     (page, text) for page in PAGES for language, text in blocks(page) if language in {"yaml", "toml", "groovy"}
 ]
-WORKFLOWS: Final = [file for file in SAMPLES if "runs-on:" in file.read_text()]
+WORKFLOWS: Final = [file for file in SAMPLES if "runs-on:" in file.read_text() and file.parent.name != "forgejo"]
+"""Those of GitHub; Forgejo's runners fetch actions from elsewhere."""
 PINNED: Final = re.compile(r"uses: (?P<action>[\w-]+/[\w-]+)@(?P<commit>[0-9a-f]{40}) # (?P<version>v\d+\.\d+\.\d+)$")
 
 
