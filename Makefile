@@ -116,5 +116,5 @@ venv:
 # With progress shown: pytest's workers would build them in silence.
 programs: venv
 	@$(python) -m hack.cluster.controlplane --build-only
-	@$(python) -m hack.cluster.artifacts gitops-health flux buildkitd-config >/dev/null
+	@$(python) -m hack.cluster.artifacts gitops-health helm-release flux buildkitd-config >/dev/null
 .PHONY: programs

@@ -1,11 +1,14 @@
-"""What the site adds to properdocs: its navigation, and the repository's files that pages link to."""
+"""What the site adds to properdocs: patterns in the navigation, edit links, files of the repository that pages name."""
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from properdocs.config.defaults import ProperDocsConfig
 from properdocs.structure.files import File, Files
@@ -13,41 +16,43 @@ from properdocs.structure.pages import Page
 
 TOP: Final = Path(__file__).parents[2]
 
-SECTIONS: Final = {
-    "Start here": ["index.md", "guide.md", "builds.md", "install.md", "upgrade.md", "gitops.md"],
-    "Builders": [
-        "sidecar.md",
-        "connector.md",
-        "claims.md",
-        "scaling.md",
-        "monitoring.md",
-        "certificates.md",
-        "namespaces.md",
-        "network.md",
-        "constraints.md",
-        "registries.md",
-        "values.md",
-        "architectures.md",
-    ],
-    "CI systems": ["ci/*.md"],
-    "Coming from": ["migrate/*.md"],
-    "Look things up": ["reference.md", "kubectl.md", "cli.md", "security.md", "platforms.md", "comparison.md", "*.md"],
-    "Project": ["changelog.md", "development.md"],
-    "Reasons": ["reasons/*.md"],
-}
-"""Each section of the navigation with its pages in order; a pattern means pages that have no place of their own."""
-
 FILES: Final = "repository"
 """The folder of the site that has the repository's files."""
+
+PAGES: Final = {"README.md": "index.md", "deploy/helm/buildkit-operator/README.md": "helm-values.md"}
+"""Files beyond docs/ that are pages of the site; its start stands for the README."""
 
 _LINK: Final = re.compile(r"(\]\()((?:\.\./)+[^)#\s]+)")
 """A Markdown link to something above the page's own folder."""
 
 
+def on_config(config: ProperDocsConfig) -> ProperDocsConfig:
+    """Name the version, and let pages be edited where the repository is: the environment says where."""
+    environment = os.environ
+    repository = environment.get("DOCS_REPOSITORY")
+    if not repository and "GITHUB_REPOSITORY" in environment:
+        repository = f"{environment.get('GITHUB_SERVER_URL', 'https://github.com')}/{environment['GITHUB_REPOSITORY']}"
+    if repository:
+        config.repo_url = f"{repository.rstrip('/')}/"
+        config.repo_name = repository.removeprefix("https://").partition("/")[2]
+    else:
+        config.edit_uri = None
+    # With versions side by side, each in a folder of its own, the theme reads versions.json beside them.
+    if environment.get("DOCS_VERSIONS"):
+        config.extra["version"] = {"provider": "mike"}
+    project = TOP / "pyproject.toml"
+    if project.exists():
+        config.copyright = f"For version {tomllib.loads(project.read_text())['project']['version']}. Apache-2.0."
+    return config
+
+
 def on_files(files: Files, config: ProperDocsConfig) -> Files:
-    """Write the navigation, and take up what pages link to beyond docs/."""
+    """Fill in the navigation, and take up what pages link to beyond docs/."""
+    for path, uri in PAGES.items():
+        if uri != "index.md" and (TOP / path).exists():
+            files.append(File.generated(config, uri, abs_src_path=str(TOP / path)))
     pages = list(files.documentation_pages())
-    config.nav = _navigation({page.src_uri for page in pages})
+    config.nav = _filled(config.nav, {page.src_uri for page in pages})
     for page in pages:
         for link in _LINK.finditer(page.content_string):
             if target := _beyond(page.src_uri, link[2]):
@@ -68,18 +73,32 @@ def on_page_markdown(markdown: str, page: Page, config: ProperDocsConfig, files:
     return _LINK.sub(lead, markdown)
 
 
-def _navigation(pages: set[str]) -> list[dict[str, list[str]]]:
-    placed = {name for names in SECTIONS.values() for name in names}
+def _filled(nav: Any, pages: set[str]) -> list[Any]:
+    """Return the navigation with a folder's pages in place of a pattern, and without pages that are not there."""
+    free = pages - set(_names(nav))
 
-    def matching(name: str) -> list[str]:
-        if "*" not in name:
-            return [name] if name in pages else []
-        pattern = re.compile(re.escape(name).replace(r"\*", "[^/]*"))
-        found = (page for page in pages - placed if pattern.fullmatch(page))
-        return sorted(found, key=lambda page: (not page.endswith("index.md"), page))
+    def filled(item: Any) -> Iterator[Any]:
+        if isinstance(item, dict):
+            ((title, inner),) = item.items()
+            found = [entry for entry in inner for entry in filled(entry)] if isinstance(inner, list) else inner
+            if found if isinstance(inner, list) else inner in pages:
+                yield {title: found}
+        elif "*" in item:
+            pattern = re.compile(re.escape(item).replace(r"\*", "[^/]*"))
+            yield from sorted(page for page in free if pattern.fullmatch(page))
+        elif item in pages:
+            yield item
 
-    sections = {title: [page for name in names for page in matching(name)] for title, names in SECTIONS.items()}
-    return [{title: found} for title, found in sections.items() if found]
+    return [entry for item in nav for entry in filled(item)]
+
+
+def _names(nav: Any) -> Iterator[str]:
+    """Give the pages that the navigation names."""
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for item in nav.values() if isinstance(nav, dict) else nav:
+            yield from _names(item)
 
 
 def _beyond(page: str, link: str) -> Path | None:
@@ -90,11 +109,11 @@ def _beyond(page: str, link: str) -> Path | None:
 
 
 def _uri(path: Path) -> str:
-    """Return where the site has a file, or the list of a folder's files; its start stands for the README."""
-    if path == TOP / "README.md":
-        return "index.md"
-    uri = f"{FILES}/{path.relative_to(TOP).as_posix()}"
-    return f"{uri}/index.md" if path.is_dir() else uri
+    """Return where the site has a file, or the list of a folder's files."""
+    name = path.relative_to(TOP).as_posix()
+    if name in PAGES:
+        return PAGES[name]
+    return f"{FILES}/{name}/index.md" if path.is_dir() else f"{FILES}/{name}"
 
 
 def _take_up(path: Path, files: Files, config: ProperDocsConfig) -> None:

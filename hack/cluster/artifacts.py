@@ -105,6 +105,7 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
     ),
     "gitops-health": GoPrograms(module="gitops-health", packages=(".",)),
     "buildkitd-config": GoPrograms(module="buildkitd-config", packages=(".",)),
+    "helm-release": GoPrograms(module="helm-release", packages=(".",)),
     "debian": DebianTree(suite=pins.DEBIAN_SUITE),
     "debian:haproxy": DebianTree(suite=pins.HAPROXY_SUITE),
     "files:arc": GoModuleFiles(

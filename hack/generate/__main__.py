@@ -18,7 +18,7 @@ from hack.generate import chart, kustomize, manifests, rbac, reference
 STEPS: Final[tuple[Callable[[], Mapping[Path, str]], ...]] = (
     manifests.files,
     rbac.files,
-    kustomize.naming_the_image,
+    kustomize.naming_the_version,
     kustomize.install,
     reference.files,
     chart.files,

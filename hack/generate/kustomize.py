@@ -17,20 +17,23 @@ from hack.generate.paths import INSTALL, KUSTOMIZE, TOP
 OVERLAY: Final = KUSTOMIZE / "overlays" / "policies"
 HEADER: Final = f"# Generated from {OVERLAY.relative_to(TOP)} by `make generate`; do not edit.\n"
 
-NAMING_THE_IMAGE: Final = (*KUSTOMIZE.rglob("*.yaml"), TOP / "README.md", TOP / "docs" / "install.md")
-"""Files in which people and clusters read which image to take."""
+NAMING_THE_VERSION: Final = (
+    *KUSTOMIZE.rglob("*.yaml"),
+    *(TOP / "deploy" / "samples" / "gitops").glob("*.yaml"),
+    *(TOP / name for name in ("README.md", "docs/install.md", "docs/gitops.md")),
+)
+"""Files in which people and clusters read which image, chart or revision of the repository to take."""
 
 
 def stamped(text: str) -> str:
-    """Return a text in which every image of ours is of the project's version."""
-    return re.sub(
-        r"(/buildkit-operator:|\$IMAGE:)[0-9]\S*?(?=[\s|\"`]|$)", rf"\g<1>{version('buildkit-operator')}", text
-    )
+    """Return a text in which every image of ours, chart and tag is of the project's version."""
+    named = r"/buildkit-operator:|\$IMAGE:|(?:tag|targetRevision): v?|\?ref=v"
+    return re.sub(rf"({named})[0-9]\S*?(?=[\s|\"`]|$)", rf"\g<1>{version('buildkit-operator')}", text)
 
 
-def naming_the_image() -> Mapping[Path, str]:
-    """Return the text of each file that names the image, with the project's version."""
-    return {file: stamped(file.read_text()) for file in NAMING_THE_IMAGE}
+def naming_the_version() -> Mapping[Path, str]:
+    """Return the text of each file that names what to install, with the project's version."""
+    return {file: stamped(file.read_text()) for file in NAMING_THE_VERSION}
 
 
 def install() -> Mapping[Path, str]:

@@ -7,7 +7,8 @@ import pytest
 from hack.cluster.controlplane import ControlPlane
 
 TOP = Path(__file__).parents[2]
-FILES = sorted([*(TOP / "hack/demo").glob("*.yaml"), *(TOP / "deploy/samples").glob("*.yaml")])
+SAMPLES = TOP / "deploy/samples"
+FILES = sorted([*(TOP / "hack/demo").glob("*.yaml"), *SAMPLES.glob("*.yaml"), *(SAMPLES / "guides").glob("*.yaml")])
 
 
 @pytest.mark.usefixtures("crds")

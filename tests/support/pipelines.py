@@ -89,7 +89,7 @@ LINES: Final = (
     Line(
         "layers",
         "the node's or the daemon's cache of layers",
-        "`--cache-to type=registry,ref=A-cache,mode=max` and `--cache-from`, a claim, or mode Shared "
+        "`--cache-to type=registry,ref=A-cache,mode=max` and `--cache-from`, a PVC, or mode Shared "
         "([ci](../ci/index.md))",
         changed="docker build --cache-to type=registry,ref=$A:cache,mode=max --cache-from type=registry,ref=$A:cache .",
     ),

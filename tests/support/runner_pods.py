@@ -244,6 +244,93 @@ def pod_of_tekton(task: Manifest, run: Manifest) -> Manifest:
     return pod
 
 
+# Argo Workflows, Buildkite, Woodpecker
+
+
+def pod_of_argo(workflow: Manifest) -> Manifest:
+    """Return the pod of the one step of a Workflow."""
+    (template,) = workflow["spec"]["templates"]
+    name = f"{workflow['metadata']['generateName']}x7k2p"
+    mounts = [{"name": "var-run-argo", "mountPath": "/var/run/argo"}]
+    executor = {"image": "quay.io/argoproj/argoexec:latest", "volumeMounts": mounts}
+    step = template["container"]
+    command = ["/var/run/argo/argoexec", "emissary", "--", *step["command"]]
+    spec = {
+        "restartPolicy": "Never",
+        "initContainers": [{"name": "init", "command": ["argoexec", "init"], **executor}],
+        "containers": [
+            {"name": "wait", "command": ["argoexec", "wait"], **executor},
+            {**step, "name": "main", "command": command, "volumeMounts": [*step["volumeMounts"], *mounts]},
+        ],
+        "volumes": [*workflow["spec"]["volumes"], {"name": "var-run-argo", "emptyDir": {}}],
+    }
+    labels = {"workflows.argoproj.io/workflow": name, **template["metadata"]["labels"]}
+    metadata = {"labels": labels, "annotations": template["metadata"].get("annotations", {})}
+    pod = _owned(name, {"metadata": metadata, "spec": spec}, "argoproj.io/v1alpha1", "Workflow", name)
+    pod["metadata"]["name"] = pod["metadata"].pop("generateName")
+    return pod
+
+
+def pod_of_buildkite(metadata: Manifest, step: Manifest) -> Manifest:
+    """Return the pod of a step: by metadata of the kubernetes plugin, or of the controller's values."""
+    job = "buildkite-0190c3f2-5d0e-7c1b-9d8f-2f6f0f5b7a11"
+    mounts = [{"name": "workspace", "mountPath": "/workspace"}]
+    agent = {"image": "ghcr.io/buildkite/agent:latest", "volumeMounts": mounts}
+    spec = {
+        "restartPolicy": "Never",
+        "initContainers": [{"name": "copy-agent", "command": ["cp"], **agent}],
+        "containers": [
+            {"name": "agent", "args": ["start"], **agent},
+            {"name": "container-0", "image": step["image"], "command": [step["command"]], "volumeMounts": mounts},
+            {"name": "checkout", "args": ["bootstrap"], **agent},
+        ],
+        "volumes": [{"name": "workspace", "emptyDir": {}}],
+    }
+    labels = {"buildkite.com/job-uuid": job.removeprefix("buildkite-"), **metadata.get("labels", {})}
+    annotations = {
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+        **metadata.get("annotations", {}),
+    }
+    template = {"metadata": {"labels": labels, "annotations": annotations}, "spec": spec}
+    return _owned(f"{job}-", template, "batch/v1", "Job", job)
+
+
+def pod_of_woodpecker(pipeline: Manifest, agent: Mapping[str, str]) -> Manifest:
+    """Return the pod of the one step of a pipeline, by an agent that has these variables."""
+    (step,) = pipeline["steps"]
+    options = step["backend_options"]["kubernetes"]
+    allowed = {
+        kind: options[kind] if agent.get(f"WOODPECKER_BACKEND_K8S_POD_{kind.upper()}_ALLOW_FROM_STEP") == "true" else {}
+        for kind in ("labels", "annotations")
+    }
+    name = "wp-01jd0q7v9m5x8r2t4w6y8z0a1b"
+    container = {
+        "name": name,
+        "image": step["image"],
+        "command": ["/bin/sh", "-c", "echo $CI_SCRIPT | base64 -d | /bin/sh -e"],
+        "env": [{"name": "CI_SCRIPT", "value": "dHJ1ZQ=="}],
+        "volumeMounts": [{"name": "wp-workspace", "mountPath": "/woodpecker"}],
+    }
+    return {
+        "metadata": {
+            "name": name,
+            "labels": {"step": step["name"], **allowed["labels"]},
+            "annotations": dict(allowed["annotations"]),
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [container],
+            "volumes": [{"name": "wp-workspace", "persistentVolumeClaim": {"claimName": "wp-workspace"}}],
+        },
+    }
+
+
+def pod_of_deployment(deployment: Manifest) -> Manifest:
+    """Return the pod of a Deployment's ReplicaSet."""
+    name = f"{deployment['metadata']['name']}-6d5c7b9f84"
+    return _owned(f"{name}-", deployment["spec"]["template"], "apps/v1", "ReplicaSet", name)
+
+
 def _owned(generate_name: str, template: Manifest, version: str, kind: str, owner: str) -> Manifest:
     metadata = template.get("metadata", {})
     return {

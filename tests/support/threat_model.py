@@ -75,7 +75,7 @@ RIGHTS: Final = (
     _row("status", "write its status, so decide what runs in labelled pods", Who.OPERATOR),
     _row("finalizers", "write its finalizers", Who.OPERATOR),
     _row("client-key", "read its client's key, so build with it", Who.EDIT, Who.OPERATOR),
-    _row("authority-key", "read its authority's key, so admit others", Who.EDIT, Who.OPERATOR),
+    _row("authority-key", "read its CA's key, so admit others", Who.EDIT, Who.OPERATOR),
     _row("list-secrets", "list the Secrets of its namespace", Who.EDIT),
     _row("write-secrets", "change or delete its Secrets", Who.EDIT, Who.OPERATOR),
     _row("write-objects", "change or delete its ConfigMaps, Services, Deployments", Who.EDIT, Who.OPERATOR),

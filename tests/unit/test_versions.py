@@ -75,6 +75,15 @@ def test_the_installed_operator_is_of_this_version() -> None:
     assert images == {pins.OPERATOR_IMAGE}
 
 
+def test_samples_for_gitops_name_this_version() -> None:
+    files = [*(TOP / "deploy/samples/gitops").glob("*.yaml"), TOP / "docs/gitops.md"]
+    named = r"(?:tag: |targetRevision: |\?ref=)v?(\d\S*)"
+    versions_named = [found for file in files for found in re.findall(named, file.read_text(), re.MULTILINE)]
+
+    assert len(versions_named) >= 5
+    assert set(versions_named) == {pins.OPERATOR_IMAGE.rpartition(":")[2]}
+
+
 def test_the_operators_image_is_built_on_the_base_that_clusters_get() -> None:
     assert re.search(
         rf"^ARG BASE={re.escape(pins.PYTHON_IMAGE)}@sha256:[0-9a-f]{{64}}$",

@@ -108,6 +108,9 @@ INSTALL_ENGINE: Final = (
 )
 """What to do where nothing injects. The condition, its page and doctor all say it with these words."""
 
+INSTALL_AGAIN: Final = "with Helm, helm upgrade; with kustomize, apply your overlay"
+"""How what is installed beside the operator is brought to this version, part of a sentence."""
+
 _FINE: Final = partial(Row, event_type="Normal", user_must_act=False, is_intentional=False, waiting_helps=False)
 _INTENTIONAL: Final = partial(Row, event_type="Normal", user_must_act=False, is_intentional=True, waiting_helps=False)
 _TRANSIENT: Final = partial(Row, event_type="Normal", user_must_act=False, is_intentional=False, waiting_helps=True)
@@ -162,12 +165,14 @@ REASONS: Final[Mapping[str, Row]] = {
         "ACME's do not."
     ),
     Reason.CERTIFICATE_NOT_ALLOWED: _TERMINAL(
-        "Name an Issuer of the builder's own namespace and no further dnsNames; or have the administrator allow them "
-        "with BUILDKIT_OPERATOR_CERTIFICATE_ISSUERS and BUILDKIT_OPERATOR_CERTIFICATE_DNS_NAMES."
+        "Name an Issuer of the builder's own namespace and no further dnsNames; or have the administrator allow them: "
+        "with Helm by the values certificates.*, with kustomize by the operator's variables "
+        "BUILDKIT_OPERATOR_CERTIFICATE_*."
     ),
     Reason.PROVIDER_NOT_WATCHED: _TERMINAL(
-        "Have the administrator add the provider's namespace to those that the operator watches "
-        "(BUILDKIT_OPERATOR_WATCH_NAMESPACES, with the Roles for it), or name another builder in spec.shared.from."
+        "Have the administrator add the provider's namespace to those that the operator watches (with Helm by "
+        "watchNamespaces; with kustomize in your copy of overlays/namespaced, which has the Roles), or name another "
+        "builder in spec.shared.from."
     ),
     Reason.NOT_ADMITTED: _TERMINAL(
         "Ask the owners of the builder that spec.shared.from names to admit this namespace in its "
@@ -178,8 +183,8 @@ REASONS: Final[Mapping[str, Row]] = {
         "give the builder another name."
     ),
     Reason.REJECTED: _TERMINAL(
-        "Have the API server take what the message names: a quota, an admission policy or a webhook of the cluster "
-        "refuses it, or the operator lacks a right. Look at those, or at the field of the spec that it quotes."
+        "Change what refuses it: a quota, an admission policy or a webhook of the cluster, or the field of the spec "
+        f"that the message quotes. Where the operator lacks a right: {INSTALL_AGAIN}."
     ),
     Reason.RECONCILE_FAILED: _TERMINAL(
         "Look for the builder's name in the operator's log, and report what it says there; a newer version may have it "
@@ -259,7 +264,8 @@ REASONS: Final[Mapping[str, Row]] = {
         "Secret that the message names: all certificates of the builder are made anew."
     ),
     Reason.MANAGED_ELSEWHERE: _RETRIED(
-        "Uninstall one of the two installations that the message names, or have each serve namespaces of its own."
+        "Uninstall one of the two installations that the message names, or have each serve namespaces of its own: with "
+        "Helm by watchNamespaces, with kustomize by a copy of overlays/namespaced."
     ),
 }
 

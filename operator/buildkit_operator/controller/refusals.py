@@ -5,7 +5,7 @@ Pure. What passes by itself (kube.errors.ApiError.transient) is none of them.
 
 from __future__ import annotations
 
-from buildkit_operator.api.reasons import Reason, TerminalError
+from buildkit_operator.api.reasons import INSTALL_AGAIN, Reason, TerminalError
 from buildkit_operator.kube import errors
 from buildkit_operator.kube.resources import Manifest
 
@@ -40,7 +40,7 @@ def _refusal(what: str, error: errors.ApiError) -> TerminalError:
     return TerminalError(
         Reason.REJECTED,
         f"The operator may not {right}, so the API server refuses {what}: {error}. Give its ServiceAccount that right: "
-        "install the roles of this version of the operator.",
+        f"install the roles of this version of the operator ({INSTALL_AGAIN}).",
     )
 
 

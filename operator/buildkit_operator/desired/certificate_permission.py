@@ -14,8 +14,9 @@ from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import IssuerReference
 
-NAMES_SETTING: Final = "BUILDKIT_OPERATOR_CERTIFICATE_DNS_NAMES"
-ISSUERS_SETTING: Final = "BUILDKIT_OPERATOR_CERTIFICATE_ISSUERS"
+NAMES_SETTING: Final = "BUILDKIT_OPERATOR_CERTIFICATE_DNS_NAMES (in the chart certificates.dnsNames)"
+ISSUERS_SETTING: Final = "BUILDKIT_OPERATOR_CERTIFICATE_ISSUERS (in the chart certificates.issuers)"
+"""Each by both names that an administrator may know it by."""
 
 _OWN_ISSUER: Final = "Issuer"
 CERT_MANAGER: Final = "cert-manager.io"

@@ -17,6 +17,8 @@ OBJECTS: Final = (
     "arc/hook-template.yaml",
     "arc/runner-deployment.yaml",
     "build-push-action/builder.yaml",
+    "build-push-action/hosted-runners.yaml",
+    "forgejo/runner.yaml",
     "jobs/cronjob.yaml",
     "tekton/task.yaml",
     "tekton/taskrun.yaml",
@@ -24,6 +26,7 @@ OBJECTS: Final = (
 VALUES: Final = (
     "arc/scale-set-values.yaml",
     "arc/kubernetes-mode-values.yaml",
+    "arc/kubernetes-novolume-values.yaml",
     "build-push-action/scale-set-values.yaml",
 )
 """Values of ARC's chart for runner scale sets."""

@@ -50,6 +50,25 @@ def kubernetes_mode() -> Manifest:
     return runner_pods.pod_of_hook(template, image)
 
 
+def buildkite(sample: str) -> Manifest:
+    (step,) = read("buildkite/pipeline.yaml")["steps"]
+    if sample == "values.yaml":
+        return runner_pods.pod_of_buildkite(read("buildkite/values.yaml")["config"]["default-metadata"], step)
+    (plugin,) = step["plugins"]
+    return runner_pods.pod_of_buildkite(plugin["kubernetes"]["metadata"], step)
+
+
+def woodpecker() -> Manifest:
+    lines = (CI / "woodpecker/agent.env").read_text().splitlines()
+    agent = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    return runner_pods.pod_of_woodpecker(read("woodpecker/pipeline.yaml"), agent)
+
+
+def forgejo() -> Manifest:
+    _, deployment = yaml.safe_load_all((CI / "forgejo/runner.yaml").read_text())
+    return runner_pods.pod_of_deployment(deployment)
+
+
 def job() -> Manifest:
     (found,) = (
         document
@@ -69,7 +88,14 @@ PODS: Final[dict[str, tuple[Callable[[], Manifest], str]]] = {
         lambda: runner_pods.pod_of_runner_deployment(read("arc/runner-deployment.yaml")),
         "shared/linux-build-x7k2p",
     ),
+    "argo-workflows": (lambda: runner_pods.pod_of_argo(read("argo-workflows/workflow.yaml")), "org/image"),
+    "buildkite": (lambda: buildkite("pipeline.yaml"), "org/app"),
+    "buildkite-by-its-chart": (
+        lambda: buildkite("values.yaml"),
+        "shared/buildkite-0190c3f2-5d0e-7c1b-9d8f-2f6f0f5b7a11",
+    ),
     "evryfs": (lambda: runner_pods.pod_of_evryfs(read("evryfs/runner-pool.yaml")), "shared/build-pool"),
+    "forgejo": (forgejo, "shared/forgejo-runner-6d5c7b9f84"),
     "gitlab": (lambda: gitlab("image:docker", 0), "group-app"),
     "gitlab-by-its-chart": (gitlab_by_chart, "group-app"),
     "gitlab-of-a-job-that-asks": (lambda: gitlab("image:buildctl", 1), "group-app"),
@@ -79,6 +105,7 @@ PODS: Final[dict[str, tuple[Callable[[], Manifest], str]]] = {
         lambda: runner_pods.pod_of_tekton(read("tekton/task.yaml"), read("tekton/taskrun.yaml")),
         "org/image",
     ),
+    "woodpecker": (woodpecker, "org/app"),
     "cronjob": (lambda: runner_pods.pod_of_template(read("jobs/cronjob.yaml")), "org/image"),
     "job": (job, "shared/sidecar-build"),
 }
@@ -98,6 +125,12 @@ def test_pods_of_one_repository_meet_one_daemon(engine: Engine, recipe: str) -> 
     make, key = PODS[recipe]
 
     assert create(engine, "shared", make())["metadata"]["annotations"][KEY] == key
+
+
+def test_a_woodpecker_step_gets_nothing_unless_its_agent_allows_labels(engine: Engine) -> None:
+    pod = create(engine, "sidecar", runner_pods.pod_of_woodpecker(read("woodpecker/pipeline.yaml"), {}))
+
+    assert "initContainers" not in pod["spec"]
 
 
 def test_a_gitlab_job_that_does_not_ask_gets_nothing(engine: Engine) -> None:

@@ -46,7 +46,7 @@ def test_any_other_issuer_is_refused_with_the_setting_that_allows_it(issuer: dic
 
     assert said.startswith(f"{Reason.CERTIFICATE_NOT_ALLOWED}: ")
     assert named in said
-    assert "BUILDKIT_OPERATOR_CERTIFICATE_ISSUERS does not have it" in said
+    assert "BUILDKIT_OPERATOR_CERTIFICATE_ISSUERS (in the chart certificates.issuers) does not have it" in said
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,12 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
         _ISOLATION,
         "e2e/test_sidecar_survives.py::test_the_daemon_has_no_token_though_the_job_has_one",
     ),
-    "| a job, whoever wrote": (
+    "| a job, no matter who wrote": (
         _RULES,
         f"{_RIGHTS}::test_a_cell",
         "e2e/test_connector.py::test_jobs_of_any_user_build_and_push_and_see_no_certificate",
     ),
-    "| who may edit builders": (
+    "| anyone who may edit builders": (
         f"{_RIGHTS}::test_who_edits_builders_alone_runs_an_image_by_one",
         f"{_CONSUMERS}::test_who_is_not_admitted_gets_nothing",
     ),
@@ -42,7 +42,7 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
         f"{_RIGHTS}::test_a_cell",
         "integration/installation/test_rights.py::test_an_account_may_do_exactly_this",
     ),
-    "**Who may edit builders of a namespace must be": (
+    "**Anyone who may edit builders of a namespace must be": (
         f"{_RIGHTS}::test_who_edits_builders_alone_runs_an_image_by_one",
         "unit/desired/test_fields.py::test_a_field_changes_the_outcome",
         "unit/desired/test_fields.py::test_a_field_changes_what_is_injected",
@@ -129,7 +129,7 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "Tests on a real cluster show for each isolation,": (_ISOLATION, _LEVELS),
     "**Sidecar**: one job,": ("e2e/test_sidecar.py::test_a_cache_is_kept_between_jobs", _POD),
-    "**Shared**: everybody who": (
+    "**Shared**: all users of": (
         f"{_TENANTS}::test_a_cell",
         "unit/controller/test_certificate_issuance.py::test_two_builders_have_nothing_in_common",
     ),
@@ -164,7 +164,7 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
         "e2e/test_sidecar.py::test_only_the_chosen_containers_get_the_builder",
         _RULES,
     ),
-    "Who edits builders decides where `injection.localCache`": (
+    "Anyone who edits builders decides where `injection.localCache`": (
         "unit/cli/test_schema.py::test_bad_input_is_refused_with_its_place_and_a_sentence",
         "integration/test_crd.py::test_bad_input_is_refused_with_its_place_and_a_sentence",
     ),
@@ -178,7 +178,7 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
         f"{_TLS}::test_a_client_with_another_builders_certificate_is_refused",
         f"{_TLS}::test_a_builder_without_tls_lets_anyone_in_and_says_so",
     ),
-    "- The authority's key is in the Secret": (
+    "- The CA's key is in the Secret": (
         "unit/controller/test_certificate_issuance.py::test_the_authoritys_key_stands_in_its_own_secret_alone",
         f"{_RIGHTS}::test_a_cell",
     ),
@@ -290,7 +290,7 @@ NO_PROMISE: Final[dict[str, str]] = {
     "What the operator protects,": _SUMMARY,
     "| the cluster's administrator |": _SUMMARY,
     "- `view` and `edit` are": "names the columns",
-    "Who may edit builders has these done": _SUMMARY,
+    "Anyone who may edit builders has these done": _SUMMARY,
     "A `ResourceQuota`, Pod Security": _ADVICE,
     "In words:": _SUMMARY,
     "- **The network is the pod's.**": _ADVICE,

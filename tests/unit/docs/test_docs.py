@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from buildkit_operator.api.reasons import REASONS
 from tests.support import markdown
 from tests.support.markdown import TOP
 
@@ -66,6 +67,25 @@ def test_addresses_in_text_are_whole_and_https(file: Path) -> None:
     addresses = {*re.findall(r"\b[a-z]+://\w[^\s)>\]\"']*", text), *(u for u in markdown.links(text) if ":" in u)}
 
     assert [address for address in sorted(addresses) if not whole(address)] == []
+
+
+APPLIED = re.compile(r"kubectl (?:apply|delete) .*-k \\S+")
+
+
+@everywhere
+def test_where_kustomize_installs_something_the_page_says_how_helm_does(file: Path) -> None:
+    text = file.read_text()
+
+    if file.name not in {"changelog.md", "CONTRIBUTING.md"} and APPLIED.search(text):
+        assert re.search(r"^ *helm (upgrade|install|uninstall) ", text, re.MULTILINE)
+        assert re.search(r"with kustomize", text, re.IGNORECASE)
+
+
+def test_no_remedy_names_one_way_to_install_alone() -> None:
+    remedies = [row.remedy for row in REASONS.values()]
+
+    assert [remedy for remedy in remedies if ("kustomize" in remedy) is not ("Helm" in remedy)] == []
+    assert [remedy for remedy in remedies if "BUILDKIT_OPERATOR_" in remedy and "Helm" not in remedy] == []
 
 
 def test_every_address_of_the_site_is_a_page_of_it() -> None:

@@ -39,11 +39,6 @@ def test_a_page_says_what_it_means_how_it_shows_why_and_what_to_do(reason: Reaso
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_code_within_a_list_is_indented_as_the_site_does_not_know_fences_there(reason: Reason) -> None:
-    assert re.findall(r"^ +```", page(reason).read_text(), re.MULTILINE) == []
-
-
-@pytest.mark.parametrize("reason", Reason)
 def test_a_message_leads_to_its_page_where_somebody_must_act(reason: Reason) -> None:
     example = page(reason).read_text().partition("```text\n")[2].partition("```")[0]
 

@@ -18,7 +18,8 @@ PAGES: Final = sorted((TOP / "docs/ci").glob("*.md"))
 EXCERPTS: Final = [
     (page, text) for page in PAGES for language, text in blocks(page) if language in {"yaml", "toml", "groovy"}
 ]
-WORKFLOWS: Final = [file for file in SAMPLES if "runs-on:" in file.read_text()]
+WORKFLOWS: Final = [file for file in SAMPLES if "runs-on:" in file.read_text() and file.parent.name != "forgejo"]
+"""Those of GitHub; Forgejo's runners fetch actions from elsewhere."""
 PINNED: Final = re.compile(r"uses: (?P<action>[\w-]+/[\w-]+)@(?P<commit>[0-9a-f]{40}) # (?P<version>v\d+\.\d+\.\d+)$")
 
 
@@ -46,6 +47,14 @@ def test_every_sample_is_named_on_a_page() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_page_is_in_the_index(page: Path) -> None:
     assert page.stem == "index" or f"]({page.name})" in (TOP / "docs/ci/index.md").read_text()
+
+
+@pytest.mark.parametrize("sample", sorted((TOP / "deploy/samples/guides").iterdir()), ids=lambda file: file.stem)
+def test_a_guide_names_its_sample_and_shows_some_of_it(sample: Path) -> None:
+    named = [page for page in (TOP / "docs").glob("*.md") if f"](../{sample.relative_to(TOP)})" in page.read_text()]
+    shown = [lines(text) for page in named for language, text in blocks(page) if language == "yaml"]
+
+    assert any(stands_in(excerpt, lines(sample.read_text())) for excerpt in shown)
 
 
 def every_label(value: Any) -> list[str]:

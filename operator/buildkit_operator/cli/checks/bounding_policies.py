@@ -6,16 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from buildkit_operator.admission import daemon_labels, own_pods
+from buildkit_operator.api.reasons import INSTALL_AGAIN
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, ok, or_ok, unknown, warning
 from buildkit_operator.cli.checks.installation import INSTALL_PAGE, part_of
 from buildkit_operator.kube.diff import is_within
 from buildkit_operator.kube.resources import Manifest
 
-_LABELS_REMEDY: Final = "Apply deploy/kustomize/base/daemon-labels.yaml, or upgrade the chart's release."
+_LABELS_REMEDY: Final = f"Install it: {INSTALL_AGAIN}; its base has deploy/kustomize/base/daemon-labels.yaml."
 _DRY_RUNS_REMEDY: Final = (
-    "Apply deploy/kustomize/base/probe-policy.yaml, or upgrade the chart's release; where the operator runs in another "
-    "namespace or as another ServiceAccount, name that in the policy's matchConditions."
+    f"Install it: {INSTALL_AGAIN}; its base has deploy/kustomize/base/probe-policy.yaml. Where kustomize has the "
+    "operator run in another namespace or as another ServiceAccount, name that in the policy's matchConditions."
 )
 
 

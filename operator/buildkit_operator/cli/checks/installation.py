@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from buildkit_operator import __version__
 from buildkit_operator.api import crd, names, versions
+from buildkit_operator.api.reasons import INSTALL_AGAIN
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
 from buildkit_operator.cli.checks.findings import CheckFinding, failed, ok, unknown, warning
 from buildkit_operator.kube.resources import Manifest
@@ -19,7 +20,10 @@ LEASE_EXPIRED: Final = timedelta(seconds=60)
 NAMED: Final = 5
 """How many of several are named."""
 
-APPLY_DEFINITION: Final = "python -m buildkit_operator crds | kubectl apply --server-side -f -"
+APPLY_DEFINITION: Final = (
+    f"{INSTALL_AGAIN}; where you apply the CRD yourself, python -m buildkit_operator crds | kubectl apply "
+    "--server-side -f -"
+)
 
 _NO: Final = frozenset({"0", "f", "false", "n", "no", "off"})
 """What settings read as no."""

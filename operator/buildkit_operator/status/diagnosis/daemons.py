@@ -22,6 +22,10 @@ from buildkit_operator.desired.scripts import CACHE_BROKEN
 from buildkit_operator.kube.manifests import condition, controller_of, has_ended, is_of
 from buildkit_operator.kube.resources import REPLICA_SET, STATEFUL_SET, Manifest
 
+CONNECTOR_IMAGE_SETTING: Final = (
+    "the operator's setting BUILDKIT_OPERATOR_CONNECTOR_IMAGE (in the chart connectorImage)"
+)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -230,8 +234,7 @@ class Proxy:
         return Finding(
             Reason.IMAGE_PULL_FAILED,
             f"Pod {_name(pod)} cannot get the image of its {self.noun}: {waiting['reason']}: "
-            f"{sentence(waiting.get('message'))} Have the operator's setting BUILDKIT_OPERATOR_CONNECTOR_IMAGE name "
-            "one that can be pulled here.",
+            f"{sentence(waiting.get('message'))} Have {CONNECTOR_IMAGE_SETTING} name one that can be pulled here.",
         )
 
     def crash(self, pod: Manifest) -> Finding | None:

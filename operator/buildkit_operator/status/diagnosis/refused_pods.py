@@ -16,7 +16,7 @@ from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.reasons import Reason
 from buildkit_operator.kube import errors, quantity
 from buildkit_operator.kube.resources import Manifest
-from buildkit_operator.status.diagnosis.daemons import Finding, sentence
+from buildkit_operator.status.diagnosis.daemons import CONNECTOR_IMAGE_SETTING, Finding, sentence
 
 CONSTRAINTS_PAGE: Final = f"{names.DOCUMENTATION}/constraints/"
 """What our containers have that policies ask for, and what they cannot have."""
@@ -87,7 +87,7 @@ def names_image(said: str) -> bool:
 
 def refused_by_policy(builder: BuildKitBuilder, said: str) -> Finding:
     """Return the finding that a policy of the cluster refuses what is added, as it takes a pod without it."""
-    image = "spec.image" if builder.role is Role.SIDECAR else "the operator's setting BUILDKIT_OPERATOR_CONNECTOR_IMAGE"
+    image = "spec.image" if builder.role is Role.SIDECAR else CONNECTOR_IMAGE_SETTING
     return Finding(
         Reason.PODS_REFUSED,
         f"Every pod with the label of this builder is refused for what is added to it: {sentence(said)} Give the "
