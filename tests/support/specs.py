@@ -1017,7 +1017,7 @@ TAKEN: Final[list[Manifest]] = [
     {"shared": {"maxBuilds": 1000, "queueTimeoutSeconds": 86400}},
     {
         "shared": {
-            "architectures": ["arm64", "amd64", "ppc64le", "riscv64", "s390x"],
+            "architectures": ["arm64", "amd64", "ppc64le", "s390x"],
             "pod": {"nodeSelector": {"a": "b"}},
         }
     },

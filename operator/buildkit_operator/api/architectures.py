@@ -12,7 +12,6 @@ class Architecture(StrEnum):
     AMD64 = "amd64"
     ARM64 = "arm64"
     PPC64LE = "ppc64le"
-    RISCV64 = "riscv64"
     S390X = "s390x"
 
     @property
