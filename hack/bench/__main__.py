@@ -10,6 +10,7 @@ python -m hack.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--round
   jobs       jobs with a sidecar on the cluster, beside what people write by hand
   builds     builds through the connector and directly, with each kind of cache, and beside docker:dind
   front      a context through connector and front, and straight to a daemon with TLS of its own; the proxies' memory
+  bound      a day's mix in small on three daemons with a bound on their builds and without, overflow and queue
   hits       builds that met their cache on one of three replicas
   soak       builds lost while their shared builder is rolled, scaled, evicted, and its operator killed
 
@@ -23,7 +24,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from hack.bench import admission, api_server, builds, front, hostile, jobs, soak, startup, webhook
+from hack.bench import admission, api_server, bound, builds, front, hostile, jobs, soak, startup, webhook
 from hack.bench.figures import Figure
 from hack.cluster import cluster
 from hack.cluster.installation import running_cluster
@@ -41,6 +42,7 @@ ON_CLUSTER: Final[dict[str, Callable[[Kubectl, argparse.Namespace], list[Figure]
     "jobs": lambda kubectl, chosen: jobs.measure(kubectl, chosen.runs),
     "builds": lambda kubectl, chosen: builds.measure(kubectl, chosen.runs),
     "front": lambda kubectl, chosen: front.measure(kubectl, chosen.runs),
+    "bound": lambda kubectl, _: bound.measure(kubectl),
     "hits": lambda kubectl, _: builds.share_of_hits(kubectl, PROJECTS),
     "soak": lambda kubectl, chosen: soak.measure(kubectl, chosen.rounds),
 }
