@@ -11,6 +11,7 @@ python -m hack.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--round
   builds     builds through the connector and directly, with each kind of cache, and beside docker:dind
   front      a context through connector and front, and straight to a daemon with TLS of its own; the proxies' memory
   bound      a day's mix in small on three daemons with a bound on their builds and without, overflow and queue
+  wake       a pod created at zero daemons → its build starts, with autoscaling
   hits       builds that met their cache on one of three replicas
   soak       builds lost while their shared builder is rolled, scaled, evicted, and its operator killed
 
@@ -24,7 +25,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from hack.bench import admission, api_server, bound, builds, front, hostile, jobs, soak, startup, webhook
+from hack.bench import admission, api_server, bound, builds, front, hostile, jobs, soak, startup, wake, webhook
 from hack.bench.figures import Figure
 from hack.cluster import cluster
 from hack.cluster.installation import running_cluster
@@ -43,6 +44,7 @@ ON_CLUSTER: Final[dict[str, Callable[[Kubectl, argparse.Namespace], list[Figure]
     "builds": lambda kubectl, chosen: builds.measure(kubectl, chosen.runs),
     "front": lambda kubectl, chosen: front.measure(kubectl, chosen.runs),
     "bound": lambda kubectl, _: bound.measure(kubectl),
+    "wake": lambda kubectl, chosen: wake.measure(kubectl, chosen.runs),
     "hits": lambda kubectl, _: builds.share_of_hits(kubectl, PROJECTS),
     "soak": lambda kubectl, chosen: soak.measure(kubectl, chosen.rounds),
 }
