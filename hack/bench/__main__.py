@@ -2,6 +2,7 @@
 
 python -m hack.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--rounds 50]
 
+  day        a recorded day of CI, replayed: daemon-hours, waits and cold caches by what sets the number of daemons
   operator   the operator on an API server without pods
   webhook    the webhook by itself
   hostile    what one namespace can store, and the processes' memory beside their limits, on such API servers
@@ -25,13 +26,14 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from hack.bench import admission, api_server, bound, builds, front, hostile, jobs, soak, startup, wake, webhook
+from hack.bench import admission, api_server, bound, builds, day, front, hostile, jobs, soak, startup, wake, webhook
 from hack.bench.figures import Figure
 from hack.cluster import cluster
 from hack.cluster.installation import running_cluster
 from hack.cluster.kubectl import Kubectl
 
 WITHOUT_CLUSTER: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = {
+    "day": lambda _: day.measure(),
     "operator": lambda chosen: api_server.measure(chosen.builders, chosen.rest),
     "webhook": lambda _: webhook.measure(),
     "hostile": lambda chosen: hostile.measure(chosen.loads),
