@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib import import_module
 from statistics import median
 from typing import Final
 
@@ -92,20 +91,13 @@ def _strategies() -> Iterator[Strategy]:
 
 
 def _by_operator() -> Iterator[tuple[str, Scaler]]:
-    """Give what spec.shared.autoscaling does with each of its measures; nothing in a checkout that has none."""
-    try:
-        autoscaling = import_module("buildkit_operator.desired.autoscaling")
-        shared = import_module("buildkit_operator.api.shared").Shared
-    except ModuleNotFoundError:
-        return
+    """Give what spec.shared.autoscaling does with each of its measures."""
     common = {"maxReplicas": MOST, "idleSeconds": IDLE_SECONDS}
-    for what, spec in {
-        f"0…{MOST} by runner pods": {"minReplicas": 0, "runnersPerReplica": PLACES},
-        f"1…{MOST} by runner pods": {"minReplicas": 1, "runnersPerReplica": PLACES},
-        f"0…{MOST} by builds": {"minReplicas": 0, "buildsPerReplica": PLACES - 1},
-    }.items():
-        target = autoscaling.Target.of(shared.model_validate({"maxBuilds": PLACES, "autoscaling": common | spec}))
-        yield what, ByOperator(autoscaling.decide, autoscaling.Demand, target)
+    for least in (0, 1):
+        runners = common | {"minReplicas": least, "runnersPerReplica": PLACES}
+        yield f"{least}…{MOST} by runner pods", ByOperator.of(PLACES, **runners)
+    builds = common | {"minReplicas": 0, "buildsPerReplica": PLACES - 1}
+    yield f"0…{MOST} by builds", ByOperator.of(PLACES, **builds)
 
 
 def replay(jobs: Sequence[Job], strategy: Strategy, seconds: int = DAY_SECONDS) -> Outcome:

@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any, Final, Protocol
 
+from buildkit_operator.api.shared import Shared
+from buildkit_operator.desired.autoscaling import Demand, Target, decide
+
 MIDNIGHT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -90,41 +93,23 @@ class ByCPU:
         return seen.replicas if damped <= 1 + self.TOLERANCE else ceil(damped * seen.replicas)
 
 
-class Decision(Protocol):
-    """A `Scaling` of the operator."""
-
-    @property
-    def replicas(self) -> int: ...
-
-    @property
-    def status(self) -> Mapping[str, Any]: ...
-
-
-class Decide(Protocol):
-    """What the operator decides by, `buildkit_operator.desired.autoscaling.decide`."""
-
-    def __call__(
-        self, target: Any, demand: Any, current: int | None, previous: Mapping[str, Any], now: datetime, /
-    ) -> Decision: ...
-
-
-class Demand(Protocol):
-    """How the operator is told what asks for daemons."""
-
-    def __call__(self, runners: int, builds: int | None) -> Any: ...
-
-
 @dataclass
 class ByOperator:
     """spec.shared.autoscaling, by the operator's own function."""
 
-    decide: Decide
-    demand: Demand
-    target: Any
+    target: Target
     _status: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, places: int, **autoscaling: int) -> "ByOperator":
+        """Return what the operator does with these fields, at daemons that run so many builds."""
+        spec = {"maxBuilds": places, "autoscaling": autoscaling}
+        target = Target.of(Shared.model_validate(spec))
+        assert target
+        return cls(target)
+
     def replicas(self, seen: Seen) -> int:
-        demand, now = self.demand(seen.runners, seen.builds), MIDNIGHT + timedelta(seconds=seen.now)
-        decision = self.decide(self.target, demand, seen.replicas, self._status, now)
-        self._status = decision.status
-        return decision.replicas
+        now = MIDNIGHT + timedelta(seconds=seen.now)
+        scaling = decide(self.target, Demand(seen.runners, seen.builds), seen.replicas, self._status, now)
+        self._status = scaling.status
+        return scaling.replicas

@@ -1,15 +1,15 @@
-"""The HorizontalPodAutoscaler of the replayed day does what Kubernetes documents."""
+"""What sets the number of daemons in the replayed day: the HorizontalPodAutoscaler does what Kubernetes documents."""
 
 from dataclasses import replace
 
 import pytest
 
-from hack.bench.scalers import ByCPU, Seen
+from hack.bench.scalers import ByCPU, ByOperator, Scaler, Seen
 
 QUIET = Seen(now=0, replicas=2, ready=2, runners=0, builds=0)
 
 
-def settle(scaler: ByCPU, seen: Seen, seconds: int, begin: int = 0) -> int:
+def settle(scaler: Scaler, seen: Seen, seconds: int, begin: int = 0) -> int:
     """Return the number of daemons after so many seconds in which as many builds run; all daemons are ready at once."""
     for second in range(begin, begin + seconds):
         wanted = scaler.replicas(replace(seen, now=second))
@@ -47,3 +47,11 @@ def test_it_looks_every_15_seconds() -> None:
 
 def test_daemons_that_are_not_ready_count_as_idle_when_more_are_wanted() -> None:
     assert ByCPU(most=9, target=2).replicas(Seen(now=15, replicas=6, ready=2, runners=0, builds=12)) == 6
+
+
+def test_the_operator_decides_by_its_own_function_and_remembers_what_it_decided() -> None:
+    scaler = ByOperator.of(4, minReplicas=0, maxReplicas=6, runnersPerReplica=4, idleSeconds=60)
+
+    assert settle(scaler, replace(QUIET, replicas=0, ready=0, runners=5), 10) == 2
+    assert settle(scaler, QUIET, 59, begin=10) == 2
+    assert settle(scaler, QUIET, 2, begin=69) == 0
