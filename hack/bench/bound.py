@@ -214,9 +214,11 @@ def _queue(team: Kubectl) -> list[Figure]:
         pods = _pods(team, QUEUE, [QUEUE] * QUEUE_PODS)
         _bring(pods, f"FROM {pins.BUSYBOX_IMAGE}\nARG SALT\nRUN sleep {QUEUE_SECONDS} && echo built $SALT\n")
         for way, connect in (("connectors", CONNECTED), ("clients of the Service", DIRECT)):
+            # Another salt each, or the second way would find the first one's builds in the cache.
+            salt = way.replace(" ", "-")
             planned = [
                 [
-                    Planned(f"{way[0]}-{number}", 0, f"{connect} {_BUILD} --opt build-arg:SALT={way[0]}-{pod}-{number}")
+                    Planned(f"{salt}-{number}", 0, f"{connect} {_BUILD} --opt build-arg:SALT={salt}-{pod}-{number}")
                     for number in range(QUEUE_BUILDS)
                 ]
                 for pod in range(QUEUE_PODS)
