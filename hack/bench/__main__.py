@@ -2,6 +2,7 @@
 
 python -m hack.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--rounds 50]
 
+  day        a recorded day of CI, replayed: daemon-hours, waits and cold caches by what sets the number of daemons
   operator   the operator on an API server without pods
   webhook    the webhook by itself
   hostile    what one namespace can store, and the processes' memory beside their limits, on such API servers
@@ -9,6 +10,9 @@ python -m hack.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--round
   ready      shared builders on the cluster
   jobs       jobs with a sidecar on the cluster, beside what people write by hand
   builds     builds through the connector and directly, with each kind of cache, and beside docker:dind
+  front      a context through connector and front, and straight to a daemon with TLS of its own; the proxies' memory
+  bound      a day's mix in small on three daemons with a bound on their builds and without, overflow and queue
+  wake       a pod created at zero daemons → its build starts, with autoscaling
   hits       builds that met their cache on one of three replicas
   soak       builds lost while their shared builder is rolled, scaled, evicted, and its operator killed
 
@@ -22,13 +26,14 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from hack.bench import admission, api_server, builds, hostile, jobs, soak, startup, webhook
+from hack.bench import admission, api_server, bound, builds, day, front, hostile, jobs, soak, startup, wake, webhook
 from hack.bench.figures import Figure
 from hack.cluster import cluster
 from hack.cluster.installation import running_cluster
 from hack.cluster.kubectl import Kubectl
 
-ON_API_SERVER: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = {
+WITHOUT_CLUSTER: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = {
+    "day": lambda _: day.measure(),
     "operator": lambda chosen: api_server.measure(chosen.builders, chosen.rest),
     "webhook": lambda _: webhook.measure(),
     "hostile": lambda chosen: hostile.measure(chosen.loads),
@@ -39,6 +44,9 @@ ON_CLUSTER: Final[dict[str, Callable[[Kubectl, argparse.Namespace], list[Figure]
     "ready": lambda kubectl, _: startup.measure(kubectl),
     "jobs": lambda kubectl, chosen: jobs.measure(kubectl, chosen.runs),
     "builds": lambda kubectl, chosen: builds.measure(kubectl, chosen.runs),
+    "front": lambda kubectl, chosen: front.measure(kubectl, chosen.runs),
+    "bound": lambda kubectl, _: bound.measure(kubectl),
+    "wake": lambda kubectl, chosen: wake.measure(kubectl, chosen.runs),
     "hits": lambda kubectl, _: builds.share_of_hits(kubectl, PROJECTS),
     "soak": lambda kubectl, chosen: soak.measure(kubectl, chosen.rounds),
 }
@@ -59,7 +67,7 @@ def main() -> None:
 
 def _measure(chosen: argparse.Namespace) -> Iterator[list[Figure]]:
     """Measure part by part; the cluster is made for its parts, unless it is up."""
-    for part, measure in ON_API_SERVER.items():
+    for part, measure in WITHOUT_CLUSTER.items():
         if part in chosen.parts:
             yield measure(chosen)
     if not set(ON_CLUSTER) & set(chosen.parts):
@@ -77,11 +85,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m hack.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parts = [*ON_API_SERVER, *ON_CLUSTER]
+    parts = [*WITHOUT_CLUSTER, *ON_CLUSTER]
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure (default: everything)")
     parser.add_argument("--builders", type=int, default=100, help="builders on the API server (default 100)")
     parser.add_argument("--rest", type=int, default=60, help="seconds to watch the operator at rest (default 60)")
-    parser.add_argument("--runs", type=int, default=10, help="jobs in each way (default 10)")
+    parser.add_argument("--runs", type=int, default=10, help="jobs, contexts or wakings in each way (default 10)")
     parser.add_argument(
         "--rounds", type=int, default=50, help="times that the shared builder is disturbed (default 50)"
     )

@@ -4,13 +4,13 @@ import re
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 from buildkit_operator.kube.resources import Manifest
 from hack.bench.figures import Figure, Reach, seconds
+from hack.bench.pods import WORK, ClientPod
 from hack.bench.ways import DIND
 from hack.cluster import cluster, pins
 from hack.cluster.installation import REGISTRY
@@ -32,6 +32,10 @@ REACH: Final = Reach(1.05)
 
 CONNECTED: Final = f"buildctl --addr {SOCKET}"
 DIRECT: Final = "buildctl --addr $(cat /etc/buildkit/BUILDKIT_HOST) --tlsdir /etc/buildkit"
+CONTEXT: Final = (
+    f"mkdir /work/copy && cd /work/copy && head -c {CONTEXT_BYTES} /dev/urandom >big "
+    "&& printf 'FROM scratch\\nCOPY big /\\n' >Dockerfile"
+)
 COPY: Final = "build --frontend dockerfile.v0 --local context=/work/copy --local dockerfile=/work/copy"
 BUILD: Final = (
     "build --frontend dockerfile.v0 --local context=/work --local dockerfile=/work/deploy "
@@ -68,68 +72,22 @@ _CLAIM: Final[Manifest] = {
 }
 
 
-@dataclass(frozen=True)
-class _Client:
-    """A pod in which builds are started one by one."""
-
-    team: Kubectl
-    name: str
-
-    @classmethod
-    def start(cls, team: Kubectl, asks_for: str | None, job: Manifest | None = None, **spec: Any) -> "_Client":
-        client = cls(team, f"client-{uuid.uuid4().hex[:8]}")
-        container = {
-            "name": "job",
-            "image": pins.BUILDKIT_IMAGE,
-            "command": ["sleep", "infinity"],
-            "volumeMounts": [{"name": "connection", "mountPath": "/etc/buildkit"}, _WORK],
-            **(job or {}),
-        }
-        volumes = [
-            {"name": "connection", "secret": {"secretName": f"{SHARED}-connection"}},
-            {"name": "work", "emptyDir": {}},
-            *spec.pop("volumes", ()),
-        ]
-        labels = {LABEL: asks_for} if asks_for else {}
-        pod_spec = {"terminationGracePeriodSeconds": 1, "containers": [container], "volumes": volumes, **spec}
-        metadata = {"name": client.name, "labels": labels}
-        team.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec})
-        team("wait", "--for=condition=Ready", f"pod/{client.name}", "--timeout=120s", timeout=130)
-        return client
-
-    def run(self, script: str) -> str:
-        return self.team("exec", self.name, "--container=job", "--", "sh", "-ec", script, timeout=600)
-
-    def time(self, command: str) -> float:
-        """Return the seconds that a command takes, by the pod's own clock."""
-        said = self.run(
-            f"read a _ </proc/uptime; {command} >/tmp/log 2>&1 || {{ cat /tmp/log >&2; exit 1; }}; "
-            "read b _ </proc/uptime; echo took $a $b"
-        )
-        begin, end = re.findall(r"took (\S+) (\S+)", said)[0]
-        return float(end) - float(begin)
-
-    def bring_project(self) -> None:
-        """Copy the project into the pod, as a runner's checkout does."""
-        packed = subprocess.run(["tar", "--create", *PROJECT], cwd=TOP, capture_output=True, check=True).stdout
-        command = self.team.command("exec", "--stdin", self.name, "--container=job", "--", "tar", "-x", "-C", "/work")
-        subprocess.run(command, input=packed, check=True)
-
-    def end(self) -> None:
-        self.team("delete", "pod", self.name, "--grace-period=1", timeout=120)
+def _client(team: Kubectl, asks_for: str | None, job: Manifest | None = None, **spec: Any) -> ClientPod:
+    return ClientPod.start(team, asks_for, connection=SHARED, job=job, **spec)
 
 
-_WORK: Final[Manifest] = {"name": "work", "mountPath": "/work"}
+def _bring_project(client: ClientPod) -> None:
+    """Copy the project into the pod, as a runner's checkout does."""
+    packed = subprocess.run(["tar", "--create", *PROJECT], cwd=TOP, capture_output=True, check=True).stdout
+    command = client.team.command("exec", "--stdin", client.name, "--container=job", "--", "tar", "-x", "-C", "/work")
+    subprocess.run(command, input=packed, check=True)
 
 
 def _connector(team: Kubectl, runs: int) -> list[Figure]:
     """Send a context of CONTEXT_BYTES by the connector and directly, from the same pod and in turn."""
     with step(f"Sending a context of 200 MB {runs} times in each of two ways"):
-        client = _Client.start(team, SHARED)
-        client.run(
-            f"mkdir /work/copy && cd /work/copy && head -c {CONTEXT_BYTES} /dev/urandom >big "
-            "&& printf 'FROM scratch\\nCOPY big /\\n' >Dockerfile"
-        )
+        client = _client(team, SHARED)
+        client.run(CONTEXT)
         times: dict[str, list[float]] = {CONNECTED: [], DIRECT: []}
         for number in range(runs + 1):
             for way in times if number % 2 else reversed(times):
@@ -162,8 +120,8 @@ def _caches(team: Kubectl) -> list[Figure]:
 
 
 def _in_mode(team: Kubectl, name: str) -> Mapping[str, float]:
-    client = _Client.start(team, name)
-    client.bring_project()
+    client = _client(team, name)
+    _bring_project(client)
     prune = f"{CONNECTED} prune --all >/dev/null"
     exports = f"--export-cache {REGISTRY_CACHE},mode=max --export-cache {LOCAL_CACHE.format('dest')},mode=max"
     client.run(prune)
@@ -178,14 +136,14 @@ def _in_mode(team: Kubectl, name: str) -> Mapping[str, float]:
 
 def _claim_warm(team: Kubectl) -> float:
     """Build, replace the daemon's pod, and return the seconds that the same build takes from a new runner pod."""
-    first = _Client.start(team, CLAIMED)
-    first.bring_project()
+    first = _client(team, CLAIMED)
+    _bring_project(first)
     first.time(f"{CONNECTED} {BUILD}")
     first.end()
     team("delete", "pod", *daemon_pods(team, CLAIMED))
     wait_ready(team, CLAIMED, 180)
-    second = _Client.start(team, CLAIMED)
-    second.bring_project()
+    second = _client(team, CLAIMED)
+    _bring_project(second)
     taken = second.time(f"{CONNECTED} {BUILD}")
     second.end()
     return taken
@@ -197,10 +155,10 @@ def _dind(team: Kubectl) -> float:
     # With the scheme, or Docker's BuildKit asks by HTTPS alone.
     insecure = f"--insecure-registry=http://{REGISTRY}"
     daemon = {"restartPolicy": "Always", **DIND.sidecar, "args": [*DIND.sidecar["args"], insecure]}
-    mounts: Sequence[Manifest] = [*DIND.job["volumeMounts"], _WORK]
+    mounts: Sequence[Manifest] = [*DIND.job["volumeMounts"], WORK]
     job = {"image": pins.DOCKER_IMAGE, "env": DIND.job["env"], "volumeMounts": mounts}
-    client = _Client.start(team, None, job, initContainers=[daemon], volumes=DIND.volumes)
-    client.bring_project()
+    client = _client(team, None, job, initContainers=[daemon], volumes=DIND.volumes)
+    _bring_project(client)
     image = f"{REGISTRY}/bench/dind:latest"
     build = f"docker build --file /work/deploy/Dockerfile --build-arg BASE={base} --tag {image} /work"
     taken = client.time(f"{{ {build} && docker push {image}; }}")
