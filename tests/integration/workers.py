@@ -18,8 +18,12 @@ WITH_SERVERS_OF_ITS_OWN: Final = frozenset({"admission", "cli", "fuzz", "kubectl
 LONGEST: Final = (
     "builders/test_installations.py",
     "builders/test_cert_manager.py",
+    "builders/test_crashes.py",
+    "builders/test_faults.py",
     "builders/test_process.py",
     "builders/test_consumers.py",
+    "builders/test_replicas.py",
+    "builders/test_restart.py",
     "engine/test_leadership.py",
     "installation/test_namespaced.py",
     "builders/test_hostile.py",

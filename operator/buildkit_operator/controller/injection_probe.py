@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from buildkit_operator.api import names
@@ -38,6 +39,17 @@ RETRY_SECONDS: Final = 10.0
 """Seconds between later ones."""
 
 
+class Before(Enum):
+    """What the status says of an injection that this process has not probed yet, from the process before."""
+
+    UNTOLD = auto()
+    """Nothing: it may be so new that the engine has not heard of it."""
+    SERVED = auto()
+    """It is served, without a remark; that is believed until the resync, so that a restart asks nothing."""
+    TOLD = auto()
+    """Something else, such as why it is not. The engine has known the injection for long: its first answer counts."""
+
+
 @dataclass(slots=True)
 class _Record:
     injection: str
@@ -63,16 +75,17 @@ class InjectionProbe:
         self._resync_seconds = resync_seconds
         self._records: dict[tuple[str, str], _Record] = {}
 
-    async def result(self, builder: BuildKitBuilder, injection: Manifest, *, served_before: bool) -> ProbeResult | None:
+    async def result(self, builder: BuildKitBuilder, injection: Manifest, before: Before) -> ProbeResult | None:
         """Return how a runner pod fares with this injection; None when that is to be seen soon, see requeue_after.
 
-        With `served_before` a builder that was never probed by this process counts as served until the next resync,
-        so that a restart asks nothing. Raises what `dry_run` raises.
+        `before` counts for a builder that this process has never probed. Raises what `dry_run` raises.
         """
         wanted, now = digest([builder.metadata.uid, injection]), self._clock()
         record = self._records.get(_key(builder))
-        if record is None and served_before:
+        if record is None and before is Before.SERVED:
             record = _Record(wanted, now + jittered(self._resync_seconds), result=ProbeResult(served=True))
+        elif record is None and before is Before.TOLD:
+            record = _Record(wanted, now, failures=len(BACKOFF_SECONDS))
         if record is None or record.injection != wanted:
             record = _Record(wanted, now)
         self._records[_key(builder)] = record

@@ -211,7 +211,7 @@ class BuilderReconciler:
 
     def _warn(self, regarding: Manifest, finding: Finding, action: str) -> None:
         note = explained(finding.reason, finding.message)
-        self._recorder.event(regarding, "Warning", finding.reason, note, action=action)
+        self._recorder.event(regarding, "Warning", finding.reason, note, action=action, is_state=True)
 
     def _forget(self, key: Key) -> None:
         """Drop what is remembered of a builder that is gone; its owner references delete its objects."""

@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from buildkit_operator.engine.leader_election import NotLeader
 from buildkit_operator.kube.client import Client
-from buildkit_operator.kube.errors import ApiError
+from buildkit_operator.kube.errors import ApiError, Conflict
 from buildkit_operator.kube.resources import EVENT, Manifest
 
 MAX_NOTE_LENGTH: Final = 1024
@@ -59,8 +59,13 @@ class EventRecorder:
         reason: str,
         note: str,
         action: str,
+        *,
+        is_state: bool = False,
     ) -> None:
         """Tell a change of an object: a CamelCase reason from a fixed vocabulary, a sentence, and what was being done.
+
+        What `is_state` is no change, but told for as long as it is so. It is written anew when the API server has
+        forgotten it, and by no other process before: its name is made of what it says.
 
         Never raises. A note's line breaks become spaces; what exceeds 1024 bytes is cut by `shorten`. What is told
         while too many events wait is dropped; told once more, it is written then.
@@ -75,7 +80,7 @@ class EventRecorder:
             self._drop(note)
             return
         self._is_dropping = False
-        self._waiting.put_nowait(self._manifest(regarding, type, reason, note, action))
+        self._waiting.put_nowait(self._manifest(regarding, type, reason, note, action, told[:8] if is_state else None))
         self._waiting_of[namespace] += 1
         remembered[told] = time.monotonic() + REPEAT_SECONDS
 
@@ -85,6 +90,8 @@ class EventRecorder:
             event = await self._waiting.get()
             try:
                 await self._client.create(event)
+            except Conflict:
+                pass  # it was told before, perhaps by another process
             except (ApiError, NotLeader) as error:
                 logger.warning("An event was not written (%s): %s", error, event["note"])
             finally:
@@ -111,13 +118,16 @@ class EventRecorder:
             logger.warning("Too many events wait to be written, or were a short while ago; the first dropped: %s", note)
         self._is_dropping = True
 
-    def _manifest(self, regarding: Manifest, event_type: str, reason: str, note: str, action: str) -> Manifest:
+    def _manifest(
+        self, regarding: Manifest, event_type: str, reason: str, note: str, action: str, digest: bytes | None
+    ) -> Manifest:
         metadata = regarding["metadata"]
+        # As client-go names them: the object's name and the time, which nothing else tells about.
+        told = f"{time.time_ns():x}" if digest is None else digest.hex()
         return {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
-            # As client-go names them: the object's name and the time, which nothing else tells about.
-            "metadata": {"name": f"{metadata['name']}.{time.time_ns():x}", "namespace": metadata["namespace"]},
+            "metadata": {"name": f"{metadata['name']}.{told}", "namespace": metadata["namespace"]},
             "eventTime": self._client.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "type": event_type,
             "reason": reason,

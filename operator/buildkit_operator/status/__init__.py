@@ -11,8 +11,9 @@ Status is made of what is observed, and not of the previous status, but in six p
 - lastTransitionTime stays while a condition's status does, as the API conventions have it;
 - a Sidecar is probed only once status.injection is what was rendered, as engines read it there: a change takes two
   reconciles, one that writes it and one that probes it (controller/modes/sidecar.py);
-- a Sidecar whose status says that it is Ready is not probed at once after a restart of the operator, which then makes
-  no request for a builder at rest (controller/modes/sidecar.py).
+- a builder whose status says that runner pods are served is not probed at once after a restart of the operator, which
+  then makes no request for a builder at rest; and where it says why they are not, the first probe is believed, so that
+  the restart changes nothing of it (controller/modes/__init__.py).
 """
 
 from __future__ import annotations

@@ -28,8 +28,7 @@ class CertManager:
 
     def request(self, name: str) -> Manifest:
         """Return a Certificate that the operator has made, or nothing."""
-        found = json.loads(self.builders.kubectl("get", CERTIFICATES, "--ignore-not-found", "--output=json") or "{}")
-        return next((item for item in found.get("items", []) if item["metadata"]["name"] == name), {})
+        return self.builders.get("certificates", name) or {}
 
     def wait_for_request(self, name: str) -> Manifest:
         return self.builders.wait(f"Certificate {name}", lambda: self.request(name))
@@ -64,14 +63,12 @@ class CertManager:
             "type": self._type(spec["secretName"]),
             "data": {key: b64encode(value).decode() for key, value in data.items()},
         }
-        self.builders.control_plane.kubectl(
-            f"--namespace={self.builders.namespace}",
-            "apply",
-            "--server-side",
-            "--force-conflicts",
-            "--field-manager=cert-manager-certificates-issuing",
-            "--filename=-",
-            text=json.dumps(manifest),
+        applied = "?force=true&fieldManager=cert-manager-certificates-issuing"
+        self.builders.control_plane.send(
+            "PATCH",
+            self.builders.path("secrets", spec["secretName"]) + applied,
+            json.dumps(manifest).encode(),
+            headers={"Content-Type": "application/apply-patch+yaml"},
         )
         self.say(name, "True", "Certificate is up to date and has not expired")
 

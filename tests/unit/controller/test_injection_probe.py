@@ -9,6 +9,7 @@ from buildkit_operator.api.reasons import Reason
 from buildkit_operator.controller.injection_probe import (
     BACKOFF_SECONDS,
     RETRY_SECONDS,
+    Before,
     InjectionProbe,
     admitted,
     compared,
@@ -52,9 +53,9 @@ def probe(attempts: Attempts) -> InjectionProbe:
 
 
 async def outcome(
-    probe: InjectionProbe, *, served_before: bool = False, injection: Manifest = INJECTION
+    probe: InjectionProbe, before: Before = Before.UNTOLD, injection: Manifest = INJECTION
 ) -> ProbeResult | None:
-    return await probe.result(BUILDER, injection, served_before=served_before)
+    return await probe.result(BUILDER, injection, before)
 
 
 async def test_a_success_is_believed_until_the_resync(probe: InjectionProbe, attempts: Attempts) -> None:
@@ -76,12 +77,24 @@ async def test_a_change_of_what_pods_get_is_tried_at_once(probe: InjectionProbe,
 
 
 async def test_after_a_restart_nothing_is_tried_that_served_before(probe: InjectionProbe, attempts: Attempts) -> None:
-    assert await outcome(probe, served_before=True) == SERVED
+    assert await outcome(probe, Before.SERVED) == SERVED
     assert attempts.made == 0
 
     attempts.now += 331
-    await outcome(probe, served_before=True)
+    await outcome(probe, Before.SERVED)
     assert attempts.made == 1
+
+
+async def test_after_a_restart_what_was_told_is_told_again_at_once(probe: InjectionProbe, attempts: Attempts) -> None:
+    attempts.outcome = BARE
+
+    assert await outcome(probe, Before.TOLD) == BARE
+    assert probe.requeue_after(BUILDER) == RETRY_SECONDS
+
+    attempts.now += RETRY_SECONDS
+    attempts.outcome = SERVED
+    assert await outcome(probe, Before.TOLD) == SERVED
+    assert probe.requeue_after(BUILDER) is None
 
 
 async def test_an_engine_is_given_a_moment_to_hear_of_it(probe: InjectionProbe, attempts: Attempts) -> None:

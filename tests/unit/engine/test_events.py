@@ -11,6 +11,7 @@ from buildkit_operator.engine import events as module
 from buildkit_operator.engine.events import EventRecorder
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.clock import ServerClock
+from buildkit_operator.kube.errors import Conflict
 from buildkit_operator.kube.resources import Manifest
 
 
@@ -25,6 +26,8 @@ class Sink:
 
     async def create(self, event: Manifest) -> None:
         await self.open.wait()
+        if any(event["metadata"] == taken["metadata"] for taken in self.taken):
+            raise Conflict("POST …: already exists (409)")
         self.taken.append(event)
 
     def told(self, namespace: str = "ci") -> list[str]:
@@ -113,3 +116,15 @@ async def test_odd_unicode_is_no_reason_to_fail(recorder: EventRecorder, sink: S
     await recorder.flush()
 
     assert sink.told() == ["half a \ud83d pair"]
+
+
+async def test_what_is_still_so_is_not_told_again_by_the_next_process(sink: Sink) -> None:
+    for _ in range(2):
+        recorder = EventRecorder(cast("Client", sink), "test/controller", "test", lambda text, _length: text)
+        writing = asyncio.create_task(recorder.run())
+        recorder.event(pod(1), "Warning", "CrashLoop", "It failed.", "Inject", is_state=True)
+        recorder.event(pod(1), "Warning", "CrashLoop", "It failed once more.", "Inject", is_state=True)
+        await recorder.flush()
+        writing.cancel()
+
+    assert sorted(sink.told()) == ["It failed once more.", "It failed."]

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from buildkit_operator.api.builder import BuildKitBuilder, Role
-from buildkit_operator.api.reasons import TerminalError
+from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.controller.apply_set import ApplySet
 from buildkit_operator.controller.autoscaler import Autoscaler
 from buildkit_operator.controller.builder_pods import BuilderPods
 from buildkit_operator.controller.cert_manager_requests import CertManagerRequests
-from buildkit_operator.controller.injection_probe import InjectionProbe
+from buildkit_operator.controller.injection_probe import Before, InjectionProbe
 from buildkit_operator.controller.namespaces import NamespaceCache
 from buildkit_operator.desired import issued_by_cert_manager
 from buildkit_operator.desired.platform import Platform
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status import Observed, ProbeResult, Status, condition_of, nothing_observed
+from buildkit_operator.status.diagnosis.refused_pods import UNTRIED
 
 CheckReferences: TypeAlias = Callable[[BuildKitBuilder], Awaitable[None]]
 """Raises TerminalError when a builder's spec names an object that is missing, and kube.errors.ApiError."""
@@ -71,8 +72,7 @@ class Parts:
 
         Raises kube.errors.ApiError.
         """
-        was_ready = condition_of(previous).get("status") == "True"
-        return await self.probe.result(builder, rendered, served_before=was_ready)
+        return await self.probe.result(builder, rendered, told_before(previous))
 
 
 class ModeReconciler(ABC):
@@ -100,6 +100,15 @@ class ModeReconciler(ABC):
         Raises TerminalError, PreviousOwnerTerminating and kube.errors.ApiError.
         """
         return await self.observe(builder)
+
+
+def told_before(previous: Status) -> Before:
+    """Return what a builder's status says of how runner pods fare with what is rendered for them."""
+    ready = condition_of(previous)
+    if ready.get("reason", Reason.PROGRESSING) == Reason.PROGRESSING:
+        return Before.UNTOLD
+    is_remarked = any(remark in ready["message"] for remark in UNTRIED)
+    return Before.SERVED if ready["status"] == "True" and not is_remarked else Before.TOLD
 
 
 def is_told(previous: Status, endpoint: str) -> bool:
