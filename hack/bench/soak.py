@@ -1,4 +1,7 @@
-"""A soak test: builds without a break from several clients, while their shared builder is disturbed in every way."""
+"""A soak test: builds without a break from several clients, while their shared builder is disturbed in every way.
+
+It has a bound on its builds, so that clients overflow and wait all the while.
+"""
 
 import itertools
 import json
@@ -30,6 +33,7 @@ PUSH: Final = "--output type=image,name=$REGISTRY/org/soak:$(hostname),push=true
 LOOP: Final = """
 n=0
 until [ -e /tmp/stop ]; do
+  if [ -e /tmp/pause ]; then sleep 0.2; continue; fi
   n=$((n + 1))
   echo "started $n"
   if {build} --opt build-arg:SALT=$(hostname)-$n {push} >/tmp/log 2>&1; then
@@ -43,7 +47,7 @@ done
 DIRECT: Final = "buildctl --addr $BUILDKIT_HOST --tlsdir /etc/buildkit build --frontend dockerfile.v0 \
 --local context=/workspace --local dockerfile=/workspace"
 
-Disturbance = Callable[[Kubectl, int], None]
+Disturbance = Callable[["_Soak", int], None]
 
 
 def measure(kubectl: Kubectl, rounds: int) -> list[Figure]:
@@ -56,7 +60,7 @@ def measure(kubectl: Kubectl, rounds: int) -> list[Figure]:
             clients = _start_clients(team)
             _wait_for_builds(clients)
         with step(f"Disturbing it {rounds} times, with {len(clients)} clients that build all the time"):
-            done = _disturb(team, clients, rounds)
+            done = _disturb(_Soak(team, clients), rounds)
             calm = _Tally.of(clients)
         with step("Killing a daemon in the middle of its builds"):
             _crash(team, clients)
@@ -69,43 +73,69 @@ def measure(kubectl: Kubectl, rounds: int) -> list[Figure]:
 
 
 def _builder() -> Manifest:
-    return builder(BUILDER, shared={"replicas": 2, "drainTimeoutSeconds": 120})
+    # Of four clients one has to go to the other daemon at times, and with one daemon two of them wait.
+    return builder(BUILDER, shared={"replicas": 2, "maxBuilds": 2, "drainTimeoutSeconds": 120})
+
+
+@dataclass(frozen=True)
+class _Soak:
+    """What is disturbed."""
+
+    team: Kubectl
+    clients: "list[_Client]"
 
 
 def _patch(team: Kubectl, spec: Manifest) -> None:
     team("patch", "bkb", BUILDER, "--type=merge", f"--patch={json.dumps({'spec': spec})}")
 
 
-def _roll_configuration(team: Kubectl, number: int) -> None:
-    _patch(team, {"daemon": {"maxParallelism": 100 + number}})
+def _roll_configuration(soak: _Soak, number: int) -> None:
+    _patch(soak.team, {"daemon": {"maxParallelism": 100 + number}})
 
 
-def _roll_certificate(team: Kubectl, number: int) -> None:
-    _patch(team, {"shared": {"tls": {"dnsNames": [f"soak-{number}.example.com"]}}})
+def _change_certificate(soak: _Soak, number: int) -> None:
+    _patch(soak.team, {"shared": {"tls": {"dnsNames": [f"soak-{number}.example.com"]}}})
 
 
-def _scale(team: Kubectl, _number: int) -> None:
-    team("scale", "bkb", BUILDER, "--replicas=1")
-    wait_ready(team, BUILDER, 300)
-    team("scale", "bkb", BUILDER, "--replicas=2")
+def _scale(soak: _Soak, _number: int) -> None:
+    soak.team("scale", "bkb", BUILDER, "--replicas=1")
+    wait_ready(soak.team, BUILDER, 300)
+    soak.team("scale", "bkb", BUILDER, "--replicas=2")
 
 
-def _evict(team: Kubectl, number: int) -> None:
-    pods = daemon_pods(team)
-    evict(team, pods[number % len(pods)])
+def _scale_to_zero(soak: _Soak, _number: int) -> None:
+    """Take all daemons away while builds come; but by the Service none does, as it would be refused: nobody listens."""
+    *_, direct = soak.clients
+    direct.pause()
+    soak.team("scale", "bkb", BUILDER, "--replicas=0")
+    wait_for("no daemon is left", lambda: not daemon_pods(soak.team), 300)
+    soak.team("scale", "bkb", BUILDER, "--replicas=2")
+    wait_ready(soak.team, BUILDER, 300)
+    direct.go_on()
 
 
-def _kill_operator(team: Kubectl, number: int) -> None:
-    _roll_configuration(team, number)
-    team.within(OPERATOR)(
+def _change_bound(soak: _Soak, number: int) -> None:
+    _patch(soak.team, {"shared": {"maxBuilds": 1 + number % 3}})
+
+
+def _evict(soak: _Soak, number: int) -> None:
+    pods = daemon_pods(soak.team)
+    evict(soak.team, pods[number % len(pods)])
+
+
+def _kill_operator(soak: _Soak, number: int) -> None:
+    _roll_configuration(soak, number)
+    soak.team.within(OPERATOR)(
         "delete", "pod", "--selector=app.kubernetes.io/name=buildkit-operator", "--grace-period=0", "--force"
     )
 
 
 DISTURBANCES: Final[Mapping[str, Disturbance]] = {
     "roll by configuration": _roll_configuration,
-    "roll by certificate": _roll_certificate,
+    "another certificate": _change_certificate,
+    "another bound": _change_bound,
     "scale-down and -up": _scale,
+    "scale to zero and back": _scale_to_zero,
     "eviction": _evict,
     "operator killed in a roll": _kill_operator,
 }
@@ -130,6 +160,14 @@ class _Client:
         build = self.team("exec", self.pod, "--container=job", "--", "tail", "-n", "20", "/tmp/log")
         sidecars = self.team("logs", self.pod, "--all-containers", "--prefix", "--tail=20")
         return f"{self.pod}:\n{build}\n{sidecars}"
+
+    def pause(self) -> None:
+        """Have it begin no build, and wait for the end of the one that runs."""
+        self.team("exec", self.pod, "--container=job", "--", "touch", "/tmp/pause")
+        wait_for("its build has ended", lambda: self.count("started") == self.count("finished|lost"), 300)
+
+    def go_on(self) -> None:
+        self.team("exec", self.pod, "--container=job", "--", "rm", "/tmp/pause")
 
     def stop(self) -> None:
         self.team("exec", self.pod, "--container=job", "--", "touch", "/tmp/stop")
@@ -183,14 +221,15 @@ def _wait_for_builds(clients: list[_Client], seconds: float = 240) -> None:
         raise
 
 
-def _disturb(team: Kubectl, clients: list[_Client], rounds: int) -> Counter[str]:
+def _disturb(soak: _Soak, rounds: int) -> Counter[str]:
     done: Counter[str] = Counter()
     for number, (name, disturb) in zip(range(1, rounds + 1), itertools.cycle(DISTURBANCES.items())):
-        disturb(team, number)
-        wait_ready(team, BUILDER, 600)
-        _wait_for_builds(clients)
+        disturb(soak, number)
+        wait_ready(soak.team, BUILDER, 600)
+        _wait_for_builds(soak.clients)
         done[name] += 1
-        print(f"{time.strftime('%H:%M:%S')} {number}: {name}; builds lost: {len(_Tally.of(clients).lost)}", flush=True)
+        lost = len(_Tally.of(soak.clients).lost)
+        print(f"{time.strftime('%H:%M:%S')} {number}: {name}; builds lost: {lost}", flush=True)
     return done
 
 
