@@ -12,7 +12,7 @@ from buildkit_operator.api.shared import METRICS_PORT
 from hack.bench import mix, timed
 from hack.bench.builds import CONNECTED, DIRECT
 from hack.bench.figures import Figure, Reach, seconds
-from hack.bench.pods import ClientPod
+from hack.bench.pods import ClientPod, clear, own_namespace
 from hack.bench.timed import Built, Order, Planned
 from hack.cluster import pins
 from hack.cluster.kubectl import Kubectl, wait_for
@@ -50,17 +50,14 @@ _BUILD: Final = "build --progress plain --frontend dockerfile.v0 --local context
 
 def measure(kubectl: Kubectl) -> list[Figure]:
     """Run the mix with each bound, then fill one daemon alone, on a cluster that runs the operator."""
-    team = kubectl.create_namespace("bench-bound")
-    try:
-        figures = []
+    figures = []
+    with own_namespace(kubectl, "bench-bound") as team:
         for bound in BOUNDS:
             with step(f"Running {sum(mix.PROJECTS.values())} builds on {DAEMONS} daemons, {_of(bound)}"):
                 figures += _mix(team, bound)
         with step("Waiting at one daemon that is full"):
             figures += _queue(team)
-        return figures
-    finally:
-        kubectl("delete", "namespace", team.namespace, timeout=600)
+    return figures
 
 
 def _of(bound: int | None) -> str:
@@ -91,9 +88,7 @@ def _shared(team: Kubectl, name: str, **spec: object) -> Iterator[None]:
     team.apply(builder(name, **spec))
     wait_ready(team, name, 180)
     yield
-    team("delete", "pods", "--all", "--grace-period=1", "--wait=false")
-    team("delete", "bkb", name)
-    wait_for("its pods are gone", lambda: not team.get("pods"), 300)
+    clear(team)
 
 
 def _pods(team: Kubectl, name: str, keys: Sequence[str]) -> list[ClientPod]:

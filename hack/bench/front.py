@@ -1,8 +1,7 @@
 """Cost of what a build's bytes pass: a context to a daemon with TLS of its own, to a front, and through a connector."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
@@ -11,7 +10,7 @@ from buildkit_operator.api import names
 from buildkit_operator.kube.resources import Manifest
 from hack.bench.builds import CONNECTED, CONTEXT, COPY, DIRECT
 from hack.bench.figures import Figure, Reach, seconds
-from hack.bench.pods import ClientPod, Usage, usage
+from hack.bench.pods import ClientPod, Usage, own_namespace, usage
 from hack.cluster import pins
 from hack.cluster.kubectl import Kubectl, wait_for
 from hack.cluster.progress import step
@@ -37,7 +36,7 @@ PROXIES: Final = (names.CONNECTOR, names.FRONT)
 
 def measure(kubectl: Kubectl, runs: int) -> list[Figure]:
     """Send the context so many times on each way, then look at the memory of the proxies, on a cluster."""
-    with _team(kubectl) as team:
+    with own_namespace(kubectl, "bench-front") as team:
         with step("Making a shared builder, and a daemon with TLS of its own"):
             place = _Place.make(team)
         with step(f"Sending a context of 200 MB {runs} times on each of three ways"):
@@ -45,15 +44,6 @@ def measure(kubectl: Kubectl, runs: int) -> list[Figure]:
         with step(f"Running {BUILDS} builds at the same time"):
             memory = place.run_builds()
         return [*_times(place.ways, _cores(team)), *_processor(place.ways), *memory]
-
-
-@contextmanager
-def _team(kubectl: Kubectl) -> Iterator[Kubectl]:
-    team = kubectl.create_namespace("bench-front")
-    try:
-        yield team
-    finally:
-        kubectl("delete", "namespace", team.namespace, timeout=300)
 
 
 @dataclass

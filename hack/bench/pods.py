@@ -2,14 +2,15 @@
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from buildkit_operator.api import names
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster import pins
-from hack.cluster.kubectl import Kubectl
+from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support.runners import LABEL
 
 WORK: Final[Manifest] = {"name": "work", "mountPath": "/work"}
@@ -70,6 +71,27 @@ def _mebibytes(statuses: list[str], field: str) -> float:
 def usage(team: Kubectl, pod: str, container: str, process: str) -> Usage:
     """Return what the processes of this name in a container have used."""
     return Usage.of(team("exec", pod, f"--container={container}", "--", "sh", "-c", _USAGE), process)
+
+
+@contextmanager
+def own_namespace(kubectl: Kubectl, name: str) -> Iterator[Kubectl]:
+    """Have a namespace within the block.
+
+    Its pods go before it: else Kubernetes looks at it again only after half of the time that a daemon may take to end.
+    """
+    team = kubectl.create_namespace(name)
+    try:
+        yield team
+    finally:
+        clear(team)
+        kubectl("delete", "namespace", name, timeout=300)
+
+
+def clear(team: Kubectl) -> None:
+    """Delete a namespace's builders and pods, and wait until they are gone."""
+    team("delete", "bkb", "--all")
+    team("delete", "pods", "--all", "--grace-period=1", "--wait=false")
+    wait_for("all pods are gone", lambda: not team.get("pods"), 300)
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from typing import Any, Final
 from buildkit_operator.kube.resources import Manifest
 from hack.bench.clients import open_client
 from hack.bench.figures import Figure, seconds
+from hack.bench.pods import clear, own_namespace
 from hack.cluster import pins
 from hack.cluster.kubectl import Kubectl, wait_for
 from hack.cluster.progress import step
 from tests.support.daemons import daemon_pods
-from tests.support.jobs import builder, wait_ready
+from tests.support.jobs import builder, wait_ready, wait_reason
 from tests.support.runners import LABEL, SOCKET
 
-BUILDER: Final = "wake"
 IDLE_SECONDS: Final = 5
 AUTOSCALED: Final = {
     "autoscaling": {"minReplicas": 0, "maxReplicas": 2, "runnersPerReplica": 2, "idleSeconds": IDLE_SECONDS}
@@ -41,49 +41,45 @@ _SCRIPT: Final = (
 def measure(kubectl: Kubectl, runs: int) -> list[Figure]:
     """Wake a builder so many times with each kind of cache, on a cluster that runs the operator."""
     figures = []
-    for cache, spec in CACHES.items():
-        with step(f"Waking a builder {runs} times, {cache}"):
-            woken = _starts(kubectl, runs, cache=spec, shared=AUTOSCALED)
-        with step(f"Starting {runs} builds with a daemon that is there, {cache}"):
-            there = _starts(kubectl, runs, cache=spec, shared=ALWAYS_THERE)
-        figures += [
-            Figure(f"pod created at zero daemons → its build starts, {cache}", seconds(woken)),
-            Figure(f"the same with a daemon that is there, {cache}", seconds(there)),
-            Figure(f"waking over a daemon that is there, {cache}", f"{median(woken) - median(there):+.2f} s"),
-        ]
+    with own_namespace(kubectl, "bench-wake") as team:
+        for cache, spec in CACHES.items():
+            with step(f"Waking a builder {runs} times, {cache}"):
+                woken = _starts(team, "woken", runs, cache=spec, shared=AUTOSCALED)
+            with step(f"Starting {runs} builds with a daemon that is there, {cache}"):
+                there = _starts(team, "there", runs, cache=spec, shared=ALWAYS_THERE)
+            figures += [
+                Figure(f"pod created at zero daemons → its build starts, {cache}", seconds(woken)),
+                Figure(f"the same with a daemon that is there, {cache}", seconds(there)),
+                Figure(f"waking over a daemon that is there, {cache}", f"{median(woken) - median(there):+.2f} s"),
+            ]
     return figures
 
 
-def _starts(kubectl: Kubectl, runs: int, **spec: Any) -> list[float]:
-    team = kubectl.create_namespace("bench-wake")
-    try:
-        team.apply(builder(BUILDER, **spec))
-        return [_start(team, wakes=spec["shared"] is AUTOSCALED) for _ in range(runs)]
-    finally:
-        kubectl("delete", "namespace", team.namespace, timeout=300)
+def _starts(team: Kubectl, prefix: str, runs: int, **spec: Any) -> list[float]:
+    # Of another name each: what belongs to a builder goes some time after it.
+    name = f"{prefix}-{uuid.uuid4().hex[:4]}"
+    team.apply(builder(name, **spec))
+    times = [_start(team, name, wakes=spec["shared"] is AUTOSCALED) for _ in range(runs)]
+    clear(team)
+    return times
 
 
-def _start(team: Kubectl, *, wakes: bool) -> float:
+def _start(team: Kubectl, asks_for: str, *, wakes: bool) -> float:
     """Run one build, and return the seconds from its pod's creation until it starts."""
     if wakes:
-        wait_for("the builder has no daemon", lambda: not daemon_pods(team) and _is_asleep(team), DEADLINE_SECONDS)
+        wait_reason(team, "ScaledToZero", asks_for, DEADLINE_SECONDS)
+        wait_for("its daemon is gone", lambda: not daemon_pods(team, asks_for), DEADLINE_SECONDS)
     else:
-        wait_ready(team, BUILDER, DEADLINE_SECONDS)
+        wait_ready(team, asks_for, DEADLINE_SECONDS)
     # Not while the kubelet still removes what was there.
     time.sleep(2)
-    name = f"wake-{uuid.uuid4().hex[:8]}"
-    created = asyncio.run(_create(team, _pod(team.namespace, name)))
+    name = f"runner-{uuid.uuid4().hex[:8]}"
+    created = asyncio.run(_create(team, _pod(team.namespace, name, asks_for)))
     phase = wait_for(f"{name} ends", lambda: _ended(team, name), DEADLINE_SECONDS)
     log = team("logs", name, "--container=job", "--timestamps")
     assert phase == "Succeeded", log
     team("delete", "pod", name)
     return first_told(log.splitlines()) - created
-
-
-def _is_asleep(team: Kubectl) -> bool:
-    """Tell whether the operator has seen that no daemon is there."""
-    status = team.get("bkb", BUILDER).get("status", {})
-    return "observedGeneration" in status and not status.get("replicas", 0)
 
 
 async def _create(team: Kubectl, pod: Manifest) -> float:
@@ -100,12 +96,12 @@ def first_told(log: Sequence[str]) -> float:
     return datetime.fromisoformat(line.split(" ", 1)[0]).timestamp()
 
 
-def _pod(namespace: str, name: str) -> Manifest:
+def _pod(namespace: str, name: str, asks_for: str) -> Manifest:
     job = {"name": "job", "image": pins.BUILDKIT_IMAGE, "command": ["sh", "-ec", _SCRIPT]}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": {LABEL: BUILDER}},
+        "metadata": {"name": name, "namespace": namespace, "labels": {LABEL: asks_for}},
         "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [job]},
     }
 
