@@ -1,6 +1,6 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check unit integration e2e fuzz coverage bench lint style types imports scripts generated docs generate verify lock pin check-pins sbom release cluster-up cluster-down controlplane clean
+.PHONY: help demo run test check unit integration e2e fuzz faults coverage bench lint style types imports scripts generated docs generate verify lock pin check-pins sbom release cluster-up cluster-down controlplane clean
 
 python := .venv/bin/python
 # Output of what runs side by side, one target after the other; make 3.81, as macOS has it, mixes it.
@@ -13,6 +13,9 @@ E2E_WORKERS ?= 4
 FUZZ_SPECS ?= 20000
 FUZZ_PODS ?= 5000
 FUZZ_SEED := $(or $(FUZZ_SEED),$(shell date +%s))
+# How long each fault of `make faults` lasts, in seconds, and how many builders are made meanwhile.
+FAULT_SECONDS ?= 90
+FAULT_BUILDERS ?= 200
 
 ##@ Start here
 demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
@@ -38,6 +41,10 @@ e2e: venv ## Builds and pushes on a kind cluster; takes the cluster down again i
 fuzz: venv programs ## Hostile specs and pods by the thousand, through API server, engines and real tools; FUZZ_SEED=… for the same again
 	@echo "FUZZ_SEED=$(FUZZ_SEED) FUZZ_SPECS=$(FUZZ_SPECS) FUZZ_PODS=$(FUZZ_PODS)"
 	@FUZZ_SEED=$(FUZZ_SEED) FUZZ_SPECS=$(FUZZ_SPECS) FUZZ_PODS=$(FUZZ_PODS) $(python) -m pytest tests -m fuzz --capture=no
+
+faults: venv programs ## Every fault between operator and API server for FAULT_SECONDS, with FAULT_BUILDERS builders; prints figures
+	@FAULTS=all FAULT_SECONDS=$(FAULT_SECONDS) FAULT_BUILDERS=$(FAULT_BUILDERS) \
+	  $(python) -m pytest tests/integration/builders/test_faults.py --capture=no
 
 coverage: venv programs ## Unit and integration tests, and which lines of the operator they ran
 	@hack/coverage.sh $(in_parallel)

@@ -1,0 +1,162 @@
+"""Faults between operator and API server, while builders are being made: what is made is the same in the end."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Final
+
+import pytest
+
+from buildkit_operator.kube.resources import Manifest
+from hack.cluster.controlplane import ControlPlane
+from tests.integration.builders.builder_namespace import Builders
+from tests.integration.builders.builder_operator import BuilderOperator
+from tests.integration.builders.conftest import apply_policies
+from tests.integration.builders.everything import Everything
+from tests.integration.conftest import CRDS
+from tests.integration.engine.proxy import FaultProxy
+from tests.support import faults
+
+SPECS: Final[tuple[Manifest, ...]] = (
+    {},
+    {"mode": "Sidecar"},
+    {"shared": {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}}},
+    {"cache": {"persistentVolumeClaim": {}, "size": "1Gi"}},
+)
+EDITED: Final = "example.com/other:1"
+AGAIN_SECONDS: Final = 240
+"""Until all is well after a fault: attempts are a minute apart after a long one, and a silent watch lasts as long."""
+
+
+@dataclass
+class Disturbed:
+    """An operator that reaches its API server through a proxy, one process from the first fault to the last."""
+
+    everything: Everything
+    proxy: FaultProxy
+    operator: BuilderOperator
+    undisturbed: dict[str, Manifest]
+    """What it has made of as many builders without a fault."""
+
+
+@contextmanager
+def killed_api_server(disturbed: Disturbed) -> Iterator[None]:
+    disturbed.everything.control_plane.kill_api_server()
+    disturbed.everything.control_plane.start_api_server()
+    yield
+
+
+def answering(status: HTTPStatus, disturbed: Disturbed) -> AbstractContextManager[None]:
+    return disturbed.proxy.answering(status)
+
+
+Fault = Callable[[Disturbed], AbstractContextManager[None]]
+
+SHORT: Final[dict[str, Fault]] = {
+    "hanging": lambda disturbed: disturbed.proxy.hanging(),
+    "watches-cut": lambda disturbed: disturbed.proxy.cutting(),
+    "gone": lambda disturbed: disturbed.proxy.forgetting(),
+    "slow": lambda disturbed: disturbed.proxy.slow(),
+}
+LONG: Final[dict[str, Fault]] = {
+    **SHORT,
+    "killed": killed_api_server,
+    "lost": lambda disturbed: disturbed.proxy.losing(),
+    "refused": lambda disturbed: disturbed.proxy.away(),
+    **{
+        f"answered-{status:d}": partial(answering, status)
+        for status in (
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            HTTPStatus.TOO_MANY_REQUESTS,
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.FORBIDDEN,
+        )
+    },
+}
+FAULTS: Final = LONG if faults.ALL else SHORT
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disturbed]:
+    folder = tmp_path_factory.mktemp("faults")
+    with ControlPlane() as control_plane, FaultProxy(control_plane) as proxy:
+        control_plane.apply_crds(CRDS)
+        apply_policies(control_plane)
+        everything = Everything(control_plane)
+        operator = BuilderOperator(proxy.write_kubeconfig(folder / "kubeconfig"), folder / "log")
+        try:
+            operator.wait_ready()
+            namespace = everything.create_namespace("undisturbed")
+            begin(everything, namespace)
+            disturb(namespace)
+            everything.wait_ready(AGAIN_SECONDS)
+            everything.wait_at_rest()
+            (made,) = everything.snapshot(("undisturbed",))
+            yield Disturbed(everything, proxy, operator, made)
+        finally:
+            operator.kill()
+
+
+def names(half: int) -> list[str]:
+    """Return the names of those builders that are there before a fault, or are made in it."""
+    return [f"demo-{number:03}" for number in range(half, faults.BUILDERS, 2)]
+
+
+def begin(everything: Everything, namespace: Builders) -> None:
+    """Make half of the builders, and begin with the other half."""
+    create(namespace, names(0))
+    everything.wait_ready(AGAIN_SECONDS)
+    create(namespace, names(1))
+
+
+def create(namespace: Builders, made: list[str]) -> None:
+    for name in made:
+        namespace.create(name, **SPECS[int(name[-3:]) // 2 % len(SPECS)])
+
+
+def disturb(namespace: Builders) -> None:
+    """Change and delete some of what has been made."""
+    for name in names(0):
+        namespace.edit(name, image=EDITED)
+    for name in names(0)[:: len(SPECS)]:
+        namespace.delete("services", f"{name}-buildkitd")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_made_is_the_same_after_a_fault(disturbed: Disturbed, fault: str) -> None:
+    everything, operator = disturbed.everything, disturbed.operator
+    namespace = everything.create_namespace(f"during-{fault}")
+    memory = operator.memory()
+
+    begin(everything, namespace)
+    with FAULTS[fault](disturbed):
+        disturb(namespace)
+        # That it lasts is the point, and nothing tells when it has been long enough.
+        time.sleep(faults.SECONDS)
+        assert operator.running
+        assert operator.get("/livez")[0] == 200
+    ended = time.monotonic()
+
+    with suppress(TimeoutError):  # what is not is of interest
+        everything.wait("all is as without it", lambda: differing(disturbed, namespace) == {}, AGAIN_SECONDS)
+    seconds = time.monotonic() - ended
+    everything.wait_at_rest()
+    assert differing(disturbed, namespace) == {}
+    assert operator.running
+    print(
+        f"\n{fault} for {faults.SECONDS:g} s, {faults.BUILDERS} builders: all made {seconds:.1f} s after its end; "
+        f"memory {memory / 1024:.0f} → {operator.memory() / 1024:.0f} MiB"
+    )
+
+
+def differing(disturbed: Disturbed, namespace: Builders) -> dict[str, tuple[Manifest | None, Manifest | None]]:
+    """Return what is not as it is without a fault, with what it should be."""
+    wanted = disturbed.undisturbed
+    (made,) = disturbed.everything.snapshot((namespace.namespace,))
+    return {
+        key: (made.get(key), wanted.get(key)) for key in made.keys() | wanted.keys() if made.get(key) != wanted.get(key)
+    }
