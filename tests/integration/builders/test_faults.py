@@ -56,13 +56,13 @@ def answering(status: HTTPStatus, disturbed: Disturbed) -> AbstractContextManage
 Fault = Callable[[Disturbed], AbstractContextManager[None]]
 
 SHORT: Final[dict[str, Fault]] = {
-    "hanging": lambda disturbed: disturbed.proxy.hanging(),
     "watches-cut": lambda disturbed: disturbed.proxy.cutting(),
     "gone": lambda disturbed: disturbed.proxy.forgetting(),
-    "slow": lambda disturbed: disturbed.proxy.slow(),
 }
 LONG: Final[dict[str, Fault]] = {
     **SHORT,
+    "hanging": lambda disturbed: disturbed.proxy.hanging(),
+    "slow": lambda disturbed: disturbed.proxy.slow(),
     "killed": killed_api_server,
     "lost": lambda disturbed: disturbed.proxy.losing(),
     "refused": lambda disturbed: disturbed.proxy.away(),

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -134,7 +134,8 @@ def bring_about(namespaces: dict[str, Builders]) -> None:
     team.wait_reason("Available", "sidecar-image")
     failing_runner(team, "sidecar-image")
     team.wait("a StatefulSet", lambda: namespaces[BASELINE].get("statefulsets", "shared-buildkitd"))
-    namespaces[BASELINE].play_controller("shared", "statefulsets", **dict.fromkeys(COUNTS, 0))
+    none_ready: dict[str, Any] = dict.fromkeys(COUNTS, 0)
+    namespaces[BASELINE].play_controller("shared", "statefulsets", **none_ready)
     team.wait_reason("Available", "consumer-suspended")
     team.wait_reason("Available", "sidecar-suspended")
     bare.wait_reason("InjectionNotServed", "sidecar-suspended")

@@ -18,6 +18,7 @@ from tests.integration.builders import test_claims as claims
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.builders.cert_manager import CertManager
+from tests.integration.builders.test_autoscaling import cost, front
 from tests.integration.builders.test_cert_manager import BY_ISSUER, CLIENT, SERVER
 from tests.integration.conftest import CRDS
 from tests.integration.installation.conftest import NAMESPACE, WATCHED, Compose, create_namespaces, install
@@ -90,6 +91,7 @@ def test_builders_of_all_kinds_live_and_no_right_is_missing_or_left_over(
 ) -> None:
     a, b = (Builders(policies, namespace) for namespace in WATCHED)
     make_shared_ones(a, allowed=b)
+    take_a_daemon_away(a)
     make_others(b, provider=a)
     grow_a_claim(b)
     lose_labels(a)
@@ -116,6 +118,17 @@ def make_shared_ones(builders: Builders, allowed: Builders) -> None:
     for request in (SERVER, CLIENT):
         cert_manager.issue(request.replace("demo", "certificates"))
     builders.make_ready("certificates")
+
+
+def take_a_daemon_away(builders: Builders) -> None:
+    """Have a busy daemon's pod be given what it costs to take it away."""
+    builders.edit(shared={"replicas": 2})
+    builders.make_ready()
+    with front(builders, "busy", builds=1):
+        builders.edit(shared={"replicas": 1})
+        builders.wait("it is given", lambda: cost(builders, "busy") == "1")
+    builders.delete("pods", "busy")
+    builders.make_ready()
 
 
 def make_others(builders: Builders, provider: Builders) -> None:
