@@ -28,6 +28,7 @@ from tests.unit.make import make_builder
 HOST: Final = "127.0.0.1"
 SECONDS: Final = 10
 SETTINGS: Final = b"\0\0\0\4\0\0\0\0\0"
+GOAWAY: Final = b"\0\0\x08\7\0\0\0\0\0" + bytes(8)
 HELLO: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS
 METHOD: Final = bytes.fromhex("9862 93c7 e978 ed35 1275 3257 ee15 ef1e a4d8 7a18 dc54 20c7 ab")
 """How grpc-go names /moby.buildkit.v1.Control/Session: its length, and Huffman's code of it (RFC 7541, section 5.2)."""
@@ -90,6 +91,13 @@ class Client:
             self.received += sent
         assert self.received == 2 * SETTINGS
         return True
+
+    def hear(self) -> bytes:
+        """Return all that has come so far, also where the connection was closed after it."""
+        self.socket.settimeout(0.3)
+        with suppress(TimeoutError):
+            self.received += self.socket.recv(1000)
+        return self.received
 
     def open_session(self) -> Self:
         """Begin a build, with the method's name in two packets."""
@@ -175,6 +183,12 @@ class Front:
         self._start("-sf", str(self._processes[-1].pid))
         # It has looked at what the other has counted.
         time.sleep(0.3)
+
+    def rebind(self, most: int) -> None:
+        """Have it go on with another bound."""
+        config = self.folder / "haproxy.cfg"
+        config.write_text(re.sub(r"MAX_BUILDS \d+", f"MAX_BUILDS {most}", config.read_text()))
+        self.reload()
 
     def counted(self) -> set[str]:
         """Return the processes that have said how many builds they have."""
@@ -320,6 +334,19 @@ def test_builds_of_a_process_that_was_replaced_still_count(start: Start) -> None
             wait_for("both processes tell one", lambda: front.told() == ["1 0", "1 0"], SECONDS)
             old.socket.close()
             wait_for("there is one", lambda: front.is_open(front.overflow), SECONDS)
+
+
+def test_who_waits_comes_again_to_the_process_that_has_the_new_bound(start: Start) -> None:
+    front = start(maxBuilds=1)
+
+    with Client(front.port).open_session(), Client(front.port) as waiting:
+        assert not waiting.is_admitted(1)
+        front.rebind(2)
+
+        # GOAWAY: none of its calls has begun, so it makes its connection anew (RFC 9113, section 6.8).
+        wait_for("it is given back", lambda: GOAWAY in waiting.hear(), SECONDS)
+        with Client(front.port) as again:
+            assert again.is_admitted(SECONDS)
 
 
 # Certificates

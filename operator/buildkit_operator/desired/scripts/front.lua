@@ -19,6 +19,8 @@ local FORGOTTEN_SECONDS = 1
 
 local places, queue, last = {}, {}, 0
 local builds_of_others = 0
+-- Whether another process has come since, with a newer configuration: it has the port, and the bound that counts.
+local is_replaced = false
 local total = { builds = 0, queued = 0, refused = 0 }
 
 local function now()
@@ -76,7 +78,7 @@ local function leave(entry)
   end
 end
 
--- Waits for a place; false where none came free in time, nil where the client has gone.
+-- Waits for a place; false where none came free in time, nil where the client has gone or is to come again.
 local function await_turn(txn)
   local entry, begun = { asked = now() }, now()
   table.insert(queue, entry)
@@ -92,6 +94,10 @@ local function await_turn(txn)
     if entry.asked - begun >= wait then
       leave(entry)
       return false
+    end
+    if is_replaced then
+      leave(entry)
+      return grpc.give_back(txn)
     end
   end
   leave(entry)
@@ -203,9 +209,10 @@ local function is_alive(process)
 end
 
 local function count_others(mine)
-  local count = 0
+  local count, newest = 0, mine
   for process in (read(folder .. "/processes") or ""):gmatch("%d+") do
     local file = folder .. "/" .. process
+    newest = process
     if process == mine then
       -- Its own is known.
     elseif is_alive(process) then
@@ -214,6 +221,7 @@ local function count_others(mine)
       os.remove(file)
     end
   end
+  is_replaced = newest ~= mine
   return count
 end
 
