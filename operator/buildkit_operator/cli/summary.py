@@ -10,7 +10,7 @@ from buildkit_operator.api import names
 from buildkit_operator.api.builder import replicas_of
 from buildkit_operator.api.conditions import ConditionType
 from buildkit_operator.api.reasons import row
-from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.manifests import condition, timestamp
 from buildkit_operator.kube.resources import Manifest
 
 NOT_LOOKED_AT: Final = "The operator has not looked at it yet."
@@ -72,7 +72,7 @@ class BuilderSummary:
             "well": self.is_well,
             "ready": self.ready,
             "reason": self.reason or None,
-            "since": self.since.strftime("%Y-%m-%dT%H:%M:%SZ") if self.since else None,
+            "since": timestamp(self.since) if self.since else None,
             "endpoint": self.endpoint or None,
             "readyReplicas": ready,
             "replicas": wanted,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from buildkit_operator.api.autoscaling import RUNNERS_PER_REPLICA
 from buildkit_operator.api.shared import Shared
+from buildkit_operator.kube.manifests import timestamp
 from buildkit_operator.kube.resources import Manifest
 
 ASK_INTERVAL: Final = timedelta(seconds=5)
@@ -88,9 +89,9 @@ class Scaling:
         """Return status.autoscaling."""
         told = {
             "desiredReplicas": self.replicas,
-            "lastScaleTime": _timestamp(self.last_scaled),
+            "lastScaleTime": None if self.last_scaled is None else timestamp(self.last_scaled),
             "message": self.message or None,
-            "idleSinceTime": _timestamp(self.idle_since),
+            "idleSinceTime": None if self.idle_since is None else timestamp(self.idle_since),
             "idleReplicas": self.idle_replicas if self.idle_since is not None else None,
         }
         return {name: value for name, value in told.items() if value is not None}
@@ -176,7 +177,3 @@ def _counted(count: int, noun: str) -> str:
 
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-
-def _timestamp(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from buildkit_operator.kube.resources import Manifest, Resource
@@ -14,6 +15,11 @@ def condition(manifest: Manifest, kind: str) -> Manifest:
     """Return a condition of an object, empty where it has none of that type."""
     conditions: list[Manifest] = (manifest.get("status") or {}).get("conditions") or []
     return next((found for found in conditions if found.get("type") == kind), {})
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a time as the API server writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def controller_of(manifest: Manifest) -> Manifest | None:

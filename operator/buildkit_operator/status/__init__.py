@@ -25,7 +25,7 @@ from buildkit_operator.api.builder import BuildKitBuilder, Role
 from buildkit_operator.api.conditions import ConditionType, explained, fitted
 from buildkit_operator.api.reasons import Reason, TerminalError
 from buildkit_operator.api.shared import TLSMode
-from buildkit_operator.kube.manifests import condition
+from buildkit_operator.kube.manifests import condition, timestamp
 from buildkit_operator.kube.resources import Manifest
 from buildkit_operator.status.observed import (
     ConsumerObserved,
@@ -36,7 +36,7 @@ from buildkit_operator.status.observed import (
     SidecarObserved,
     nothing_observed,
 )
-from buildkit_operator.status.status_fields import Status, status_fields, timestamp
+from buildkit_operator.status.status_fields import Status, status_fields
 from buildkit_operator.status.verdict import WITHOUT_TLS, Verdict, blocked, judge, stalled
 
 __all__ = [

@@ -6,7 +6,6 @@ What a builder has told stays while it cannot be told again: see the package's d
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from buildkit_operator.api import names
@@ -17,6 +16,7 @@ from buildkit_operator.desired.certificates import Certificates
 from buildkit_operator.desired.consumers import Grant
 from buildkit_operator.desired.injection import sidecar
 from buildkit_operator.desired.metadata import selector_string
+from buildkit_operator.kube.manifests import timestamp
 from buildkit_operator.status.diagnosis import runner_pods
 from buildkit_operator.status.observed import ConsumerObserved, Counts, DaemonsObserved, Observed, SidecarObserved
 
@@ -116,8 +116,3 @@ def _of_certificate(held: Certificates | Grant) -> Status:
         "certificateNotAfterTime": timestamp(held.not_after),
         "certificateNotBeforeTime": timestamp(held.not_before),
     }
-
-
-def timestamp(moment: datetime) -> str:
-    """Return a time as the API server writes it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
