@@ -1,10 +1,14 @@
 """The operator's own pod: what happens to builders when it is killed, and what it may do."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from buildkit_operator.admission import own_pods
+from buildkit_operator.api import names
 from hack.cluster.kubectl import Kubectl, KubectlError
 from tests.support.jobs import BUILD, Job, builder, gated, open_gate, wait_ready
 
@@ -58,7 +62,6 @@ def test_a_build_does_not_notice_that_the_operator_is_killed(cluster: Kubectl, t
     [
         ("list", "secrets"),
         ("watch", "secrets"),
-        ("patch", "pods"),
         ("delete", "pods"),
         ("update", "buildkitbuilders.buildkit-operator.dev"),
         ("patch", "namespaces"),
@@ -67,7 +70,26 @@ def test_a_build_does_not_notice_that_the_operator_is_killed(cluster: Kubectl, t
     ],
 )
 def test_the_operator_may_not(cluster: Kubectl, verb: str, what: str) -> None:
-    account = "system:serviceaccount:buildkit-operator:buildkit-operator"
-
     with pytest.raises(KubectlError, match="no"):
-        cluster("auth", "can-i", verb, what, f"--as={account}", "--all-namespaces")
+        cluster("auth", "can-i", verb, what, f"--as={own_pods.USER}", "--all-namespaces")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {"labels": {"changed": "yes"}}},
+        {"metadata": {"annotations": {names.DELETION_COST_ANNOTATION: "1"}}},
+        {"spec": {"activeDeadlineSeconds": 1}},
+    ],
+    ids=["labels", "cost", "spec"],
+)
+def test_the_operator_may_not_change_a_pod_that_is_no_daemon(cluster: Kubectl, change: dict[str, object]) -> None:
+    # RBAC lets it patch pods, for daemons' deletion cost: that it is no more than that, a policy says.
+    operator = cluster.within("buildkit-operator")
+    [pod, *_] = operator.get("pods", "--selector=app.kubernetes.io/name=buildkit-operator")
+
+    with pytest.raises(KubectlError, match=re.escape(own_pods.CHANGE_REFUSAL)):
+        operator(
+            *("patch", "pod", pod["metadata"]["name"], f"--patch={json.dumps(change)}"),
+            *("--dry-run=server", f"--as={own_pods.USER}"),
+        )
