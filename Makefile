@@ -1,6 +1,6 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check unit integration e2e fuzz faults coverage bench lint style types imports scripts generated docs generate verify lock pin check-pins sbom release cluster-up cluster-down controlplane clean
+.PHONY: help demo run test check unit integration e2e fuzz faults soak coverage bench lint style types imports scripts generated docs generate verify lock pin check-pins sbom release cluster-up cluster-down controlplane clean
 
 python := .venv/bin/python
 # Output of what runs side by side, one target after the other; make 3.81, as macOS has it, mixes it.
@@ -16,6 +16,8 @@ FUZZ_SEED := $(or $(FUZZ_SEED),$(shell date +%s))
 # How long each fault of `make faults` lasts, in seconds, and how many builders are made meanwhile.
 FAULT_SECONDS ?= 90
 FAULT_BUILDERS ?= 200
+# How long `make soak` builds and disturbs.
+SOAK_MINUTES ?= 60
 
 ##@ Start here
 demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
@@ -45,6 +47,9 @@ fuzz: venv programs ## Hostile specs and pods by the thousand, through API serve
 faults: venv programs ## Every fault between operator and API server for FAULT_SECONDS, with FAULT_BUILDERS builders; prints figures
 	@FAULTS=all FAULT_SECONDS=$(FAULT_SECONDS) FAULT_BUILDERS=$(FAULT_BUILDERS) \
 	  $(python) -m pytest tests/integration/builders/test_faults.py --capture=no
+
+soak: venv ## Builds in both modes for SOAK_MINUTES, with everything around them disturbed at the same time; prints what was lost
+	@$(python) -m hack.bench soak --minutes $(SOAK_MINUTES)
 
 coverage: venv programs ## Unit and integration tests, and which lines of the operator they ran
 	@hack/coverage.sh $(in_parallel)

@@ -27,6 +27,13 @@ class Figure:
     value: float | None = None
     """What is compared with the reach, in its unit."""
     reach: Reach | None = None
+    is_promise: bool = False
+    """Whether it is a fault not to reach it, and not just slow."""
+
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether it is a promise, of at most so much, that was not kept."""
+        return self.is_promise and self.value is not None and self.reach is not None and self.value > self.reach.limit
 
     @property
     def ratio(self) -> str:

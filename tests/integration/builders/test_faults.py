@@ -1,9 +1,12 @@
 """Faults between operator and API server, while builders are being made: what is made is the same in the end."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Final
@@ -49,6 +52,25 @@ def killed_api_server(disturbed: Disturbed) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def compacted(disturbed: Disturbed) -> Iterator[None]:
+    """Compact and defragment etcd each second, with all watches cut after it: what they go on from is gone."""
+    is_over = threading.Event()
+
+    def compact() -> None:
+        while not is_over.wait(1):
+            disturbed.everything.control_plane.compact()
+            disturbed.proxy.cut_watches()
+
+    with ThreadPoolExecutor(1) as pool:
+        compacting = pool.submit(compact)
+        try:
+            yield
+        finally:
+            is_over.set()
+        compacting.result()
+
+
 def answering(status: HTTPStatus, disturbed: Disturbed) -> AbstractContextManager[None]:
     return disturbed.proxy.answering(status)
 
@@ -66,6 +88,9 @@ LONG: Final[dict[str, Fault]] = {
     "killed": killed_api_server,
     "lost": lambda disturbed: disturbed.proxy.losing(),
     "refused": lambda disturbed: disturbed.proxy.away(),
+    "compacted": compacted,
+    "clock-ahead": lambda disturbed: disturbed.proxy.telling_time(timedelta(hours=1)),
+    "clock-behind": lambda disturbed: disturbed.proxy.telling_time(-timedelta(hours=1)),
     **{
         f"answered-{status:d}": partial(answering, status)
         for status in (

@@ -6,6 +6,8 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -37,6 +39,7 @@ class FaultProxy(BackgroundServer):
         self._is_silent = False
         self._is_slow = False
         self._is_forgetful = False
+        self._clock_offset = timedelta(0)
         self._lost: set[asyncio.BaseTransport | None] = set()
         self._watching: set[asyncio.BaseTransport] = set()
         self.refused = 0
@@ -136,6 +139,15 @@ class FaultProxy(BackgroundServer):
             is_over.set()
             cutter.join()
 
+    @contextmanager
+    def telling_time(self, offset: timedelta) -> Iterator[None]:
+        """Have the API server's clock be that much ahead of what it is, within the block."""
+        self._clock_offset = offset
+        try:
+            yield
+        finally:
+            self._clock_offset = timedelta(0)
+
     def cut_watches(self) -> None:
         """Cut the connections of all watches, in the middle of what they tell."""
         self.run(self._abort_watches())
@@ -196,6 +208,9 @@ class FaultProxy(BackgroundServer):
                 response.set_status(answer.status)
                 kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
                 response.headers.update(kept)
+                if self._clock_offset:
+                    told = parsedate_to_datetime(answer.headers["Date"]) + self._clock_offset
+                    response.headers["Date"] = format_datetime(told, usegmt=True)
                 await self._gate(request)
                 await response.prepare(request)
                 async for chunk in answer.content.iter_any():
