@@ -1,6 +1,6 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check unit integration e2e fuzz faults soak coverage bench lint style types imports scripts generated docs generate verify lock pin check-pins sbom release cluster-up cluster-down controlplane clean
+.PHONY: help demo install run test check unit integration e2e fuzz faults soak coverage bench lint style types imports scripts generated docs generate verify lock pin check-pins sbom release cluster-up cluster-down controlplane clean
 
 python := .venv/bin/python
 # Output of what runs side by side, one target after the other; make 3.81, as macOS has it, mixes it.
@@ -22,6 +22,9 @@ SOAK_MINUTES ?= 60
 ##@ Start here
 demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
 	@$(python) -m hack.demo
+
+install: venv ## The operator of this checkout into the cluster of your current context: kind, k3d, minikube; others by IMAGE=registry/name:tag
+	@$(python) -m hack.install
 
 run: venv ## The operator of this checkout against the current context of your kubeconfig, until Ctrl-C
 	@$(python) -m hack.run

@@ -105,6 +105,15 @@ def find() -> Cluster | None:
     return _cluster(found) if found is not None and found.complete and _alive(found) else None
 
 
+def serving(server: str) -> Cluster | None:
+    """Return the cluster of ours whose API server has this URL, of whichever name and checkout."""
+    for folder in sorted(state.root().glob("*")):
+        found = state.load(folder.name)
+        if found is not None and found.complete and f"server: {server}\n" in found.kubeconfig.read_text():
+            return _cluster(found)
+    return None
+
+
 def _begin(name: str) -> State:
     """Make the cluster, up to where its API server answers."""
     machine, docker = engine.find()

@@ -52,7 +52,10 @@ def context() -> Context:
     command = [str(kubectl()), "config", "view", "--minify", "--flatten", "--raw"]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode:
-        raise ClusterError(f"CLUSTER=current needs a current context in your kubeconfig: {done.stderr.strip()}")
+        raise ClusterError(
+            f"Your kubeconfig has no current context that can be used ({done.stderr.strip()}). "
+            "kubectl config use-context chooses one; make cluster-up makes a cluster and prints its KUBECONFIG."
+        )
     config = yaml.safe_load(done.stdout)
     return Context(config["current-context"], config["clusters"][0]["cluster"]["server"], done.stdout)
 

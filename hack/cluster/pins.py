@@ -91,4 +91,5 @@ REGISTRY_IMAGE: Final = "docker.io/library/registry:2.8.2"
 # What test builds begin with: small, as every daemon unpacks it anew. The version that Debian has.
 BUSYBOX_IMAGE: Final = "docker.io/library/busybox:1.35.0"
 PYTHON_IMAGE: Final = "docker.io/library/python:3.11-slim-bookworm"
-OPERATOR_IMAGE: Final = f"buildkit-operator.dev/buildkit-operator:{version('buildkit-operator')}"
+VERSION: Final = version("buildkit-operator")
+OPERATOR_IMAGE: Final = f"buildkit-operator.dev/buildkit-operator:{VERSION}"
