@@ -3,6 +3,8 @@
 from importlib.metadata import version
 from typing import Final
 
+from hack.generate import published
+
 KUBERNETES: Final = "1.37.2"
 # The oldest that the operator serves, of which there is only what says whether it takes our CRD.
 OLDEST_KUBERNETES: Final = "1.31.14"
@@ -92,4 +94,4 @@ REGISTRY_IMAGE: Final = "docker.io/library/registry:2.8.2"
 BUSYBOX_IMAGE: Final = "docker.io/library/busybox:1.35.0"
 PYTHON_IMAGE: Final = "docker.io/library/python:3.11-slim-bookworm"
 VERSION: Final = version("buildkit-operator")
-OPERATOR_IMAGE: Final = f"buildkit-operator.dev/buildkit-operator:{VERSION}"
+OPERATOR_IMAGE: Final = f"{published.recorded().image}:{VERSION}"

@@ -1,10 +1,13 @@
 """Code generation: `python -m hack.generate`, which is `make generate`, writes every generated file of the checkout.
 
-The order matters: install.yaml is rendered from files that earlier steps have written.
+The order matters: install.yaml is rendered from files that earlier steps have written. The names under which the
+project is published come before all; as some of them stand in modules that this program has imported, it then begins
+again.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -13,7 +16,7 @@ from typing import Final
 
 from hack.cluster.recipes import RecipeError
 from hack.cluster.toolchain import MissingError
-from hack.generate import chart, kustomize, manifests, rbac, reference
+from hack.generate import chart, kustomize, manifests, published, rbac, reference
 
 STEPS: Final[tuple[Callable[[], Mapping[Path, str]], ...]] = (
     manifests.files,
@@ -28,13 +31,15 @@ STEPS: Final[tuple[Callable[[], Mapping[Path, str]], ...]] = (
 def main() -> int:
     """Write them; what stands in the way is said on standard error, with the status 1."""
     try:
+        if published.follow():
+            os.execv(sys.executable, [sys.executable, "-m", "hack.generate"])
         for step in STEPS:
             for file, text in step().items():
                 file.write_text(text)
     except subprocess.CalledProcessError as problem:
         print(problem.stderr.strip(), file=sys.stderr)
         return 1
-    except (RecipeError, MissingError) as problem:
+    except (RecipeError, MissingError, published.SettingError) as problem:
         print(problem, file=sys.stderr)
         return 1
     return 0

@@ -1,6 +1,7 @@
 """Helm chart: values.yaml, the README's table, the version, and the files that are the same elsewhere.
 
-Each value is described once, in values.schema.json: values.yaml and the table in the chart's README come from there.
+Each value is described once, in values.schema.json: values.yaml and the table in the chart's README come from there. Of
+it only the image's default is written, which is the published one.
 The CRD, the policies, the PodMonitor, the alerts and the dashboard are copies of what kustomize installs. The version
 is the project's.
 """
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import yaml
 
+from hack.generate import published
 from hack.generate.kustomize import stamped
 from hack.generate.paths import CHART, CRDS, KUSTOMIZE
 
@@ -31,6 +33,7 @@ COPIES: Final = {
 }
 """Files of the chart that are the same elsewhere."""
 WIDTH: Final = 120
+_REPOSITORY: Final = re.compile(r'(?<="repository": \{)(?P<above>.*?"default": )"[^"]*"', re.DOTALL)
 _TABLE: Final = re.compile(r"(?<=<!-- values -->\n).*(?=<!-- end of values -->)", re.DOTALL)
 
 Schema = dict[str, Any]
@@ -38,8 +41,15 @@ Schema = dict[str, Any]
 
 def schema() -> Schema:
     """Return the schema of the values."""
-    read: Schema = json.loads((CHART / "values.schema.json").read_text())
+    read: Schema = json.loads(schema_json())
     return read
+
+
+def schema_json() -> str:
+    """Return values.schema.json, whose default for the image is the published one, and empty while there is none."""
+    names = published.setting()
+    image = names.image if names.released else ""
+    return _REPOSITORY.sub(rf'\g<above>"{image}"', (CHART / "values.schema.json").read_text(), count=1)
 
 
 def leaves(of: Schema, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Schema]]:
@@ -77,6 +87,7 @@ def files() -> Mapping[Path, str]:
     values = schema()
     readme, chart = CHART / "README.md", CHART / "Chart.yaml"
     return {
+        CHART / "values.schema.json": schema_json(),
         CHART / "values.yaml": values_yaml(values),
         readme: _TABLE.sub(lambda _: table(values), readme.read_text()),
         chart: with_version(chart.read_text()),

@@ -12,10 +12,15 @@ import yaml
 
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import program
+from hack.generate import published
 from hack.generate.paths import INSTALL, KUSTOMIZE, TOP
 
 OVERLAY: Final = KUSTOMIZE / "overlays" / "policies"
 HEADER: Final = f"# Generated from {OVERLAY.relative_to(TOP)} by `make generate`; do not edit.\n"
+UNRELEASED: Final = (
+    f"# There is no released image yet. No node can pull {published.UNRELEASED_IMAGE}: put the name of the one\n"
+    '# that you have built and pushed in its place, as docs/install.md shows under "With one file".\n'
+)
 
 NAMING_THE_VERSION: Final = (
     *KUSTOMIZE.rglob("*.yaml"),
@@ -38,7 +43,7 @@ def naming_the_version() -> Mapping[Path, str]:
 
 def install() -> Mapping[Path, str]:
     """Return the text of install.yaml. Raises CalledProcessError, RecipeError and MissingError."""
-    return {INSTALL: HEADER + render(OVERLAY)}
+    return {INSTALL: HEADER + ("" if published.setting().released else UNRELEASED) + render(OVERLAY)}
 
 
 def render(folder: Path) -> str:

@@ -9,10 +9,13 @@ from typing import Any, Final
 import yaml
 
 from buildkit_operator.kube.resources import Manifest
+from hack.cluster import pins
 
 CHART: Final = Path(__file__).parents[2] / "deploy" / "helm" / "buildkit-operator"
 NAME: Final = "buildkit-operator"
 """Of the release and of its namespace, where nobody chooses others."""
+IMAGE: Final = pins.OPERATOR_IMAGE.rpartition(":")[0]
+"""The operator's image as manifests name it, without its tag."""
 
 
 class HelmError(Exception):
@@ -55,8 +58,14 @@ class Helm:
         namespace: str = NAME,
         chart: Path = CHART,
     ) -> str:
-        """Return what the chart renders to, for the Kubernetes that Helm knows unless flags name another."""
-        return self("template", release, str(chart), f"--namespace={namespace}", *flags, values=values or {})
+        """Return what the chart renders to, for the Kubernetes that Helm knows unless flags name another.
+
+        Values that name no image get the one of the manifests, as the chart has none while nothing is released.
+        """
+        chosen = values or {}
+        if chart == CHART:
+            chosen = {**chosen, "image": {"repository": IMAGE, **chosen.get("image", {})}}
+        return self("template", release, str(chart), f"--namespace={namespace}", *flags, values=chosen)
 
     def manifests(self, values: Manifest | None = None, *flags: str, **where: Any) -> list[Manifest]:
         """Return the same as objects."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from buildkit_operator import NAME
+from buildkit_operator.api import published
 from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.kube.resources import Resource
 
@@ -20,7 +21,7 @@ CATEGORY: Final = "buildkit"
 BUILDER: Final = Resource(GROUP, VERSION, PLURAL, KIND)
 """The kind, as the API server addresses it."""
 
-DOCUMENTATION: Final = f"https://{GROUP}"
+DOCUMENTATION: Final = published.DOCUMENTATION
 """Where the documentation is read."""
 
 OPERATOR: Final = NAME

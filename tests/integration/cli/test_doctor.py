@@ -50,7 +50,7 @@ def test_where_all_is_well_every_check_says_so(team: Builders, well: ControlPlan
     assert answer.results == dict.fromkeys(CHECKS, "ok"), answer.text
     assert answer.exit_status == 0
     assert "operator-1 holds the Lease" in answer.said("Leader")
-    assert "replicas ready, with image buildkit-operator.dev/buildkit-operator" in answer.said("Operator")
+    assert "replicas ready, with image unreleased.invalid/buildkit-operator" in answer.said("Operator")
     asked = [request for request in well.audit(mark) if request.user_agent.startswith("buildkit-operator-cli/")]
     assert asked
     assert not any(request.writes for request in asked)

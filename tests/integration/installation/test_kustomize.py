@@ -104,7 +104,7 @@ def test_one_entry_of_images_gives_all_pods_another_image(compose: Compose) -> N
     overlay = compose(*EVERYTHING)
     with (overlay / "kustomization.yaml").open("a") as file:
         file.write(
-            "images: [{name: buildkit-operator.dev/buildkit-operator, newName: registry.test/ours, newTag: '9'}]"
+            "images: [{name: unreleased.invalid/buildkit-operator, newName: registry.test/ours, newTag: '9'}]"
         )
 
     deployments = kinds(kustomize.manifests(overlay), "Deployment")

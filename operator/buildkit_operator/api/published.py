@@ -1,0 +1,6 @@
+"""Where the project is published. Generated from pyproject.toml by `make generate`; do not edit."""
+
+from typing import Final
+
+DOCUMENTATION: Final = "https://buildkit-operator.dev"
+"""URL of the documentation, without a slash at its end."""

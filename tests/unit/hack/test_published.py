@@ -1,0 +1,109 @@
+"""Where the project is published: one setting, which everything names and nothing contradicts."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from buildkit_operator.api import names
+from hack.generate import published
+from hack.generate.paths import TOP
+from hack.generate.published import Published, SettingError
+
+OLD: Final = Published("registry.old/team/buildkit-operator", "registry.old/team/charts", "https://old.example/docs")
+NEW: Final = Published("ghcr.io/acme/buildkit-operator", "ghcr.io/acme/charts", "https://acme.example")
+TABLE: Final = {"owner": "acme", "registry": "ghcr.io", "documentation": "https://acme.example"}
+
+# Registries of the reader's and of tests.
+OTHERS: Final = re.compile(r"(?:oci://)?(?:registry\.example\.com|registry\.test|localhost:|registry\.registry\.svc)")
+# By a name with a dot or a port, as registries have.
+IMAGE: Final = re.compile(
+    r"(?<![\w./$:-])(?:oci://)?((?:[\w-]+\.[\w.-]+|[\w.-]+)(?::\d+)?/(?:[\w.-]+/)*)buildkit-operator(?=[:@\"'`=,\s])"
+)
+PAGE: Final = re.compile(r"(https?://[\w.:/~-]*?)/(?:reasons/[A-Z]|monitoring/#buildkit|install/\"|upgrade/\")")
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield name and text of each file of the repository that people or clusters read."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=TOP, text=True, capture_output=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        file = TOP / name
+        if file.suffix not in {".svg", ".png"} and file.is_file() and not name.startswith("tests/unit/hack/"):
+            yield name, file.read_text(errors="replace")
+
+
+class TestSetting:
+    def test_names_follow_from_owner_and_registry(self) -> None:
+        assert published.setting(TABLE) == NEW
+        assert published.setting(TABLE).released
+
+    def test_without_an_owner_the_image_is_below_a_name_that_is_nowhere(self) -> None:
+        unreleased = published.setting({**TABLE, "owner": ""})
+
+        assert unreleased.image.split("/")[0].endswith(".invalid")
+        assert not unreleased.released
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"owner": "Acme"}, 'owner = "Acme" must be in lower case'),
+            ({"registry": "https://ghcr.io"}, "must be a host"),
+            ({"documentation": "https://acme.example/"}, "without a slash at its end"),
+            ({"documentation": "http://acme.example"}, "must be an https:// address"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(self, wrong: dict[str, str], said: str) -> None:
+        with pytest.raises(SettingError, match=said):
+            published.setting({**TABLE, **wrong})
+
+
+class TestRenamed:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("image: registry.old/team/buildkit-operator:0.1.0", "image: ghcr.io/acme/buildkit-operator:0.1.0"),
+            (
+                "url: oci://registry.old/team/charts/buildkit-operator",
+                "url: oci://ghcr.io/acme/charts/buildkit-operator",
+            ),
+            ("See https://old.example/docs/reasons/NodeLost/.", "See https://acme.example/reasons/NodeLost/."),
+            ("The manual: https://old.example/docs.", "The manual: https://acme.example."),
+            ("registry.old/team/buildkit-operator-webhook:1", "registry.old/team/buildkit-operator-webhook:1"),
+            ("https://old.example/docs-v2/", "https://old.example/docs-v2/"),
+            ("mirror.example/registry.old/team/charts", "mirror.example/registry.old/team/charts"),
+        ],
+    )
+    def test_whole_names_are_replaced(self, text: str, expected: str) -> None:
+        assert published.renamed(text, OLD, NEW) == expected
+
+    def test_two_names_can_change_places(self) -> None:
+        swapped = replace(OLD, image=OLD.charts, charts=OLD.image)
+
+        assert published.renamed(f"{OLD.image} {OLD.charts}", OLD, swapped) == f"{OLD.charts} {OLD.image}"
+
+
+def test_the_checkout_names_what_the_setting_says() -> None:
+    assert published.recorded() == published.setting(), "run `make generate`"
+    assert published.setting().documentation == names.DOCUMENTATION
+
+
+def test_nothing_names_another_owner_or_address() -> None:
+    ours = published.setting()
+    wrong = []
+    found = 0
+    for name, text in texts():
+        for image in IMAGE.finditer(text):
+            if not re.search(r"[.:]", image[1].split("/")[0]):
+                continue
+            found += 1
+            if f"{image[1]}buildkit-operator" not in {ours.image, f"{ours.charts}/buildkit-operator"}:
+                wrong += [] if OTHERS.match(image[1]) else [f"{name}: {image[0]}"]
+        for page in PAGE.finditer(text):
+            found += 1
+            wrong += [] if page[1] == ours.documentation else [f"{name}: {page[0]}"]
+
+    assert wrong == []
+    assert found > 50, "there are such names"
