@@ -173,8 +173,11 @@ def build_operator(docker: Docker, *, private: bool) -> None:
                 tar.add(_TOP / path, path, filter=_reproducible)
         file.seek(0)
         # By its tag: the base that is made here has another digest than the published one.
-        base = f"--build-arg=BASE={pins.PYTHON_IMAGE}"
-        docker("build", "--quiet", "--file=deploy/Dockerfile", base, f"--tag={pins.OPERATOR_IMAGE}", "-", stdin=file)
+        flags = [f"--build-arg=BASE={pins.PYTHON_IMAGE}"]
+        if private:
+            # Its builder does not know it by itself.
+            flags.append(f"--build-arg=BUILDPLATFORM=linux/{architecture()}")
+        docker("build", "--quiet", "--file=deploy/Dockerfile", *flags, f"--tag={pins.OPERATOR_IMAGE}", "-", stdin=file)
 
 
 def in_node(docker: Docker, node: str) -> dict[str, str]:

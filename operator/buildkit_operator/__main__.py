@@ -1,4 +1,4 @@
-"""Command table of `python -m buildkit_operator`: each subcommand is one function, and imports what only it needs."""
+"""Command table of `buildkit-operator` and `kubectl buildkit`: a subcommand is one function, which imports it all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from buildkit_operator import NAME, __version__
 from buildkit_operator.api import versions
@@ -15,6 +15,11 @@ from buildkit_operator.cli import cluster_options, file_options
 
 if TYPE_CHECKING:
     from buildkit_operator.settings import CommonSettings
+
+    _SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  it has no public name
+
+_OF_EXTRA: Final = frozenset({"celpy", "re2"})
+"""Modules of the optional dependencies, which the image is without. Of kubernetes, kube/auth.py says it."""
 
 _Settings = TypeVar("_Settings", bound="CommonSettings")
 
@@ -94,10 +99,9 @@ def inject(arguments: argparse.Namespace) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Describe the command line of the image and the checkout."""
     root = argparse.ArgumentParser(prog=NAME, description="Gives CI jobs a rootless BuildKit.")
-    root.add_argument("--version", action="version", version=__version__)
-    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    commands = _with_commands(root)
     operator = commands.add_parser(
         "operator", help="run the operator: reconcile the cluster's builders (set up by environment variables)"
     )
@@ -108,6 +112,20 @@ def parser() -> argparse.ArgumentParser:
         f"(before Kubernetes {versions.POLICIES})",
     )
     webhook.set_defaults(run=run_webhook)
+    return root
+
+
+def plugin_parser() -> argparse.ArgumentParser:
+    """Describe kubectl's plugin, which runs no process of the cluster."""
+    root = argparse.ArgumentParser(prog="kubectl buildkit", description="Looks at BuildKit builders.")
+    _with_commands(root)
+    return root
+
+
+def _with_commands(root: argparse.ArgumentParser) -> _SubParsers:
+    """Add what people run."""
+    root.add_argument("--version", action="version", version=__version__)
+    commands = root.add_subparsers(required=True, metavar="COMMAND", dest="command")
     crds = commands.add_parser("crds", help="print the CustomResourceDefinition that this version serves")
     crds.set_defaults(run=print_crds)
     policies = commands.add_parser(
@@ -128,13 +146,31 @@ def parser() -> argparse.ArgumentParser:
     injecting = commands.add_parser("inject", help="print pods as they would be with their builder, without a cluster")
     file_options.add_inject(injecting)
     injecting.set_defaults(run=inject)
-    return root
+    return commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the subcommand that the command line names; return its exit status."""
-    parsed = parser().parse_args(arguments)
-    status: int = parsed.run(parsed)
+    return _run(parser(), arguments)
+
+
+def kubectl_plugin(arguments: Sequence[str] | None = None) -> int:
+    """Do the same for `kubectl buildkit`."""
+    return _run(plugin_parser(), arguments)
+
+
+def _run(root: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    parsed = root.parse_args(arguments)
+    try:
+        status: int = parsed.run(parsed)
+    except ModuleNotFoundError as missing:
+        if missing.name not in _OF_EXTRA:
+            raise
+        sys.stderr.write(
+            f"{parsed.command} needs the extra cli, which this installation is without, as the operator's image is: no "
+            f"module {missing.name}. Install it in a checkout: pip install '.[cli]'\n"
+        )
+        return 2
     return status
 
 

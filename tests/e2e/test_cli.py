@@ -10,13 +10,13 @@ from hack.cluster.kubectl import Kubectl, KubectlError
 from tests.support.jobs import wait_ready
 from tests.support.runners import sidecar
 
-COMMAND = ("/opt/operator/bin/python3", "-m", "buildkit_operator")
+COMMAND = "buildkit-operator"
 
 
 def run(cluster: Kubectl, *arguments: str, text: str | None = None) -> str:
     """Run a command in the operator's pod, with the operator's rights, as docs/cli.md shows."""
     operator = cluster.within("buildkit-operator")
-    return operator("exec", "--stdin", "deployment/buildkit-operator", "--", *COMMAND, *arguments, text=text)
+    return operator("exec", "--stdin", "deployment/buildkit-operator", "--", COMMAND, *arguments, text=text)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,19 @@ def test_status_shows_the_builder(cluster: Kubectl, builder: Manifest) -> None:
     assert row.split()[1:5] == ["demo", "Sidecar", "True", "Available"]
 
 
-def test_render_needs_no_cluster(cluster: Kubectl) -> None:
-    printed = run(cluster, "render", "--filename=-", text=yaml.safe_dump(sidecar()))
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("render", "--filename=-"), "render needs the extra cli, which this installation is without"),
+        (("status", "--kubeconfig=/etc/passwd"), "to read a kubeconfig needs the extra cli"),
+    ],
+)
+def test_what_the_image_is_without_is_said_in_a_sentence(
+    cluster: Kubectl, arguments: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(KubectlError) as refused:
+        run(cluster, *arguments, text=yaml.safe_dump(sidecar()))
 
-    assert {found["kind"] for found in yaml.safe_load_all(printed)} >= {"ConfigMap", "BuildKitBuilder"}
+    assert said in str(refused.value)
+    assert "exit code 2" in str(refused.value)
+    assert "Traceback" not in str(refused.value)

@@ -71,13 +71,19 @@ class KubeConfig:
 
     async def read(self) -> str | None:
         """Load the file again, which also runs its exec plugin."""
-        # Loaded only here: in a cluster nobody needs it, and it takes 20 MiB.
-        from kubernetes.aio.client import Configuration  # noqa: PLC0415
-        from kubernetes.aio.config import ConfigException, load_kube_config  # noqa: PLC0415
-        from yaml import YAMLError  # noqa: PLC0415
-
         if not _is_there(self.path):
             raise ConnectionSettingsError(f"{self.path}: there is no such file.")
+        # Loaded only here: in a cluster nobody needs it. It takes 20 MiB of memory, and 130 MB of an image.
+        try:
+            from kubernetes.aio.client import Configuration  # noqa: PLC0415
+            from kubernetes.aio.config import ConfigException, load_kube_config  # noqa: PLC0415
+        except ModuleNotFoundError as missing:
+            raise ConnectionSettingsError(
+                f"{self.path}: to read a kubeconfig needs the extra cli, which this installation is without, as the "
+                "operator's image is. Install it in a checkout: pip install '.[cli]'"
+            ) from missing
+        from yaml import YAMLError  # noqa: PLC0415
+
         configuration = Configuration()
         try:
             loader = await load_kube_config(  # type: ignore[no-untyped-call]

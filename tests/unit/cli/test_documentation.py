@@ -10,7 +10,7 @@ from tests.unit.cli.run import Run, builder, written
 
 TOP: Final = Path(__file__).parents[3]
 BLOCKS: Final = re.findall(
-    r"^```\n\$ python -m buildkit_operator ((?:render|inject) .*)\n((?:.*\n)*?)```$",
+    r"^```\n\$ buildkit-operator ((?:render|inject) .*)\n((?:.*\n)*?)```$",
     (TOP / "docs" / "cli.md").read_text(),
     flags=re.MULTILINE,
 )

@@ -40,7 +40,7 @@ def test_the_definition_of_this_version_is_good() -> None:
 
 def test_without_a_definition_nothing_works() -> None:
     assert result("Definition", cluster()) is CheckResult.FAILED
-    assert "buildkit_operator crds | kubectl apply" in messages("Definition", cluster())
+    assert "buildkit-operator crds | kubectl apply" in messages("Definition", cluster())
 
 
 def test_who_may_not_read_the_definition_learns_whether_it_is_served() -> None:

@@ -21,8 +21,7 @@ NAMED: Final = 5
 """How many of several are named."""
 
 APPLY_DEFINITION: Final = (
-    f"{INSTALL_AGAIN}; where you apply the CRD yourself, python -m buildkit_operator crds | kubectl apply "
-    "--server-side -f -"
+    f"{INSTALL_AGAIN}; where you apply the CRD yourself, buildkit-operator crds | kubectl apply --server-side -f -"
 )
 
 _NO: Final = frozenset({"0", "f", "false", "n", "no", "off"})
