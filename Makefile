@@ -1,6 +1,6 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo install run test check unit integration e2e fuzz faults soak coverage bench lint style types imports scripts generated docs generate verify lock pin check-pins sbom release cluster-up cluster-down controlplane clean
+.PHONY: help demo install run test check unit integration e2e fuzz faults soak coverage bench lint style types imports scripts generated docs generate verify lock pin check-pins sbom release rehearse-release cluster-up cluster-down controlplane clean
 
 python := .venv/bin/python
 # Output of what runs side by side, one target after the other; make 3.81, as macOS has it, mixes it.
@@ -74,7 +74,7 @@ imports: venv
 	@.venv/bin/lint-imports
 
 scripts: venv
-	@git ls-files -z '*.sh' .ci/run hack/cluster/runc-bounded | xargs -0 .venv/bin/shellcheck
+	@git ls-files -z '*.sh' .ci/run hack/cluster/runc-bounded deploy/krew/kubectl-buildkit | xargs -0 .venv/bin/shellcheck
 	@.venv/bin/zizmor --quiet --offline .github
 
 # One after the other: the site shows what is generated.
@@ -89,7 +89,7 @@ generate: venv ## Write the CRD from the models, both engines from the rules of 
 	@$(python) -m hack.generate
 
 verify: generate ## Generate again and fail if anything differs from what is checked in
-	@git diff --exit-code -- crds deploy docs operator .github pyproject.toml README.md || { echo "Run make generate and commit what it writes." >&2; exit 1; }
+	@git diff --exit-code -- crds deploy docs operator/buildkit_operator/api/published.py || { echo "Run make generate and commit what it writes." >&2; exit 1; }
 
 lock: venv ## Lock the Python packages to the newest versions that pyproject.toml allows
 	@hack/lock.sh --upgrade
@@ -107,6 +107,9 @@ sbom: venv ## Write the list of the image's Python packages into dist/sbom.cdx.j
 release: venv ## Write what a release consists of into dist/release (TAG=v…: refuse another version)
 	@HELM="$$($(python) -m hack.cluster.artifacts helm)/helm" deploy/release.sh $(TAG)
 
+rehearse-release: venv ## A whole release against a local registry and a local Git remote: two architectures, chart, signatures; verified and installed
+	@$(python) -m hack.release
+
 ##@ The cluster
 cluster-up: venv ## A kind cluster with a registry (CLUSTER=current: the one of your kubeconfig)
 	@$(python) -m hack.cluster up
@@ -122,7 +125,7 @@ clean: cluster-down ## Remove the cluster and everything this project made in th
 
 ##@ Help
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv:
 	@hack/venv.sh

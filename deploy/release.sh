@@ -1,7 +1,8 @@
 #!/bin/sh
 # release.sh [TAG]: writes what a release consists of beside its image into dist/release: the files to install by, the
-# chart, an SBOM of the image's Python packages (CycloneDX) and checksums. The version is the one in pyproject.toml; a TAG
-# that is not v<version> is refused. Needs .venv (`make venv`) and helm; run it as `make release`.
+# chart, the plugin for krew, an SBOM of the image's Python packages (CycloneDX) and checksums. The version is the one in
+# pyproject.toml; a TAG that is not v<version> is refused. REPOSITORY is the URL below which the release's files can be
+# downloaded. Needs .venv (`make venv`) and helm; run it as `make release`.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,6 +22,7 @@ cp LICENSE "$out/LICENSE"
 # Without a serial number and a time of its own: the same source gives the same bytes.
 .venv/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
   -o "$out/buildkit-operator-$version.cdx.json" deploy/requirements.lock
+.venv/bin/python -m hack.release.krew "$out" "${REPOSITORY:-https://git.example.com/buildkit-operator}"
 # Each name stands beside its sum without a folder, so that `sha256sum --check` works where the files were downloaded to.
 (cd "$out" && sha256sum -- * > SHA256SUMS)
 echo "$out:"

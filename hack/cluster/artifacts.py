@@ -97,6 +97,12 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         packages=("github.com/google/go-containerregistry/cmd/crane",),
         stamps={"github.com/google/go-containerregistry/cmd/crane/cmd.Version": pins.CRANE},
     ),
+    "cosign": GoPrograms(
+        module="cosign",
+        packages=("github.com/sigstore/cosign/v3/cmd/cosign",),
+        stamps={"sigs.k8s.io/release-utils/version.gitVersion": f"v{pins.COSIGN}"},
+        hint="about 3 minutes the first time",
+    ),
     "oldest": GoPrograms(module="oldest", packages=(".",), hint="about a minute the first time"),
     "flux": GoPrograms(
         module="flux",

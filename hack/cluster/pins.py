@@ -25,6 +25,8 @@ DOCKER: Final = "29.8.2"
 HELM: Final = "4.3.1"
 # Puts images into the registry of the cluster and lists what is there.
 CRANE: Final = "0.22.1"
+# Signs what a rehearsed release consists of, and verifies it.
+COSIGN: Final = "3.1.3"
 # Of their CRDs alone, and ARC's chart.
 CERT_MANAGER: Final = "1.21.2"
 KEDA: Final = "2.21.0"
@@ -71,6 +73,7 @@ GO_MODULES: Final = {
     "buildkitd-config": {"github.com/moby/buildkit": BUILDKIT},
     "argocd": {"github.com/argoproj/argo-cd/v3": ARGO_CD},
     "cert-manager": {"github.com/cert-manager/cert-manager": CERT_MANAGER},
+    "cosign": {"github.com/sigstore/cosign/v3": COSIGN},
     "crane": {"github.com/google/go-containerregistry": CRANE},
     # Swarm's client, which it brings along, needs an older raft than etcd does.
     "docker": {"github.com/docker/cli": f"{DOCKER}+incompatible"},

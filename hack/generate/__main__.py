@@ -7,7 +7,6 @@ again.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from typing import Final
 from hack.cluster.recipes import RecipeError
 from hack.cluster.toolchain import MissingError
 from hack.generate import chart, kustomize, manifests, published, rbac, reference
+from hack.generate.paths import TOP
 
 STEPS: Final[tuple[Callable[[], Mapping[Path, str]], ...]] = (
     manifests.files,
@@ -28,11 +28,16 @@ STEPS: Final[tuple[Callable[[], Mapping[Path, str]], ...]] = (
 )
 
 
+def generate_anew() -> int:
+    """Generate in a process of its own, which imports what has been written; return its exit status."""
+    return subprocess.run([sys.executable, "-m", "hack.generate"], cwd=TOP, check=False).returncode
+
+
 def main() -> int:
     """Write them; what stands in the way is said on standard error, with the status 1."""
     try:
         if published.follow():
-            os.execv(sys.executable, [sys.executable, "-m", "hack.generate"])
+            return generate_anew()
         for step in STEPS:
             for file, text in step().items():
                 file.write_text(text)

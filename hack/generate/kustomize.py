@@ -43,7 +43,12 @@ def naming_the_version() -> Mapping[Path, str]:
 
 def install() -> Mapping[Path, str]:
     """Return the text of install.yaml. Raises CalledProcessError, RecipeError and MissingError."""
-    return {INSTALL: HEADER + ("" if published.setting().released else UNRELEASED) + render(OVERLAY)}
+    return {INSTALL: header() + render(OVERLAY)}
+
+
+def header() -> str:
+    """Return the comment above install.yaml."""
+    return HEADER if published.setting().released else HEADER + UNRELEASED
 
 
 def render(folder: Path) -> str:

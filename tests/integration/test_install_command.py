@@ -191,7 +191,10 @@ def test_an_image_that_cannot_be_pulled_ends_it_with_how_to_build_and_push(start
 
     with running(control_plane) as process:
         wait_for("it has been applied", lambda: "buildkit-operator" in deployments(control_plane), 60)
-        apply(control_plane, pod())
+        template = deployments(control_plane)["buildkit-operator"]["spec"]["template"]
+        metadata = {"name": "operator-1", "namespace": NAMESPACE}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        apply(control_plane, pod)
         set_status(control_plane, "pod/operator-1", {"containerStatuses": [{**status, "state": {"waiting": waiting}}]})
         _, said = process.communicate(timeout=60)
 
@@ -203,13 +206,3 @@ def test_an_image_that_cannot_be_pulled_ends_it_with_how_to_build_and_push(start
 def images(control_plane: ControlPlane) -> set[str]:
     found = deployments(control_plane).values()
     return {one["spec"]["template"]["spec"]["containers"][0]["image"] for one in found}
-
-
-def pod() -> Manifest:
-    spec = {"containers": [{"name": "operator", "image": IMAGE}], "automountServiceAccountToken": False}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "operator-1", "namespace": NAMESPACE},
-        "spec": {**spec, "serviceAccountName": "buildkit-operator"},
-    }

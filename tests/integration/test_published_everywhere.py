@@ -14,7 +14,10 @@ import yaml
 from hack.generate import published
 from hack.generate.paths import TOP
 
-OWNER, REGISTRY, DOCUMENTATION = "acme", "registry.acme.example", "https://docs.acme.example/builders"
+# In parts, as these are replaced wherever they stand when everything comes back.
+OWNER: Final = "acme"
+REGISTRY: Final = f"registry.{OWNER}.example"
+DOCUMENTATION: Final = f"https://docs.{OWNER}.example/builders"
 IMAGE: Final = f"{REGISTRY}/{OWNER}/buildkit-operator"
 CHARTS: Final = f"{REGISTRY}/{OWNER}/charts"
 

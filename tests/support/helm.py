@@ -62,14 +62,18 @@ class Helm:
 
         Values that name no image get the one of the manifests, as the chart has none while nothing is released.
         """
-        chosen = values or {}
-        if chart == CHART:
-            chosen = {**chosen, "image": {"repository": IMAGE, **chosen.get("image", {})}}
+        chosen = with_image(values) if chart == CHART else values or {}
         return self("template", release, str(chart), f"--namespace={namespace}", *flags, values=chosen)
 
     def manifests(self, values: Manifest | None = None, *flags: str, **where: Any) -> list[Manifest]:
         """Return the same as objects."""
         return [manifest for manifest in yaml.safe_load_all(self.render(values, *flags, **where)) if manifest]
+
+
+def with_image(values: Manifest | None = None) -> Manifest:
+    """Return values that name an image: what they name themselves, else that of the manifests."""
+    chosen = values or {}
+    return {**chosen, "image": {"repository": IMAGE, **chosen.get("image", {})}}
 
 
 def kinds(manifests: list[Manifest]) -> set[str]:

@@ -16,7 +16,7 @@ from hack.cluster.controlplane import ControlPlane
 from tests.integration.chart.test_rendered import ADMISSION, EVERYTHING
 from tests.integration.conftest import CRDS
 from tests.integration.installation.conftest import know_prometheus_operator
-from tests.support.helm import CHART, NAME, Helm, HelmError, workloads
+from tests.support.helm import CHART, NAME, Helm, HelmError, with_image, workloads
 
 RESOURCE: Final = "buildkitbuilders.buildkit-operator.dev"
 CONFIGURATION: Final = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{NAME}-webhook"
@@ -45,7 +45,7 @@ def installer(helm: Helm, server: ControlPlane) -> Callable[..., str]:
         values: Manifest | None = None, *flags: str, verb: str = "install", release: str = NAME, namespace: str = NAME
     ) -> str:
         where = (f"--namespace={namespace}", "--create-namespace")
-        return admin(verb, release, str(CHART), *where, *flags, values=values or {})
+        return admin(verb, release, str(CHART), *where, *flags, values=with_image(values))
 
     return install
 
@@ -226,6 +226,6 @@ def test_a_chart_that_brings_it_along_can_set_its_values(helm: Helm, tmp_path: P
     shutil.copytree(CHART, parent / "charts" / NAME)
     (parent / "Chart.yaml").write_text("apiVersion: v2\nname: platform\nversion: 0.0.1\n")
 
-    rendered = helm.manifests({"global": {"team": "ci"}, NAME: {"operator": {"replicas": 5}}}, chart=parent)
+    rendered = helm.manifests({"global": {"team": "ci"}, NAME: with_image({"operator": {"replicas": 5}})}, chart=parent)
 
     assert [m["spec"]["replicas"] for m in rendered if m["kind"] == "Deployment"] == [5]

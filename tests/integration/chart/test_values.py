@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from buildkit_operator import __version__
-from hack.generate import chart
+from hack.generate import chart, published
 from tests.support.helm import CHART, Helm, HelmError
 
 Path = tuple[str, ...]
@@ -154,6 +154,11 @@ def test_a_misspelt_kind_of_resources_is_refused(helm: Helm, name: str) -> None:
         ({"certificates": {"dnsNames": ["*corp"]}}, "'*corp' does not match pattern"),
         ({"certificates": {"issuers": ["corp-ca"]}}, "'corp-ca' does not match pattern"),
         ({"image": {"digest": "abc"}}, "'abc' does not match pattern"),
+        ({"image": {"repository": "https://registry.test/ours"}}, "does not match pattern"),
+        (
+            {"image": {"repository": ""}},
+            "image.repository is empty: there is no released image yet. Build the operator's",
+        ),
         ({"monitoring": {"podMonitor": {"enabled": "false"}}}, "got string, want boolean"),
         ({"podAnnotations": {"a": True}}, "got boolean, want string"),
         (
@@ -168,6 +173,16 @@ def test_a_refusal_says_what_is_wrong(helm: Helm, values: Values, said: str) -> 
         helm.render(values)
 
     assert said in str(refused.value)
+
+
+def test_without_an_image_the_chart_is_installed_only_where_one_is_released(helm: Helm) -> None:
+    if published.setting().released:
+        assert published.setting().image in helm("template", "any", str(CHART))
+        return
+
+    for verb in ("template", "install"):
+        with pytest.raises(HelmError, match=r"image\.repository is empty: there is no released image yet"):
+            helm(verb, "any", str(CHART), *(["--dry-run=client"] if verb == "install" else []))
 
 
 def test_every_value_has_a_description_and_a_default() -> None:

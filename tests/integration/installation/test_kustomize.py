@@ -84,7 +84,7 @@ def test_a_component_is_added_by_itself(installed: ControlPlane) -> None:
 
 
 def test_install_yaml_is_the_overlay_with_the_policies() -> None:
-    assert INSTALL.read_text() == kustomize.HEADER + kustomize.render(KUSTOMIZE / "overlays/policies")
+    assert INSTALL.read_text() == kustomize.header() + kustomize.render(KUSTOMIZE / "overlays/policies")
 
 
 def test_the_bases_crds_are_those_of_the_checkout() -> None:
@@ -103,9 +103,7 @@ def test_no_manifest_carries_a_ca_bundle(everything: list[Manifest]) -> None:
 def test_one_entry_of_images_gives_all_pods_another_image(compose: Compose) -> None:
     overlay = compose(*EVERYTHING)
     with (overlay / "kustomization.yaml").open("a") as file:
-        file.write(
-            "images: [{name: unreleased.invalid/buildkit-operator, newName: registry.test/ours, newTag: '9'}]"
-        )
+        file.write("images: [{name: unreleased.invalid/buildkit-operator, newName: registry.test/ours, newTag: '9'}]")
 
     deployments = kinds(kustomize.manifests(overlay), "Deployment")
 

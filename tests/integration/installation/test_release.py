@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -13,10 +14,12 @@ import pytest
 import yaml
 
 from buildkit_operator import __version__
+from buildkit_operator.api import names
 from hack.cluster import artifacts, pins
 
 TOP: Final = Path(__file__).parents[3]
 RELEASE: Final = TOP / "dist/release"
+REPOSITORY: Final = "https://git.example.com/acme/buildkit-operator"
 
 Make = Callable[[str], subprocess.CompletedProcess[str]]
 
@@ -28,7 +31,11 @@ def make() -> Make:
     def run(tag: str) -> subprocess.CompletedProcess[str]:
         command: list[str | Path] = [TOP / "deploy/release.sh", tag]
         return subprocess.run(
-            command, env={**os.environ, "HELM": str(helm)}, text=True, capture_output=True, check=False
+            command,
+            env={**os.environ, "HELM": str(helm), "REPOSITORY": REPOSITORY},
+            text=True,
+            capture_output=True,
+            check=False,
         )
 
     return run
@@ -47,8 +54,10 @@ def test_a_release_is_complete(files: dict[str, Path]) -> None:
         "SHA256SUMS",
         f"buildkit-operator-{__version__}.cdx.json",
         f"buildkit-operator-{__version__}.tgz",
+        "buildkit.yaml",
         "crds.yaml",
         "install.yaml",
+        f"kubectl-buildkit-{__version__}.tar.gz",
     ]
 
 
@@ -83,6 +92,21 @@ def test_the_chart_is_of_this_version(files: dict[str, Path]) -> None:
 
     chart = yaml.safe_load(shown)
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def test_krew_gets_the_plugin_that_its_manifest_names(files: dict[str, Path], tmp_path: Path) -> None:
+    archive = files[f"kubectl-buildkit-{__version__}.tar.gz"]
+    plugin = yaml.safe_load(files["buildkit.yaml"].read_text())
+    (platform,) = plugin["spec"]["platforms"]
+
+    assert plugin["spec"]["version"] == f"v{__version__}"
+    assert plugin["spec"]["homepage"] == f"{names.DOCUMENTATION}/cli/"
+    assert platform["uri"] == f"{REPOSITORY}/releases/download/v{__version__}/{archive.name}"
+    assert platform["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    with tarfile.open(archive) as tar:
+        assert sorted(tar.getnames()) == sorted(file["from"] for file in platform["files"])
+        tar.extractall(tmp_path, filter="data")
+    assert os.access(tmp_path / platform["bin"], os.X_OK)
 
 
 def test_the_sbom_names_every_package_of_the_image_by_version_and_hash(files: dict[str, Path]) -> None:

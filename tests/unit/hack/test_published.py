@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from buildkit_operator.api import names
-from hack.generate import published
+from hack.generate import published, publisher
 from hack.generate.paths import TOP
 from hack.generate.published import Published, SettingError
 
@@ -21,7 +21,7 @@ TABLE: Final = {"owner": "acme", "registry": "ghcr.io", "documentation": "https:
 OTHERS: Final = re.compile(r"(?:oci://)?(?:registry\.example\.com|registry\.test|localhost:|registry\.registry\.svc)")
 # By a name with a dot or a port, as registries have.
 IMAGE: Final = re.compile(
-    r"(?<![\w./$:-])(?:oci://)?((?:[\w-]+\.[\w.-]+|[\w.-]+)(?::\d+)?/(?:[\w.-]+/)*)buildkit-operator(?=[:@\"'`=,\s])"
+    r"(?<![\w./$:-])(?:oci://)?((?:[\w-]+\.[\w.-]+(?::\d+)?|[\w-]+:\d+)/(?:[\w.-]+/)*)buildkit-operator(?=[:@\"'`=,\s])"
 )
 PAGE: Final = re.compile(r"(https?://[\w.:/~-]*?)/(?:reasons/[A-Z]|monitoring/#buildkit|install/\"|upgrade/\")")
 
@@ -96,8 +96,6 @@ def test_nothing_names_another_owner_or_address() -> None:
     found = 0
     for name, text in texts():
         for image in IMAGE.finditer(text):
-            if not re.search(r"[.:]", image[1].split("/")[0]):
-                continue
             found += 1
             if f"{image[1]}buildkit-operator" not in {ours.image, f"{ours.charts}/buildkit-operator"}:
                 wrong += [] if OTHERS.match(image[1]) else [f"{name}: {image[0]}"]
@@ -107,3 +105,20 @@ def test_nothing_names_another_owner_or_address() -> None:
 
     assert wrong == []
     assert found > 50, "there are such names"
+
+
+class TestPublisher:
+    TEXT: Final = (
+        '[a]\nowner = "of another table"\n[tool.buildkit-operator]\nowner = ""\ndocumentation = "https://old.example"\n'
+    )
+
+    def test_another_owner_publishes_under_theirs_with_their_pages(self) -> None:
+        assert publisher.claimed(self.TEXT, "acme", "builders") == (
+            '[a]\nowner = "of another table"\n[tool.buildkit-operator]\nowner = "acme"\n'
+            'documentation = "https://acme.github.io/builders"\n'
+        )
+
+    def test_an_owner_that_is_named_keeps_the_rest_of_the_table(self) -> None:
+        named = self.TEXT.replace('owner = ""', 'owner = "acme"')
+
+        assert publisher.claimed(named, "acme", "builders") == named
