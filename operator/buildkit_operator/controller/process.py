@@ -130,7 +130,10 @@ class Operator:
             metrics=self.metrics,
             interval=settings.resync_seconds,
         )
-        self._watches = Watches(connection, kinds, namespaces, self.cache, self._queue.add, self._resync.relisted)
+        resync = self._resync
+        self._watches = Watches(
+            connection, kinds, namespaces, self.cache, self._queue.add, resync.relisted, resync.listed
+        )
         reconcile = make_reconcile(self._writer, self.cache, self._recorder, settings)
         self._workers = Workers(self._queue, reconcile, self._election, self.metrics, settings.workers, "builder")
         self._server = HealthServer(settings.http_port, self.metrics, self._check_liveness, self._check_readiness)

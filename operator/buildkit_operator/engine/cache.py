@@ -92,6 +92,11 @@ class Cache:
         """Count the objects of a kind."""
         return len(self._objects[resource])
 
+    def knows(self, resource: Resource, key: Key, uid: str, version: int) -> bool:
+        """Tell whether an object is cached as it was then or later."""
+        known = self._objects[resource].get(key)
+        return known is not None and known.uid == uid and known.version >= version
+
     def put(self, resource: Resource, manifest: Manifest) -> frozenset[Key]:
         """Upsert; return the keys to enqueue; a stale resourceVersion is ignored."""
         key, uid, version = _identity(manifest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -19,6 +19,9 @@ Transform: TypeAlias = Callable[[Manifest], Manifest | None]
 
 The original, which others hold too, stays as it is. What was transformed before is returned as it is.
 """
+
+Listed: TypeAlias = MutableMapping[tuple[Resource, str | None], int]
+"""Versions of lists that are in the cache, by kind and namespace, None for all of them."""
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """kubectl's own copy of the whole object, which it leaves in an annotation."""
@@ -63,14 +66,3 @@ class Kinds:
     def keep(self, resource: Resource, manifest: Manifest) -> Manifest | None:
         """Return a copy of an object with what its kind's transform keeps, None where that is nothing."""
         return (self.keep_primary if resource == self.primary else self.children[resource])(manifest)
-
-    def pass_on(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """Return what is kept of an object, or of one that is not kept who it is and whose it says to be."""
-        return self.keep(resource, manifest) or self._bare(manifest)
-
-    def _bare(self, manifest: Manifest) -> Manifest:
-        metadata = {key: manifest["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion")}
-        owner = (manifest["metadata"].get("labels") or {}).get(self.owner_label)
-        labels = {} if owner is None else {"labels": {self.owner_label: owner}}
-        kind: Manifest = {key: manifest[key] for key in ("apiVersion", "kind") if key in manifest}
-        return {**kind, "metadata": {**metadata, **labels}}

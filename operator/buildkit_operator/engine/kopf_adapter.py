@@ -6,8 +6,8 @@ the objects, or take minutes to start with thousands of them. What its watches c
 - Its import loads the library `kubernetes`, where that is installed: 20 MiB. It is hidden during the import, below.
 - It ends, and may hang, on an answer 401, 404 or 410: `retryable` makes errors of them that it retries.
 - It gives up after some attempts, and a process without watches is of no use: `Backoffs`.
-- It decodes what does not bear decoding, and keeps events whole until they are handled: engine/kopf_answers.py.
-- It copies and compares every object for change handlers that do not exist: `NoDifferences`.
+- It decodes what does not bear decoding, and makes a task, a queue and a record of every object: it gets none,
+  engine/kopf_answers.py takes them out of what it reads.
 - By default it writes Events, looks for peers, reads all CRDs and kills a process that drains: `_settings`.
 - It takes SIGTERM and SIGINT over, and would end the watches before everything else: `_take_signals_back`.
 - When one watch ends for good, it ends whole, and its watchers can wait for ever for a session that it has closed:
@@ -25,17 +25,16 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
 from yarl import URL
 
 from buildkit_operator.engine.jitter import jittered
-from buildkit_operator.engine.kinds import Kinds
-from buildkit_operator.engine.kopf_answers import KopfAnswer, KopfAnswers, ListAnew
+from buildkit_operator.engine.kinds import Kinds, Listed
+from buildkit_operator.engine.kopf_answers import IsKnown, KopfAnswer, KopfAnswers, ListAnew, TakeIn
 from buildkit_operator.kube.auth import Connection, NotAuthenticated
 from buildkit_operator.kube.pages import FIRST
-from buildkit_operator.kube.resources import Manifest, Resource
 
 # kopf imports `kubernetes.client` only to recognise its model classes; we hand kopf plain dicts.
 _modules = cast("dict[str, Any]", sys.modules)
@@ -53,9 +52,6 @@ if TYPE_CHECKING:
 
 FIRST_BACKOFFS: Final = (0.5, 1.0, 2.0, 3.0)
 LATER_BACKOFF: Final = 5.0
-
-TakeIn: TypeAlias = Callable[[Resource, str | None, Manifest], None]
-"""Called with every event: kind, type (ADDED, MODIFIED, DELETED, None for an object of a list), and the object."""
 
 logger = logging.getLogger(__name__)
 
@@ -102,20 +98,6 @@ class Backoffs:
             yield jittered(LATER_BACKOFF, 0.2)
 
 
-class NoDifferences(kopf.DiffBaseStorage):
-    """Spares kopf to copy and compare every object for change handlers that do not exist: a third of its time."""
-
-    def build(self, **_: object) -> kopf.BodyEssence:
-        """Find nothing worth comparing in an object."""
-        return kopf.BodyEssence({})
-
-    def fetch(self, **_: object) -> None:
-        """Know no earlier state."""
-
-    def store(self, **_: object) -> None:
-        """Keep no state."""
-
-
 @dataclass(frozen=True, slots=True)
 class KopfWatches:
     """kopf, set up to watch some kinds and to do nothing else."""
@@ -125,6 +107,9 @@ class KopfWatches:
     namespaces: Sequence[str]
     """Namespaces to watch; empty for the whole cluster."""
     take_in: TakeIn
+    is_known: IsKnown
+    listed: Listed
+    """Lists that were taken in already, which kopf need not read once more."""
 
     async def run(self, stop: asyncio.Event, ending: asyncio.Event, handle_signals: Callable[[], None]) -> None:
         """Watch until `stop`; `handle_signals` puts our signal handlers in place.
@@ -170,8 +155,6 @@ class KopfWatches:
         for resource in self.kinds.children:
             kind = (resource.group, resource.version, resource.plural)
             settings.watching.label_selectors[kind] = self.kinds.owner_label
-        settings.persistence.diffbase_storage = NoDifferences()
-        settings.queueing.idle_timeout = 0.1
         settings.execution.max_workers = 2  # threads, for handlers that are not async; we have none
         settings.process.ultimate_exiting_timeout = None  # it would kill a process that drains
         return settings
@@ -180,27 +163,27 @@ class KopfWatches:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self._log_in)
         for resource in self.kinds.all:
-            handler = self._handler(resource)
             kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=registry)(
-                handler
+                _watch_it
             )
         return registry
 
     async def _log_in(self, **_: object) -> kopf.AiohttpSession:
-        paths = {
-            URL(self.connection.server + resource.path(namespace)).path: resource
+        lists = {
+            URL(self.connection.server + resource.path(namespace)).path: (resource, namespace)
             for resource in self.kinds.all
             for namespace in self.namespaces or (None,)
         }
-        answers = KopfAnswers(self.kinds, paths, self.connection.unreadable)
+        resources = {path: resource for path, (resource, _) in lists.items()}
+        # Once: a later list is asked for because something is wrong with this one.
+        listed = {path: self.listed.pop(of) for path, of in lists.items() if of in self.listed}
+        answers = KopfAnswers(resources, self.take_in, self.is_known, self.connection.unreadable, listed)
         session = self.connection.session(around=(answers, retryable), response_class=KopfAnswer)
         return kopf.AiohttpSession(server=self.connection.server, aiohttp_session=session)
 
-    def _handler(self, resource: Resource) -> Callable[..., Any]:
-        async def handle(event: dict[str, Any], **_: object) -> None:
-            self.take_in(resource, event["type"], event["object"])
 
-        return handle
+async def _watch_it(**_: object) -> None:
+    """Have kopf watch a kind, which it does for a handler's sake. It gets no object to call it with."""
 
 
 async def _take_signals_back(kopf_is_ready: asyncio.Event, handle_signals: Callable[[], None]) -> None:

@@ -14,11 +14,11 @@ from typing import Final
 
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.jitter import jittered
-from buildkit_operator.engine.kinds import Kinds
+from buildkit_operator.engine.kinds import Kinds, Listed
 from buildkit_operator.engine.metrics import CommonMetrics
 from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.errors import ApiError
-from buildkit_operator.kube.resources import Key, Resource
+from buildkit_operator.kube.resources import Key, Manifest, Resource
 
 DEBOUNCE_SECONDS: Final = 2.0
 """A relist is reported object by object: the comparison waits until it is probably through."""
@@ -42,6 +42,8 @@ class Resync:
     """Seconds between two unconditional comparisons, give or take a tenth."""
     synced: bool = False
     """Whether the cache has held everything once. Before that, every child looks missing and nothing may be written."""
+    listed: Listed = field(default_factory=dict)
+    """Versions of the lists that the cache was filled from: the watches go on from there."""
     _relisted: set[Resource] = field(default_factory=set)
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _next_of_all: float = 0.0
@@ -101,10 +103,19 @@ class Resync:
                 return
 
     async def _take_in(self, resource: Resource, namespace: str | None) -> None:
-        selector, keep = self.kinds.selector(resource), partial(self.kinds.pass_on, resource)
-        async for page, _version in self.client.pages(resource, namespace, label_selector=selector, keep=keep):
-            for manifest in page:
-                self.cache.put(resource, manifest)
+        selector, keep = self.kinds.selector(resource), partial(self._put, resource)
+        uids: list[str] = []
+        version = 0
+        async for page, version in self.client.pages(resource, namespace, label_selector=selector, keep=keep):  # noqa: B007
+            uids += (metadata["uid"] for metadata in page)
+        # An attempt before this one, which failed half-way, may have found more.
+        self.cache.prune(resource, namespace, uids, version)
+        self.listed[resource, namespace] = version
+
+    def _put(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Take an object in as soon as it is decoded, so that of a page nothing else is kept; return its uid."""
+        self.cache.put(resource, manifest)
+        return {"uid": manifest["metadata"]["uid"]}
 
     async def _compare(self, resource: Resource) -> None:
         selector = self.kinds.selector(resource)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from buildkit_operator.engine.cache import Cache
-from buildkit_operator.engine.kinds import Kinds
+from buildkit_operator.engine.kinds import Kinds, Listed
 from buildkit_operator.engine.kopf_adapter import KopfWatches
 from buildkit_operator.kube.auth import Connection
 from buildkit_operator.kube.resources import Key, Manifest, Resource
@@ -25,10 +25,14 @@ class Watches:
     enqueue: Callable[[Key], None]
     relisted: Callable[[Resource], None]
     """Called for every object of a kind that was listed again, instead of heard about from a running watch."""
+    listed: Listed = field(default_factory=dict)
+    """Lists that are in the cache already: from these the watches go on."""
 
     async def run(self, stop: asyncio.Event, ending: asyncio.Event, handle_signals: Callable[[], None]) -> None:
         """Watch until `stop`, see KopfWatches.run."""
-        await KopfWatches(self.connection, self.kinds, self.namespaces, self.take_in).run(stop, ending, handle_signals)
+        take_in, is_known = self.take_in, self.cache.knows
+        watches = KopfWatches(self.connection, self.kinds, self.namespaces, take_in, is_known, self.listed)
+        await watches.run(stop, ending, handle_signals)
 
     def take_in(self, resource: Resource, event_type: str | None, manifest: Manifest) -> None:
         """Update the cache by one event, whose type is None for an object of a list, and enqueue what it is news to."""

@@ -63,8 +63,9 @@ class WebhookProcess:
             metrics=self._metrics,
             interval=settings.resync_seconds,
         )
+        resync, changed = self._resync, self._builders.changed
         self._watches = Watches(
-            connection, KINDS, settings.watch_namespaces, self._cache, self._builders.changed, self._resync.relisted
+            connection, KINDS, settings.watch_namespaces, self._cache, changed, resync.relisted, resync.listed
         )
         self._server = HealthServer(settings.http_port, self._metrics, self._check_liveness, self._check_readiness)
         self._certified = asyncio.Event()

@@ -52,6 +52,16 @@ def test_what_is_known_or_older_is_no_news(cache: Cache, version: int) -> None:
     assert version_of(cache.get(CONFIG_MAP, "ci", "toml")) == "5"
 
 
+def test_it_says_what_is_no_news_without_being_shown_it(cache: Cache) -> None:
+    cache.put(CONFIG_MAP, child("toml", 5))
+
+    assert cache.knows(CONFIG_MAP, ("ci", "toml"), "u1", 4)
+    assert cache.knows(CONFIG_MAP, ("ci", "toml"), "u1", 5)
+    assert not cache.knows(CONFIG_MAP, ("ci", "toml"), "u1", 6)
+    assert not cache.knows(CONFIG_MAP, ("ci", "toml"), "u2", 5), "another one of its name"
+    assert not cache.knows(SERVICE, ("ci", "toml"), "u1", 5)
+
+
 def test_versions_are_compared_as_numbers(cache: Cache) -> None:
     cache.put(CONFIG_MAP, child("toml", 9))
 

@@ -12,7 +12,6 @@ from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine.kopf_adapter import Backoffs, KopfWatches, RetryLater, retryable
 from buildkit_operator.engine.kopf_answers import ListAnew
 from buildkit_operator.kube.auth import Connection, NotAuthenticated, TokenFile
-from buildkit_operator.kube.resources import CONFIG_MAP, Manifest, Resource
 
 
 class Answer:
@@ -29,14 +28,9 @@ class Answer:
 
 
 @pytest.fixture
-def taken() -> list[tuple[Resource, str | None, Manifest]]:
-    return []
-
-
-@pytest.fixture
-def watches(tmp_path: Path, taken: list[tuple[Resource, str | None, Manifest]]) -> KopfWatches:
+def watches(tmp_path: Path) -> KopfWatches:
     connection = Connection("https://127.0.0.1:1", TokenFile(tmp_path / "token"))
-    return KopfWatches(connection, BUILDERS, (), lambda *event: taken.append(event))
+    return KopfWatches(connection, BUILDERS, (), lambda *_: None, lambda *_: False, {})
 
 
 def test_backoffs_have_no_end_and_are_never_long() -> None:
@@ -61,12 +55,6 @@ def test_kopf_writes_and_asks_for_nothing_of_its_own(watches: KopfWatches) -> No
     assert settings.peering.standalone
     assert not settings.posting.enabled
     assert settings.scanning.disabled
-
-
-async def test_an_event_is_handed_on(watches: KopfWatches, taken: list[tuple[Resource, str | None, Manifest]]) -> None:
-    await watches._handler(CONFIG_MAP)(event={"type": None, "object": {"kind": "ConfigMap"}}, name="x", logger=None)
-
-    assert taken == [(CONFIG_MAP, None, {"kind": "ConfigMap"})]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What kopf is answered is what the cache would keep, whatever came from the API server; nothing of it ends kopf."""
+"""Objects are taken out of what kopf is answered, whatever came from the API server; nothing of it ends kopf."""
 
 import asyncio
 import json
@@ -11,11 +11,10 @@ import pytest
 from yarl import URL
 
 from buildkit_operator.api import names
-from buildkit_operator.controller.watched import BUILDERS
 from buildkit_operator.engine import kopf_answers
 from buildkit_operator.engine.kopf_answers import LIST_ANEW, KopfAnswer, KopfAnswers, ListAnew
 from buildkit_operator.kube.pages import PAGE_BYTES
-from buildkit_operator.kube.resources import CONFIG_MAP, Manifest
+from buildkit_operator.kube.resources import CONFIG_MAP, Key, Manifest, Resource
 from buildkit_operator.kube.unreadable import UnreadableObjects
 
 PATH = CONFIG_MAP.path()
@@ -37,9 +36,27 @@ def with_depth(manifest: Manifest) -> bytes:
     return text.replace('"metadata": {', f'"metadata": {{"managedFields":[{{"fieldsV1":{DEEP}}}],', 1).encode()
 
 
+Taken = list[tuple[Resource, str | None, Manifest]]
+
+
 @pytest.fixture
-def answers() -> KopfAnswers:
-    return KopfAnswers(BUILDERS, {PATH: CONFIG_MAP}, UnreadableObjects())
+def taken() -> Taken:
+    return []
+
+
+@pytest.fixture
+def answers(taken: Taken) -> KopfAnswers:
+    return KopfAnswers({PATH: CONFIG_MAP}, lambda *event: taken.append(event), is_known, UnreadableObjects())
+
+
+def is_known(resource: Resource, key: Key, uid: str, version: int) -> bool:
+    """Tell so of what these tests call known, up to a version."""
+    return (resource, key, uid) == (CONFIG_MAP, ("ci", "known"), "known") and version <= 5
+
+
+def names_of(taken: Taken) -> list[tuple[str | None, str]]:
+    """Return the type of each event, and the name of its object."""
+    return [(event_type, manifest["metadata"]["name"]) for _, event_type, manifest in taken]
 
 
 class Content:
@@ -91,45 +108,68 @@ def line(event_type: str, manifest: bytes) -> bytes:
     return b'{"type":"%s","object":%s}\n' % (event_type.encode(), manifest)
 
 
-async def test_a_deep_object_is_handed_on_and_so_are_the_others(
-    answers: KopfAnswers, caplog: pytest.LogCaptureFixture
+async def test_a_deep_object_is_taken_in_and_so_are_the_others(
+    answers: KopfAnswers, taken: Taken, caplog: pytest.LogCaptureFixture
 ) -> None:
-    events = await watched(
+    await watched(
         answers,
         line("ADDED", json.dumps(config_map("first")).encode()),
         line("MODIFIED", with_depth(config_map("bomb"))),
-        line("ADDED", json.dumps(config_map("last")).encode()),
+        line("DELETED", json.dumps(config_map("last")).encode()),
     )
 
-    assert [event["object"]["metadata"]["name"] for event in events] == ["first", "bomb", "last"]
-    assert [event["type"] for event in events] == ["ADDED", "MODIFIED", "ADDED"]
+    assert names_of(taken) == [("ADDED", "first"), ("MODIFIED", "bomb"), ("DELETED", "last")]
+    assert {resource for resource, _, _ in taken} == {CONFIG_MAP}
     assert "ConfigMap bomb of namespace ci" in caplog.text
 
 
-async def test_kopf_gets_what_the_cache_keeps(answers: KopfAnswers) -> None:
+async def test_kopf_gets_the_version_from_which_to_watch_on(answers: KopfAnswers, taken: Taken) -> None:
     (event,) = await watched(answers, line("ADDED", json.dumps(config_map(toml="x" * 100_000)).encode()))
 
-    assert event["object"] == BUILDERS.keep(CONFIG_MAP, config_map(toml="x" * 100_000))
-    assert len(json.dumps(event)) < 1000
+    assert event == {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "5"}}}
+    assert taken == [(CONFIG_MAP, "ADDED", config_map(toml="x" * 100_000))]
 
 
-async def test_of_what_is_not_kept_kopf_gets_who_it_is(answers: KopfAnswers) -> None:
-    (event,) = await watched(answers, line("DELETED", json.dumps(config_map(owned=False, toml="x")).encode()))
+def as_go_writes(name: str, version: int) -> bytes:
+    """Return an object as the API server encodes one of Kubernetes' own kinds."""
+    kind = f'"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"{name}","namespace":"ci"'
+    return f'{{{kind},"uid":"{name}","resourceVersion":"{version}"}},"data":{{}}}}'.encode()
 
-    metadata = config_map(owned=False)["metadata"]
-    assert event == {"type": "DELETED", "object": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}}
+
+async def test_old_news_is_not_even_decoded(
+    answers: KopfAnswers, taken: Taken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[bytes] = []
+
+    def decode(line: bytes) -> Any:
+        decoded.append(line)
+        return json.loads(line)
+
+    monkeypatch.setattr(kopf_answers, "decode", decode)
+
+    events = await watched(
+        answers,
+        line("MODIFIED", as_go_writes("known", 5)),
+        line("MODIFIED", as_go_writes("known", 6)),
+        line("DELETED", as_go_writes("known", 5)),
+        line("ADDED", as_go_writes("other", 5)),
+    )
+
+    assert names_of(taken) == [("MODIFIED", "known"), ("DELETED", "known"), ("ADDED", "other")]
+    assert [event["object"]["metadata"]["resourceVersion"] for event in events] == ["5", "6", "5", "5"]
+    assert len(decoded) == 3
 
 
-async def test_events_are_whole_however_they_come(answers: KopfAnswers) -> None:
+async def test_events_are_whole_however_they_come(answers: KopfAnswers, taken: Taken) -> None:
     whole = line("ADDED", json.dumps(config_map("one")).encode()) + line("ADDED", with_depth(config_map("two")))
 
-    events = await watched(answers, *(whole[at : at + 1000] for at in range(0, len(whole), 1000)), b'{"type":"ADD')
+    await watched(answers, *(whole[at : at + 1000] for at in range(0, len(whole), 1000)), b'{"type":"ADD')
 
-    assert [event["object"]["metadata"]["name"] for event in events] == ["one", "two"]
+    assert names_of(taken) == [("ADDED", "one"), ("ADDED", "two")]
 
 
 async def test_an_event_that_is_too_long_is_named_and_left_out(
-    answers: KopfAnswers, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    answers: KopfAnswers, taken: Taken, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kopf_answers, "MAX_BYTES", 10_000)
     long = (
@@ -137,16 +177,19 @@ async def test_an_event_that_is_too_long_is_named_and_left_out(
     )
     after = line("ADDED", json.dumps(config_map("one")).encode())
 
-    events = await watched(answers, *(long[at : at + 3000] for at in range(0, len(long), 3000)), after)
+    await watched(answers, *(long[at : at + 3000] for at in range(0, len(long), 3000)), after)
 
-    assert [event["object"]["metadata"]["name"] for event in events] == ["one"]
+    assert names_of(taken) == [("ADDED", "one")]
     assert "ConfigMap bomb of namespace team" in caplog.text
 
 
-async def test_a_bookmark_is_handed_on(answers: KopfAnswers) -> None:
+async def test_a_bookmark_is_one_for_kopf_too(answers: KopfAnswers, taken: Taken) -> None:
     bookmark = {"type": "BOOKMARK", "object": {"kind": "ConfigMap", "metadata": {"resourceVersion": "9"}}}
 
-    assert await watched(answers, json.dumps(bookmark).encode() + b"\n") == [bookmark]
+    (event,) = await watched(answers, json.dumps(bookmark).encode() + b"\n")
+
+    assert event == {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}}
+    assert taken == []
 
 
 @pytest.mark.parametrize(
@@ -192,24 +235,37 @@ async def listed(answers: KopfAnswers, server: Server) -> Any:
     return answer.page
 
 
-async def test_a_list_with_a_deep_object_has_them_all(answers: KopfAnswers, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_list_with_a_deep_object_has_them_all(
+    answers: KopfAnswers, taken: Taken, caplog: pytest.LogCaptureFixture
+) -> None:
     server = Server(json.dumps(config_map("one")).encode(), with_depth(config_map("bomb")))
 
     page = await listed(answers, server)
 
-    assert [item["metadata"]["name"] for item in page["items"]] == ["one", "bomb"]
-    assert page["metadata"] == {"resourceVersion": "7", "continue": "next"}
+    assert names_of(taken) == [(None, "one"), (None, "bomb")]
+    assert page == {"items": [], "metadata": {"resourceVersion": "7", "continue": "next"}}
     assert "ConfigMap bomb of namespace ci" in caplog.text
 
 
-async def test_large_objects_are_listed_one_by_one(answers: KopfAnswers) -> None:
+async def test_large_objects_are_listed_one_by_one(answers: KopfAnswers, taken: Taken) -> None:
     server = Server(*(json.dumps(config_map(str(n), a="x" * (PAGE_BYTES - 1000))).encode() for n in range(5)))
 
-    first = await listed(answers, server)
-    second = await listed(answers, server)
+    await listed(answers, server)
+    await listed(answers, server)
 
-    assert [len(page["items"]) for page in (first, second)] == [1, 1]
+    assert len(taken) == 2
     assert server.asked == [25, 6, 1, 1], "what is known of a kind is remembered"
+
+
+async def test_a_list_that_was_taken_in_already_is_not_read_again(answers: KopfAnswers, taken: Taken) -> None:
+    server = Server(json.dumps(config_map("one")).encode(), json.dumps(config_map("two")).encode())
+    answers.listed[PATH] = 6
+
+    assert await listed(answers, server) == {"items": [], "metadata": {"resourceVersion": "6", "continue": ""}}
+    assert (server.asked, taken) == ([1], [])
+
+    assert (await listed(answers, server))["metadata"]["resourceVersion"] == "7", "the next one is of something new"
+    assert (server.asked, names_of(taken)) == ([1, 25], [(None, "one"), (None, "two")])
 
 
 async def test_a_list_that_is_none_is_asked_for_again(answers: KopfAnswers) -> None:
