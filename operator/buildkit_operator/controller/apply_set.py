@@ -15,7 +15,16 @@ from typing import Final
 from buildkit_operator.api import names
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.controller import ownership, refusals
-from buildkit_operator.controller.child_kinds import BY_KIND, BY_RESOURCE, CHILD_KINDS, Apply, ByName, ChildKind
+from buildkit_operator.controller.child_kinds import (
+    BY_KIND,
+    BY_RESOURCE,
+    CHILD_KINDS,
+    Apply,
+    ByName,
+    ChildKind,
+    Watched,
+    digested_content,
+)
 from buildkit_operator.controller.ownership import Found, is_ours
 from buildkit_operator.desired.metadata import digest
 from buildkit_operator.engine.cache import Cache
@@ -88,12 +97,18 @@ class ApplySet:
     ) -> None:
         """Delete what the operator made for the builder and it wants no more, but what is `kept`, by kind and name.
 
-        Others' objects that name the builder as their owner are theirs. Raises TerminalError when the API server
-        refuses to delete one, after the others are gone, and kube.errors.ApiError.
+        Others' objects that name the builder as their owner are theirs. What is read by name goes first, and is looked
+        for only where the builder wants some of it or anything else is left: most of mode Sidecar never had any.
+        Raises TerminalError when the API server refuses to delete one, after the others are gone that are read alike,
+        and kube.errors.ApiError.
         """
-        keep = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted} | set(kept)
-        owned = [child for kind in CHILD_KINDS if kind.pruned for child in await self.owned(builder, kind)]
-        await _all(self.delete(child) for child in owned if (child["kind"], child["metadata"]["name"]) not in keep)
+        names_of_wanted = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
+        watched = [child for kind in _PRUNED_WATCHED for child in await self.owned(builder, kind)]
+        left = [child for child in watched if _name(child) not in names_of_wanted]
+        if left or any(kind.resource.kind == of for kind in _PRUNED_BY_NAME for of, _ in names_of_wanted):
+            named = [child for kind in _PRUNED_BY_NAME for child in await self.owned(builder, kind)]
+            await _all(self.delete(child) for child in named if _name(child) not in names_of_wanted | set(kept))
+        await _all(self.delete(child) for child in left if _name(child) not in kept)
 
     async def owned(self, builder: BuildKitBuilder, kind: ChildKind) -> list[Manifest]:
         """Return the objects of a kind that the operator made for the builder. Raises kube.errors.ApiError."""
@@ -160,7 +175,8 @@ class ApplySet:
 
     async def _differing(self, builder: BuildKitBuilder, wanted: Sequence[Manifest]) -> list[_Difference]:
         """Return what is to be written. Raises _NotOursError, before anything is, where an object is another's."""
-        found = await asyncio.gather(*(self._difference(builder, manifest) for manifest in wanted))
+        # One after the other: they are in memory, but for a Secret now and then, and a task for each takes longer.
+        found = [await self._difference(builder, manifest) for manifest in wanted]
         differing = [difference for difference in found if difference is not None]
         for difference in differing:
             if difference.live is not None:
@@ -254,6 +270,14 @@ class _Difference:
         return self.live is not None and _stamp(self.live) != _stamp(self.wanted)
 
 
+_PRUNED_WATCHED: Final = tuple(kind for kind in CHILD_KINDS if kind.pruned and isinstance(kind.read, Watched))
+_PRUNED_BY_NAME: Final = tuple(kind for kind in CHILD_KINDS if kind.pruned and isinstance(kind.read, ByName))
+
+
+def _name(child: Manifest) -> tuple[str, str]:
+    return child["kind"], child["metadata"]["name"]
+
+
 def _order(found: Found) -> tuple[str, str]:
     return found[0].kind, found[1]["metadata"]["name"]
 
@@ -268,7 +292,8 @@ async def _all(writes: Iterable[Awaitable[None]]) -> None:
 def stamped(manifest: Manifest) -> Manifest:
     """Return the manifest with a digest of itself in an annotation, which tells later that this was what we applied."""
     metadata = manifest["metadata"]
-    annotations = {**metadata.get("annotations", {}), names.APPLIED_HASH: digest(without_version(manifest))}
+    stamp = digest(without_version(manifest) | digested_content(manifest))
+    annotations = {**metadata.get("annotations", {}), names.APPLIED_HASH: stamp}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 

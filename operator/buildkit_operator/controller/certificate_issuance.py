@@ -28,7 +28,6 @@ from buildkit_operator.pki.keypairs import (
     Usage,
     can_issue,
     is_of_the_future,
-    is_whole,
     leaf_will_do,
     names_of,
     renewal_time,
@@ -102,7 +101,7 @@ class CertificateIssuance:
         stored = await read_stored(builder, self._secrets)
         now, local = self._clock.now(), self._clock.local()
         authorities = stored.authorities(min(now, local))
-        if authorities is None or stored.server is None or not is_whole(stored.server):
+        if authorities is None or stored.server is None or not stored.server.is_whole:
             return None
         return _issue_leaves(builder, stored, authorities, names_of(stored.server), self._lifetimes, (now, local))
 

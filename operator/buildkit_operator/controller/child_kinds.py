@@ -17,6 +17,7 @@ from buildkit_operator.api import names
 from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.desired.cache_volume import STATE_VOLUME
 from buildkit_operator.desired.container import CONFIG_VOLUME
+from buildkit_operator.desired.scripts import CONNECTOR_SCRIPTS, FRONT_SCRIPTS, SCRIPTS
 from buildkit_operator.engine.kinds import Transform
 from buildkit_operator.engine.named_objects import short_ttl, until_resync
 from buildkit_operator.kube.manifests import controller_of, is_of
@@ -106,8 +107,13 @@ def keep_own(manifest: Manifest) -> Manifest | None:
     if template and "metadata" in template:
         notes = {key: _digests(template["metadata"][key], 256) for key in _NOTES if template["metadata"].get(key)}
         kept["spec"] = {**manifest["spec"], "template": {**template, "metadata": {**template["metadata"], **notes}}}
-    kept |= {key: _digests(manifest[key], 0) for key in _CONTENT if key in manifest}
+    kept |= digested_content(manifest)
     return kept if len(json.dumps(kept)) <= LONGEST_KEPT else _too_long(kept)
+
+
+def digested_content(manifest: Manifest) -> Manifest:
+    """Return what a ConfigMap or Secret holds, a digest for each text, which is read nowhere; empty for other kinds."""
+    return {key: _digests(manifest[key], 0) for key in _CONTENT if key in manifest}
 
 
 def keep_pod_state(pod: Manifest) -> Manifest:
@@ -219,7 +225,17 @@ def _digests(texts: Manifest, longest: int) -> Manifest:
 
 
 def _digest(text: str) -> Manifest:
-    return {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+    return {"sha256": _OF_SCRIPTS.get(text) or _sha256(text)}
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_OF_SCRIPTS: Final = {
+    text: _sha256(text) for scripts in (SCRIPTS, CONNECTOR_SCRIPTS, FRONT_SCRIPTS) for text in scripts.values()
+}
+"""Of the texts that are most of all ConfigMaps, and the same in each."""
 
 
 def _too_long(kept: Manifest) -> Manifest:

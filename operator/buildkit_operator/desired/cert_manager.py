@@ -15,7 +15,7 @@ from buildkit_operator.desired.certificates import Certificates, key_pair, value
 from buildkit_operator.desired.metadata import child, labels
 from buildkit_operator.kube.manifests import condition
 from buildkit_operator.kube.resources import Manifest
-from buildkit_operator.pki.keypairs import KeyPair, is_whole
+from buildkit_operator.pki.keypairs import KeyPair
 
 SECRETS_PAUSE: Final = timedelta(minutes=1)
 """How often the Secrets that cert-manager writes are looked at: Secrets are not watched."""
@@ -68,7 +68,7 @@ def is_issued(secret: Manifest | None, now: datetime) -> bool:
     if secret is None or not is_for_certificate(secret):
         return False
     pair = key_pair(secret)
-    if pair is None or not is_whole(pair):
+    if pair is None or not pair.is_whole:
         return False
     certificate = pair.parsed()
     return certificate.not_valid_before_utc - ISSUERS_LEAD <= now < certificate.not_valid_after_utc

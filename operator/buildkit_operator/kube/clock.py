@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 WRONG: Final = timedelta(minutes=1)
@@ -54,7 +55,7 @@ class ServerClock:
     def answered(self, asked: float, date: str | None) -> None:
         """Learn from an answer's Date, which the server wrote in whole seconds, after it was asked and before now."""
         try:
-            earliest = parsedate_to_datetime(date or "").timestamp()
+            earliest = _seconds(date or "")
         except (ValueError, OverflowError):
             return
         latest = earliest + 1 + self._steady() - asked
@@ -82,3 +83,9 @@ class ServerClock:
             self.local().isoformat(timespec="seconds"),
             self.now().isoformat(timespec="seconds"),
         )
+
+
+@lru_cache(maxsize=8)
+def _seconds(date: str) -> float:
+    """Return an HTTP date in seconds since 1970; hundreds of answers have the same one. Raises ValueError."""
+    return parsedate_to_datetime(date).timestamp()

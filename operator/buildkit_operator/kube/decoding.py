@@ -29,6 +29,8 @@ _TEXT_DEPTH: Final = 150
 """Levels of an answer that are decoded: those of an object, and the list or event around it."""
 _LONGEST_INTEGER: Final = len(str(-(2**63)))
 
+_CONTAINERS: Final = (dict, list)
+
 _STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _TOKENS: Final = re.compile(rf"{_STRING}|[\[{{]|[\]}}]", re.DOTALL)
 _PAIR: Final = r"u[dD][89abAB]..\\u[dD][c-fC-F].."
@@ -58,13 +60,14 @@ def shorten(manifest: Manifest) -> bool:
     level: list[Any] = [manifest]
     for _ in range(MAX_DEPTH - 1):
         values = [value for container in level for value in _values(container)]
-        is_short = is_short or any(value is UNREAD for value in values)
-        level = [value for value in values if isinstance(value, dict | list)]
+        # By equality first, which takes no loop of ours.
+        is_short = is_short or (UNREAD in values and any(value is UNREAD for value in values))
+        level = [value for value in values if isinstance(value, _CONTAINERS)]
         if not level:
             break
     for container in level:
         for key, value in [*(container.items() if isinstance(container, dict) else enumerate(container))]:
-            if isinstance(value, dict | list):
+            if isinstance(value, _CONTAINERS):
                 container[key] = UNREAD
                 is_short = True
     if manifest.get("metadata") and manifest["metadata"].get("managedFields") is UNREAD:
@@ -79,7 +82,10 @@ def _values(container: Any) -> Any:
 def _is_deep(value: Any) -> bool:
     level = [value]
     for _ in range(MAX_DEPTH):
-        level = [child for container in level for child in _values(container) if isinstance(child, dict | list)]
+        # Most of managedFields are empty objects.
+        level = [
+            child for container in level for child in _values(container) if child and isinstance(child, _CONTAINERS)
+        ]
         if not level:
             return False
     return True
@@ -87,8 +93,7 @@ def _is_deep(value: Any) -> bool:
 
 def _without_managed_fields(found: dict[str, Any]) -> dict[str, Any]:
     """Drop an object's managedFields as soon as they are decoded: they are often longer than the object."""
-    fields = found.get("managedFields")
-    if isinstance(fields, list):
+    if "managedFields" in found and isinstance(fields := found["managedFields"], list):
         if _is_deep(fields):
             found["managedFields"] = UNREAD
         else:

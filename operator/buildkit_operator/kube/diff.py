@@ -18,11 +18,13 @@ _AMOUNTS: Final = frozenset({"requests", "limits", "sizeLimit"})
 
 def is_within(wanted: Any, live: Any) -> bool:
     """Tell whether all that is wanted is so in live, which may hold more: defaults, and what others manage."""
+    if wanted == live:  # as most of it is, which is seen ten times as fast so
+        return True
     if isinstance(wanted, dict):
         return isinstance(live, dict) and all(_field_is_within(key, value, live) for key, value in wanted.items())
     if isinstance(wanted, list):
         return isinstance(live, list) and _list_is_within(wanted, live)
-    return bool(wanted == live)
+    return False
 
 
 def _field_is_within(key: str, value: Any, live: dict[str, Any]) -> bool:

@@ -17,5 +17,7 @@ def encode(body: Any) -> bytes:
     it is. Half of such a pair is no text at all, and becomes a question mark. Raises ValueError for what is no JSON.
     """
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    if text.isascii() and "\x7f" not in text:  # in a tenth of the time that looking for all of them takes
+        return text.encode()
     # Only in texts can they be: outside of those all is ASCII.
     return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode(errors="replace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cached_property
 from typing import Final
 
 from cryptography import x509
@@ -43,7 +44,23 @@ class KeyPair:
 
     def parsed(self) -> x509.Certificate:
         """Return the certificate. Raises ValueError when it is none."""
+        return self._parsed
+
+    # Each is asked for a dozen times while one builder is reconciled.
+    @cached_property
+    def _parsed(self) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.certificate)
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether certificate and key can be read and belong together."""
+        try:
+            of_certificate = self.parsed().public_key()
+            of_key = load_pem_private_key(self.key, password=None).public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return False
+        encoding, form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        return of_certificate.public_bytes(encoding, form) == of_key.public_bytes(encoding, form)
 
     def __repr__(self) -> str:
         """Say nothing of the key: a representation may end up in a log."""
@@ -79,7 +96,7 @@ def can_issue(pair: KeyPair | None, now: datetime) -> bool:
 
     One that has not begun says of the clock, and not of itself, that it is wrong.
     """
-    if pair is None or not is_whole(pair):
+    if pair is None or not pair.is_whole:
         return False
     certificate = pair.parsed()
     is_ours = _is_authority(certificate) and isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
@@ -93,7 +110,7 @@ def authority_will_do(pair: KeyPair | None, now: datetime) -> bool:
 
 def leaf_will_do(pair: KeyPair | None, authority: KeyPair, usage: Usage, dns_names: list[str], now: datetime) -> bool:
     """Tell whether a certificate is of this CA, for this use and these names, and not yet due for renewal."""
-    if pair is None or not is_whole(pair):
+    if pair is None or not pair.is_whole:
         return False
     certificate = pair.parsed()
     try:
@@ -106,16 +123,6 @@ def leaf_will_do(pair: KeyPair | None, authority: KeyPair, usage: Usage, dns_nam
 
 def _is_fresh(certificate: x509.Certificate, now: datetime) -> bool:
     return now < renewal_time(certificate)
-
-
-def is_whole(pair: KeyPair) -> bool:
-    """Tell whether certificate and key can be read and belong together."""
-    try:
-        of_certificate, of_key = pair.parsed().public_key(), load_pem_private_key(pair.key, password=None).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return False
-    encoding, form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    return of_certificate.public_bytes(encoding, form) == of_key.public_bytes(encoding, form)
 
 
 def names_of(pair: KeyPair) -> list[str]:
