@@ -1,6 +1,6 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo install run test check unit integration e2e fuzz faults soak coverage bench lint style types imports scripts generated docs generate verify lock pin check-pins sbom release rehearse-release cluster-up cluster-down controlplane clean
+.PHONY: help demo install run test check unit integration e2e fuzz faults soak coverage bench bench-scale lint style types imports scripts generated docs generate verify lock pin check-pins sbom release rehearse-release cluster-up cluster-down controlplane clean
 
 python := .venv/bin/python
 # Output of what runs side by side, one target after the other; make 3.81, as macOS has it, mixes it.
@@ -18,6 +18,11 @@ FAULT_SECONDS ?= 90
 FAULT_BUILDERS ?= 200
 # How long `make soak` builds and disturbs.
 SOAK_MINUTES ?= 60
+# How many builders `make bench-scale` makes, one size after the other; for how many seconds it watches them at rest, and
+# how many labelled pods come and go.
+SCALE ?= 100 1000 3000 10000
+SCALE_REST ?= 600
+SCALE_PODS ?= 10000
 
 ##@ Start here
 demo: venv ## A cluster, the operator, and real builds through a shared builder; leaves the cluster up
@@ -59,6 +64,10 @@ coverage: venv programs ## Unit and integration tests, and which lines of the op
 
 bench: venv ## Figures: how fast, how much memory, how many writes
 	@$(python) -m hack.bench
+
+bench-scale: venv programs ## The operator with SCALE builders, beside a bare client; hours with all sizes, minutes with SCALE=100
+	@$(python) -m hack.cluster.artifacts kwok >/dev/null
+	@$(python) -m hack.bench scale --sizes $(SCALE) --rest $(SCALE_REST) --pods $(SCALE_PODS)
 
 lint: venv ## Style, types, one-way imports, shell scripts, the docs' links, and that generated files are fresh
 	@$(MAKE) --no-print-directory --jobs=2 $(by_target) types style imports scripts generated

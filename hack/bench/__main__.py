@@ -2,10 +2,10 @@
 
 They judge nothing but what must not happen on any machine: builds that are lost end it with the status 1.
 
-python -m hack.bench [PART…] [--builders 100] [--rest 60] [--runs 10] [--minutes 60]
+python -m hack.bench [PART…] [--sizes 100 1000] [--rest 60] [--pods 1000] [--runs 10] [--minutes 60]
 
   day        a recorded day of CI, replayed: daemon-hours, waits and cold caches by what sets the number of daemons
-  operator   the operator on an API server without pods
+  scale      builders by the hundred and thousand on an API server, with pods that only say that they run
   webhook    the webhook by itself
   hostile    what one namespace can store, and the processes' memory beside their limits, on such API servers
   admission  pods created through the policies and through the webhook, on an API server without pods
@@ -30,7 +30,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from hack.bench import admission, api_server, bound, builds, day, front, hostile, jobs, soak, startup, wake, webhook
+from hack.bench import admission, bound, builds, day, front, hostile, jobs, scale, soak, startup, wake, webhook
 from hack.bench.figures import Figure
 from hack.cluster import cluster
 from hack.cluster.installation import running_cluster
@@ -38,11 +38,11 @@ from hack.cluster.kubectl import Kubectl
 
 WITHOUT_CLUSTER: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = {
     "day": lambda _: day.measure(),
-    "operator": lambda chosen: api_server.measure(chosen.builders, chosen.rest),
     "webhook": lambda _: webhook.measure(),
     "hostile": lambda chosen: hostile.measure(chosen.loads),
     "admission": lambda _: admission.measure(),
 }
+SCALE: Final = "scale"
 PROJECTS: Final = 12
 ON_CLUSTER: Final[dict[str, Callable[[Kubectl, argparse.Namespace], list[Figure]]]] = {
     "ready": lambda kubectl, _: startup.measure(kubectl),
@@ -75,6 +75,8 @@ def main() -> None:
 
 def _measure(chosen: argparse.Namespace) -> Iterator[list[Figure]]:
     """Measure part by part; the cluster is made for its parts, unless it is up."""
+    for size in chosen.sizes if SCALE in chosen.parts else ():
+        yield scale.measure(size, chosen.rest, chosen.pods)
     for part, measure in WITHOUT_CLUSTER.items():
         if part in chosen.parts:
             yield measure(chosen)
@@ -93,9 +95,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m hack.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parts = [*WITHOUT_CLUSTER, *ON_CLUSTER]
+    parts = [SCALE, *WITHOUT_CLUSTER, *ON_CLUSTER]
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure (default: everything)")
-    parser.add_argument("--builders", type=int, default=100, help="builders on the API server (default 100)")
+    sizes = (100, 1000)
+    parser.add_argument("--sizes", type=int, nargs="+", default=sizes, help="builders of scale (default 100 and 1000)")
+    parser.add_argument("--pods", type=int, default=1000, help="labelled pods that come and go there (default 1000)")
     parser.add_argument("--rest", type=int, default=60, help="seconds to watch the operator at rest (default 60)")
     parser.add_argument("--runs", type=int, default=10, help="jobs, contexts or wakings in each way (default 10)")
     parser.add_argument("--minutes", type=float, default=60, help="how long soak goes on (default 60)")

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from buildkit_operator.kube.resources import Manifest
 from hack.bench.figures import Figure, Reach, milliseconds, percentiles
@@ -67,7 +66,7 @@ ENGINES: Final = (
 def measure() -> list[Figure]:
     """Measure one engine after the other on one API server without pods, and that server with neither."""
     with rendered_builders() as control_plane:
-        server = _server(control_plane)
+        server = Server.of(control_plane)
         with step("Creating pods without an engine"):
             figures = [_without_engine(server, concurrency) for concurrency in CONCURRENCY]
         for engine in ENGINES:
@@ -76,12 +75,6 @@ def measure() -> list[Figure]:
                     with step(f"Creating pods with the {engine.name} beside {builders} builders"):
                         figures += [_with_engine(server, engine, builders, c) for c in CONCURRENCY]
         return figures
-
-
-def _server(control_plane: ControlPlane) -> Server:
-    port = urlsplit(control_plane.url).port
-    assert port
-    return Server(port, control_plane._tls(), "127.0.0.1", {"Authorization": f"Bearer {control_plane.token}"})
 
 
 def _without_engine(server: Server, concurrency: int) -> Figure:

@@ -4,10 +4,13 @@ import selectors
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from hack.cluster.controlplane import ControlPlane
 
 SECONDS: Final = 3.0
 """How long each request is sent, in all."""
@@ -18,11 +21,13 @@ _LONGEST_ANSWER_SECONDS: Final = 30
 
 @dataclass(frozen=True)
 class Request:
-    """A POST of JSON, and what its answer must contain for the time to count."""
+    """A write, and what its answer must contain for the time to count."""
 
     path: str
     body: bytes
-    expected: bytes
+    expected: bytes = b""
+    method: str = "POST"
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True)
@@ -37,22 +42,39 @@ class Server:
     headers: Mapping[str, str]
     """Besides those that every request has."""
 
+    @classmethod
+    def of(cls, control_plane: ControlPlane) -> Self:
+        """Return an API server of this machine, to be asked as its administrator."""
+        port = urlsplit(control_plane.url).port
+        assert port
+        return cls(port, control_plane.tls(), "127.0.0.1", {"Authorization": f"Bearer {control_plane.token}"})
+
     def ask(self, *requests: Request, concurrency: int) -> list[list[float]]:
         """Send each request for SECONDS on so many connections, on each when it was answered; requests take turns.
 
         Returns the durations of each request's answers, in seconds. Raises AssertionError for an unexpected answer.
         """
         taken: list[list[float]] = [[] for _ in requests]
-        with selectors.DefaultSelector() as selector, ExitStack() as stack:
-            connections = [_Connection(stack.enter_context(self._connect())) for _ in range(concurrency)]
-            for connection in connections:
-                selector.register(connection.socket, selectors.EVENT_READ, connection)
+        with ExitStack() as stack:
+            connections = self._connections(stack, concurrency)
             for turn in range(TURNS + 1):
                 for durations, request in zip(taken, requests, strict=True):
-                    more = _take_turn(selector, connections, self._encode(request), request.expected)
+                    more = _send_all(connections, _over_and_over(self._encode(request), request.expected))
                     if turn > 0:  # until then, things are compiled and filled
                         durations.extend(more)
         return taken
+
+    def send(self, requests: Iterable[Request], concurrency: int) -> list[float]:
+        """Send each request once, on so many connections; return the durations of the answers, in seconds.
+
+        Raises AssertionError for an unexpected answer.
+        """
+        with ExitStack() as stack:
+            connections = self._connections(stack, concurrency)
+            return _send_all(connections, ((self._encode(request), request.expected) for request in requests))
+
+    def _connections(self, stack: ExitStack, count: int) -> "Sequence[_Connection]":
+        return [_Connection(stack.enter_context(self._connect())) for _ in range(count)]
 
     def _connect(self) -> ssl.SSLSocket:
         plain = socket.create_connection(("127.0.0.1", self.port))
@@ -62,36 +84,39 @@ class Server:
     def _encode(self, request: Request) -> bytes:
         headers = {
             "Host": self.name,
-            "Content-Type": "application/json",
+            "Content-Type": request.content_type,
             "Content-Length": str(len(request.body)),
             **self.headers,
         }
-        lines = [f"POST {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        lines = [f"{request.method} {request.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + request.body
 
 
-def _take_turn(
-    selector: selectors.BaseSelector, connections: Sequence["_Connection"], request: bytes, expected: bytes
-) -> list[float]:
-    """Send one request over and over for its part of the time, and wait for the last answers."""
-    taken: list[float] = []
+def _over_and_over(request: bytes, expected: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield one request for its part of the time."""
     deadline = time.perf_counter() + SECONDS / TURNS
-    for connection in connections:
-        connection.send(request)
-    open_requests = len(connections)
-    while open_requests:
-        ready = selector.select(_LONGEST_ANSWER_SECONDS)
-        assert ready, f"no answer within {_LONGEST_ANSWER_SECONDS} seconds"
-        for key, _ in ready:
-            connection = key.data
-            if not connection.is_answered():
-                continue
-            taken.append(connection.seconds)
-            assert expected in connection.answer, connection.answer
-            if time.perf_counter() < deadline:
-                connection.send(request)
-            else:
-                open_requests -= 1
+    while time.perf_counter() < deadline:
+        yield request, expected
+
+
+def _send_all(connections: "Sequence[_Connection]", requests: Iterator[tuple[bytes, bytes]]) -> list[float]:
+    """Send requests, each on the first connection that is free, and wait for the last answers."""
+    taken: list[float] = []
+    with selectors.DefaultSelector() as selector:
+        for connection in connections:
+            if connection.send_next(requests):
+                selector.register(connection.socket, selectors.EVENT_READ, connection)
+        while selector.get_map():
+            ready = selector.select(_LONGEST_ANSWER_SECONDS)
+            assert ready, f"no answer within {_LONGEST_ANSWER_SECONDS} seconds"
+            for key, _ in ready:
+                connection = key.data
+                if not connection.is_answered():
+                    continue
+                taken.append(connection.seconds)
+                connection.check()
+                if not connection.send_next(requests):
+                    selector.unregister(connection.socket)
     return taken
 
 
@@ -104,11 +129,26 @@ class _Connection:
         self.answer = b""
         self.seconds = 0.0
         """How long the last answer took."""
+        self._expected = b""
 
-    def send(self, request: bytes) -> None:
+    def send_next(self, requests: Iterator[tuple[bytes, bytes]]) -> bool:
+        """Send the next of some requests, and tell whether there was one."""
+        following = next(requests, None)
+        if following is None:
+            return False
+        request, self._expected = following
         self.answer = b""
         self._sent = time.perf_counter()
+        # A long one may have to wait for the server to read.
+        self.socket.settimeout(_LONGEST_ANSWER_SECONDS)
         self.socket.sendall(request)
+        self.socket.settimeout(0)
+        return True
+
+    def check(self) -> None:
+        """Raise AssertionError where the answer is a refusal, or not what was expected."""
+        assert self.answer.startswith(b"HTTP/1.1 2"), self.answer
+        assert self._expected in self.answer, self.answer
 
     def is_answered(self) -> bool:
         """Read what has come, and return whether it is all."""

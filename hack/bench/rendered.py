@@ -1,11 +1,13 @@
 """A test fixture of load: an API server without pods, Sidecar builders with their status, and runner pods."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from buildkit_operator.kube.resources import Manifest
-from hack.bench.api_server import CRDS, running
+from hack.bench.operators import CRDS, running
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
 from hack.cluster.progress import step
@@ -21,10 +23,10 @@ _API: Final = "/apis/buildkit-operator.dev/v1alpha1/namespaces/{namespace}/build
 @contextmanager
 def rendered_builders() -> Iterator[ControlPlane]:
     """Have an API server with the builders within the block; the operator has gone by then."""
-    with ControlPlane() as control_plane:
+    with ControlPlane() as control_plane, tempfile.TemporaryDirectory() as folder:
         control_plane.apply_crds(CRDS)
         prepare(control_plane)
-        with step("Rendering builders"), running(control_plane):
+        with step("Rendering builders"), running(control_plane, Path(folder) / "operator.log", lease=False):
             for builders in BUILDERS:
                 _create(control_plane, namespace(builders), builders)
         yield control_plane

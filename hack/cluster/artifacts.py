@@ -103,6 +103,11 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         stamps={"sigs.k8s.io/release-utils/version.gitVersion": f"v{pins.COSIGN}"},
         hint="about 3 minutes the first time",
     ),
+    "kwok": GoPrograms(
+        module="kwok",
+        packages=("sigs.k8s.io/kwok/cmd/kwok",),
+        hint="about a minute the first time",
+    ),
     "oldest": GoPrograms(module="oldest", packages=(".",), hint="about a minute the first time"),
     "flux": GoPrograms(
         module="flux",

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,10 @@ class Request:
     subresource: str = ""
     namespace: str = ""
     name: str = ""
+    received: float = 0.0
+    """When it came, in seconds since 1970."""
+    answered: float = 0.0
+    """When it was answered, or a watch began."""
 
     @property
     def writes(self) -> bool:
@@ -62,4 +67,10 @@ def _request(event: dict[str, Any]) -> Request:
         subresource=target.get("subresource", ""),
         namespace=target.get("namespace", ""),
         name=target.get("name", ""),
+        received=_seconds(event["requestReceivedTimestamp"]),
+        answered=_seconds(event["stageTimestamp"]),
     )
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()

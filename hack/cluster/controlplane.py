@@ -156,7 +156,7 @@ class ControlPlane:
         content = "application/merge-patch+json" if method == "PATCH" else "application/json"
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": content, **(headers or {})}
         asked = urllib.request.Request(self.url + path, body, headers, method=method)
-        with urllib.request.urlopen(asked, context=self._tls(), timeout=30) as answer:
+        with urllib.request.urlopen(asked, context=self.tls(), timeout=30) as answer:
             return answer.read(), answer.headers.get_content_type()
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
@@ -187,17 +187,22 @@ class ControlPlane:
 
     def mark(self) -> int:
         """Return a point in the audit log after everything that was answered until now."""
-        fence = f"/version?fence={uuid.uuid4()}"
+        fence, before = f"/version?fence={uuid.uuid4()}", self._audit_log.stat().st_size
         self.request("GET", fence)
         assert self._api_server
         # The server logs a request shortly after it has answered; it logs this one after those before it.
-        self._api_server.wait_until(lambda: fence.encode() in self._audit_log.read_bytes(), READY_SECONDS)
+        self._api_server.wait_until(lambda: fence.encode() in self._logged_since(before), READY_SECONDS)
         return self._audit_log.stat().st_size
 
     def audit(self, since: int = 0) -> list[audit.Request]:
         """Return the requests answered since that mark, without this class's own."""
         self.mark()
         return [request for request in audit.read(self._audit_log, since) if "?fence=" not in request.uri]
+
+    def _logged_since(self, offset: int) -> bytes:
+        with self._audit_log.open("rb") as file:
+            file.seek(offset)
+            return file.read()
 
     @property
     def _audit_log(self) -> Path:
@@ -214,7 +219,8 @@ class ControlPlane:
         with urllib.request.urlopen(asked, timeout=30) as answer:
             return json.load(answer)
 
-    def _tls(self) -> ssl.SSLContext:
+    def tls(self) -> ssl.SSLContext:
+        """Return what a client trusts the API server by."""
         return ssl.create_default_context(cafile=self._certificate)
 
     def _is_ready(self) -> bool:

@@ -42,6 +42,8 @@ ARGO_CD: Final = "3.5.7"
 # What GitOps tools read a resource's status with: kstatus, and Argo CD's Lua.
 CLI_UTILS: Final = "0.37.2"
 GOPHER_LUA: Final = "1.1.2"
+# Makes nodes and pods that only say that they run, for the benchmark of scale.
+KWOK: Final = "0.8.0"
 DEBIAN_SUITE: Final = "bookworm"
 # Of HAProxy, which is too old in the other one: `hash-key` is from 3.0.
 HAPROXY_SUITE: Final = "trixie"
@@ -83,6 +85,7 @@ GO_MODULES: Final = {
     "flux-sources": {"github.com/fluxcd/source-controller": SOURCE_CONTROLLER},
     "frontend": {"github.com/moby/buildkit": BUILDKIT},
     "gitops-health": {"github.com/yuin/gopher-lua": GOPHER_LUA, "sigs.k8s.io/cli-utils": CLI_UTILS},
+    "kwok": {"sigs.k8s.io/kwok": KWOK},
     "keda": {"github.com/kedacore/keda/v2": KEDA},
     "prometheus-operator": {"github.com/prometheus-operator/prometheus-operator": PROMETHEUS_OPERATOR},
     "tekton": {"github.com/tektoncd/pipeline": TEKTON},

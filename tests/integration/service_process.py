@@ -1,6 +1,7 @@
 """Runs a program of ours as the process that it is in production, and reads what it says of itself."""
 
 import http.client
+import os
 import re
 import signal
 import sys
@@ -74,3 +75,8 @@ class ServiceProcess(Process):
         found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
         assert found
         return int(found[1])
+
+    def cpu(self) -> float:
+        """Return the seconds of processor time it has taken."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -114,7 +114,7 @@ class Api:
 async def connected(control_plane: ControlPlane) -> AsyncIterator[Api]:
     timeout = aiohttp.ClientTimeout(total=None, sock_read=None)
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-    tls = control_plane._tls()
+    tls = control_plane.tls()
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, read_bufsize=2**22) as session:
         api = Api(control_plane.url, session, tls)
         watch = asyncio.create_task(api.watch())

@@ -1,6 +1,5 @@
 """The webhook as it runs in production: `python -m buildkit_operator webhook`, with its own log file."""
 
-import os
 import re
 import socket
 import ssl
@@ -39,8 +38,3 @@ class WebhookProcess(ServiceProcess):
         """Return how many requests it has answered so."""
         label = f'{{result="{result}",webhook="{webhook}"}}'
         return self.metric(f"buildkit_operator_webhook_requests_total{re.escape(label)}")
-
-    def cpu(self) -> float:
-        """Return the seconds of processor time it has taken."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

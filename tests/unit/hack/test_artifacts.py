@@ -168,7 +168,7 @@ def test_a_module_accepts_the_oldest_go_and_the_one_that_is_installed(module: st
     assert needed <= pins.GO_MINIMUM <= tuple(map(int, installed.groups()))
 
 
-@pytest.mark.parametrize("module", ["tools", "crane", "docker", "flux"])
+@pytest.mark.parametrize("module", ["tools", "crane", "docker", "flux", "kwok"])
 def test_every_dependency_that_is_built_is_a_tool_of_its_module(module: str) -> None:
     tools = [package for (package,) in go_mod_matches(module, r"^(?:tool |\t)(\S+/\S+)$")]
     built = [
@@ -297,8 +297,16 @@ def test_a_program_that_is_never_ready_is_not_waited_for_long(tmp_path: Path) ->
 
 def test_an_audit_line_that_is_being_written_is_left_for_later(tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
-    event = {"verb": "get", "requestURI": "/version", "user": {"username": "admin"}, "responseStatus": {"code": 200}}
+    event = {
+        "verb": "get",
+        "requestURI": "/version",
+        "user": {"username": "admin"},
+        "responseStatus": {"code": 200},
+        "requestReceivedTimestamp": "1970-01-01T00:00:01.500000Z",
+        "stageTimestamp": "1970-01-01T00:00:02.000000Z",
+    }
+    request = audit.Request("get", "/version", "admin", "", 200, received=1.5, answered=2.0)
     log.write_text(f"{json.dumps(event)}\n{json.dumps(event)}\n{json.dumps(event)[:20]}")
 
-    assert audit.read(log, 0) == 2 * [audit.Request("get", "/version", "admin", "", 200)]
-    assert audit.read(log, len(json.dumps(event)) + 1) == [audit.Request("get", "/version", "admin", "", 200)]
+    assert audit.read(log, 0) == 2 * [request]
+    assert audit.read(log, len(json.dumps(event)) + 1) == [request]
