@@ -203,6 +203,7 @@ def test_at_rest_and_after_a_restart_nothing_is_written_or_tried(
     assert builders.writes(mark) == []
     ours = [request for request in builders.control_plane.audit(mark) if request.user_agent.startswith("buildkit")]
     assert [request for request in ours if request.verb == "create"] == []
+    assert [request for request in ours if request.resource == "secrets"] == [], "none was ever made for these"
 
 
 # What became of pods
