@@ -39,10 +39,11 @@ def measure(builders: int, rest: int, pods: int) -> list[Figure]:
             figures += phases.rest(run, operator, rest)
             figures += phases.delete_children(run, operator)
             figures += phases.edit(run, operator)
-        figures += phases.restart(run, cpu_of_start)
-        figures += phases.fail_over(run)
         with running(run.control_plane, run.log("beside-pods"), lease=False) as operator:
             figures += churn.measure(run, operator, pods)
+        # Now that all are ready, and what made the pods has ended.
+        figures += phases.restart(run, cpu_of_start)
+        figures += phases.fail_over(run)
     return figures
 
 
