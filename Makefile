@@ -66,7 +66,7 @@ bench: venv ## Figures: how fast, how much memory, how many writes
 	@$(python) -m hack.bench
 
 bench-scale: venv programs ## The operator with SCALE builders, beside a bare client; hours with all sizes, minutes with SCALE=100
-	@$(python) -m hack.cluster.artifacts kwok >/dev/null
+	@$(python) -m hack.cluster.artifacts kwok files:kwok >/dev/null
 	@$(python) -m hack.bench scale --sizes $(SCALE) --rest $(SCALE_REST) --pods $(SCALE_PODS)
 
 lint: venv ## Style, types, one-way imports, shell scripts, the docs' links, and that generated files are fresh

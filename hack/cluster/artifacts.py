@@ -135,6 +135,7 @@ ARTIFACTS: Final[Mapping[str, Recipe]] = {
         module="flux-sources", dependency="github.com/fluxcd/source-controller", folder="config/crd/bases"
     ),
     "files:keda": GoModuleFiles(module="keda", dependency="github.com/kedacore/keda/v2", folder="config/crd/bases"),
+    "files:kwok": GoModuleFiles(module="kwok", dependency="sigs.k8s.io/kwok", folder="kustomize/stage"),
     "files:prometheus-operator": GoModuleFiles(
         module="prometheus-operator",
         dependency="github.com/prometheus-operator/prometheus-operator",

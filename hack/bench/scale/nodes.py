@@ -13,7 +13,6 @@ from buildkit_operator.kube.resources import Manifest
 from hack.bench.scale.api import Connection
 from hack.cluster import artifacts
 from hack.cluster.controlplane import ControlPlane, program
-from hack.cluster.kubectl import wait_for
 from hack.cluster.processes import Process
 
 NODES: Final = 20
@@ -22,6 +21,10 @@ CONTROLLERS: Final = (
     *("deployment-controller", "replicaset-controller", "statefulset-controller"),
     "node-lifecycle-controller",  # the API server makes nodes that nothing is placed on until it has seen them
 )
+STAGES: Final = ("node/fast/node-*.yaml", "node/heartbeat-with-lease/node-*.yaml", "pod/fast/pod-*.yaml")
+"""What kwok has nodes and pods become, in its own files: ready at once, and gone once they are deleted."""
+LEASES: Final = "--node-lease-duration-seconds=40"
+READY_SECONDS: Final = 60
 REQUESTS_A_SECOND: Final = 500
 """What Kubernetes' own programs may ask for: with their defaults, 20 and 50, they would be what is measured."""
 
@@ -38,7 +41,8 @@ def nodes(control_plane: ControlPlane) -> Iterator[None]:
         for path, *flags in _programs(control_plane, folder):
             process = Process(Path(path), flags, folder / f"{Path(path).name}.log")
             stack.callback(process.kill)
-        wait_for("the nodes to be ready", lambda: _are_ready(api))
+            # That nodes are ready is kwok's doing, which is the first.
+            process.wait_until(lambda: _are_ready(api), READY_SECONDS)
         yield
 
 
@@ -47,8 +51,9 @@ def _programs(control_plane: ControlPlane, folder: Path) -> Iterator[tuple[str, 
     kubeconfig = control_plane.kubeconfig
     scheduler = folder / "scheduler.yaml"
     scheduler.write_text(yaml.safe_dump(_scheduler(kubeconfig)))
-    kwok = artifacts.ensure("kwok")["kwok"] / "kwok"
-    yield str(kwok), f"--kubeconfig={kubeconfig}", "--manage-all-nodes"
+    built = artifacts.ensure("kwok", "files:kwok")
+    stages = [f"--config={file}" for pattern in STAGES for file in sorted(built["files:kwok"].glob(pattern))]
+    yield str(built["kwok"] / "kwok"), f"--kubeconfig={kubeconfig}", "--manage-all-nodes", LEASES, *stages
     yield str(program("kube-scheduler")), f"--config={scheduler}", "--secure-port=0"
     yield (
         str(program("kube-controller-manager")),
