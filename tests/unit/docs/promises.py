@@ -25,6 +25,11 @@ PROMISES: Final[dict[str, tuple[str, ...]]] = {
         "unit/controller/test_child_kinds.py::test_of_what_no_builder_controls_nothing_is_kept",
         "unit/engine/test_queue.py::test_a_group_has_no_more_than_its_part_of_the_workers",
     ),
+    "In mode Shared it looks like this;": (
+        _ISOLATION,
+        f"{_CONSUMERS}::test_who_is_not_admitted_gets_nothing",
+        "unit/desired/test_golden.py::test_a_builder_has_exactly_these_objects",
+    ),
     "| a build step (`RUN`) |": (
         _ISOLATION,
         "e2e/test_sidecar_survives.py::test_the_daemon_has_no_token_though_the_job_has_one",

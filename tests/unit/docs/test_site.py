@@ -135,6 +135,27 @@ def test_pages_can_be_edited_where_the_repository_is(
     assert 'data-md-component="source"' not in shown
 
 
+def test_a_diagram_is_drawn_while_the_site_is_built(project: Path) -> None:
+    write(project, "docs/page.md", f"{PAGE}\n```mermaid\nflowchart LR\n    a[one] -->|leads to| b[two]\n```\n")
+
+    code, said = build(project)
+
+    assert code == 0, said
+    (drawn,) = re.findall(
+        r'<figure class="diagram"><svg .*</svg></figure>', (project / "dist/site/page/index.html").read_text()
+    )
+    assert re.findall(r">([\w ]+)</t", drawn) == ["leads to", "one", "two"]
+
+
+def test_a_diagram_that_cannot_be_drawn_ends_the_build(project: Path) -> None:
+    write(project, "docs/page.md", f"{PAGE}\n```mermaid\nflowchart LR\n    a[one --> b\n```\n")
+
+    code, said = build(project)
+
+    assert code == 1
+    assert "page.md: a Mermaid diagram cannot be drawn" in said
+
+
 def test_versions_can_be_chosen_where_there_are_some(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(project, "pyproject.toml", '[project]\nversion = "1.2.3"\n')
     build(project)
