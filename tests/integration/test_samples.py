@@ -8,7 +8,14 @@ from hack.cluster.controlplane import ControlPlane
 
 TOP = Path(__file__).parents[2]
 SAMPLES = TOP / "deploy/samples"
-FILES = sorted([*(TOP / "hack/demo").glob("*.yaml"), *SAMPLES.glob("*.yaml"), *(SAMPLES / "guides").glob("*.yaml")])
+FILES = sorted(
+    [
+        *(TOP / "hack/demo").glob("*.yaml"),
+        *SAMPLES.glob("*.yaml"),
+        *SAMPLES.glob("guides/*.yaml"),
+        *SAMPLES.glob("quickstart/*.yaml"),
+    ]
+)
 
 
 @pytest.mark.usefixtures("crds")

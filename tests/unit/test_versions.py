@@ -54,15 +54,20 @@ def test_the_default_image_is_the_one_that_is_tested() -> None:
     assert tagged(CONNECTOR_IMAGE) == pins.HAPROXY_IMAGE
 
 
+def samples_and_demo() -> list[Path]:
+    samples = TOP / "deploy/samples"
+    return [*samples.glob("*.yaml"), *samples.glob("quickstart/*.yaml"), *(TOP / "hack/demo").glob("*.yaml")]
+
+
 def test_samples_and_the_demo_use_the_default_image() -> None:
-    files = [*(TOP / "deploy/samples").glob("*.yaml"), *(TOP / "hack/demo").glob("*.yaml")]
+    files = samples_and_demo()
     images = {image for file in files for image in re.findall(r"image: (\S*moby/buildkit\S*)", file.read_text())}
 
     assert images == {tagged(DEFAULT_IMAGE)}
 
 
 def test_samples_and_the_demo_use_the_docker_client_that_is_tested() -> None:
-    files = [*(TOP / "deploy/samples").glob("*.yaml"), *(TOP / "hack/demo").glob("*.yaml")]
+    files = samples_and_demo()
     images = {image for file in files for image in re.findall(r"image: (\S*library/docker:\S*)", file.read_text())}
 
     assert images == {pins.DOCKER_IMAGE}

@@ -16,7 +16,7 @@ from tests.integration.builders.builder_namespace import Builders, is_settled
 from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.builders.conftest import apply_policies
 from tests.integration.conftest import CRDS
-from tests.integration.kubectl.transcript import Terminal
+from tests.support.transcript import Terminal
 
 TOP: Final = Path(__file__).parents[3]
 NAMESPACE: Final = "ci"

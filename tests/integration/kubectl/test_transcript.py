@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from tests.integration.kubectl.transcript import Terminal
+from tests.support.transcript import Terminal
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "kubectl.md"
 

@@ -1,6 +1,7 @@
 """Samples that are Kubernetes objects are taken as they stand, by their own definitions, strictly."""
 
 import subprocess
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -11,7 +12,8 @@ from hack.cluster import artifacts
 from tests.integration.admission.engines import Engine
 from tests.integration.recipes.injected import assert_builds, create
 from tests.support import runner_pods
-from tests.support.runner_pods import CI
+from tests.support.diffs import diffs
+from tests.support.runner_pods import CI, TOP
 
 OBJECTS: Final = (
     "arc/hook-template.yaml",
@@ -48,6 +50,16 @@ def test_a_runner_of_the_rendered_scale_set_gets_the_builder(engine: Engine) -> 
     template = runner_scale_set("arc/scale-set-values.yaml")["spec"]["template"]
 
     assert_builds(create(engine, "sidecar", runner_pods.pod_of_scale_set(template)), "sidecar")
+
+
+def test_arc_in_ten_minutes_takes_dind_out_of_the_runner(tmp_path: Path) -> None:
+    values, *_ = diffs(TOP / "docs/ci/arc-in-ten-minutes.md")
+
+    for text, daemon in ((values.before, True), (values.after, False)):
+        (tmp_path / "values.yaml").write_text(text)
+        spec = runner_scale_set(f"{tmp_path}/values.yaml")["spec"]["template"]["spec"]
+        containers = [*spec.get("initContainers", []), *spec["containers"]]
+        assert any(one.get("securityContext", {}).get("privileged") for one in containers) is daemon
 
 
 def test_a_runner_of_kubernetes_mode_finds_its_template_and_gets_no_builder(engine: Engine) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.kubectl.likeness import likeness
+from tests.support.likeness import likeness
 
 
 @pytest.mark.parametrize("age", ["1s", "59s", "119s", "2m5s", "5m", "1h"])
@@ -16,6 +16,10 @@ def test_an_empty_column_stays_empty() -> None:
     printed = "NAME      ENDPOINT   AGE\nsidecar              5s\n"
 
     assert likeness(printed) == "NAME      ENDPOINT   AGE\nsidecar              10s\n"
+
+
+def test_a_build_step_does_not_tell_how_long_it_took() -> None:
+    assert likeness("#6 [2/2] RUN id\n#6 1.234 0.25 is said\n") == "#6 [2/2] RUN id\n#6 0.100 0.25 is said\n"
 
 
 def test_several_tables_are_made_the_same_one_by_one() -> None:

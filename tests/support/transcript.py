@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.integration.kubectl.likeness import likeness
+from tests.support.likeness import likeness
 
 SECONDS: Final = 120
 """Until a command that should take a few is given up."""
