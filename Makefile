@@ -1,6 +1,6 @@
 # Every target works alone from a fresh clone: it installs and builds what it needs, and keeps it for the next time.
 .DEFAULT_GOAL := help
-.PHONY: help demo install run test check unit integration e2e fuzz faults soak coverage bench bench-scale lint style types imports scripts generated docs generate verify lock pin check-pins sbom release rehearse-release cluster-up cluster-down controlplane clean
+.PHONY: help demo install run test check unit integration e2e fuzz faults soak coverage bench bench-scale lint style types imports scripts generated docs recording dashboard generate verify lock pin check-pins sbom release rehearse-release cluster-up cluster-down controlplane clean
 
 python := .venv/bin/python
 # Output of what runs side by side, one target after the other; make 3.81, as macOS has it, mixes it.
@@ -92,6 +92,13 @@ generated: verify
 
 docs: venv ## The site of docs/, in dist/site; fails where a link leads nowhere
 	@$(python) -m properdocs build --config-file docs/site/properdocs.yml
+
+##@ Pictures of the documentation
+recording: venv ## Run the demo and record it: docs/demo.cast, and docs/demo.svg of it
+	@$(python) -m hack.pictures.recording
+
+dashboard: venv ## Scrape a cluster that builds, and draw docs/dashboard.svg; a quarter of an hour
+	@$(python) -m hack.pictures.dashboard $(python) -m hack.bench bound
 
 ##@ Generated files
 generate: venv ## Write the CRD from the models, both engines from the rules of injection, RBAC, and from these the rest
