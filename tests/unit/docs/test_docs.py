@@ -88,6 +88,13 @@ def test_no_remedy_names_one_way_to_install_alone() -> None:
     assert [remedy for remedy in remedies if "BUILDKIT_OPERATOR_" in remedy and "Helm" not in remedy] == []
 
 
+def test_the_readme_has_one_picture_and_fits_on_two_screens() -> None:
+    text = (TOP / "README.md").read_text()
+
+    assert len(text.splitlines()) <= 100
+    assert len(re.findall(r"!\[|```mermaid", text)) == 1
+
+
 def test_every_address_of_the_site_is_a_page_of_it() -> None:
     # In manifests and in the operator's messages, too; one with a name to fill in is completed where it is said.
     said = subprocess.run(
