@@ -138,21 +138,13 @@ def _install(kubectl: Kubectl, released: Release, docker: Docker, node: str, reg
 
 def _load(docker: Docker, node: str, registry: Registry, image: str, name: str) -> None:
     """Bring the released image into the node, which reaches no registry on this machine's ports."""
+    if registry.crane("digest", "--insecure", name).strip() != image.partition("@")[2]:
+        raise UnverifiedError(f"{name} is not the image that was built.")
     with tempfile.TemporaryDirectory() as scratch:
         archive = Path(scratch) / "image.tar"
-        registry.crane("pull", "--insecure", f"--platform=linux/{images.architecture()}", image, str(archive))
+        registry.crane("pull", "--insecure", f"--platform=linux/{images.architecture()}", name, str(archive))
         docker.load(archive)
-    built = registry.manifest(_of_platform(registry, image))["config"]["digest"]
-    docker("tag", built, name)
     images.load(docker, node, name)
-
-
-def _of_platform(registry: Registry, image: str) -> str:
-    repository = image.partition("@")[0]
-    wanted = f"linux/{images.architecture()}"
-    entries = registry.manifest(image)["manifests"]
-    digest = next(entry["digest"] for entry in entries if verify.platform(entry) == wanted)
-    return f"{repository}@{digest}"
 
 
 @contextmanager
