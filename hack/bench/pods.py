@@ -13,6 +13,9 @@ from hack.cluster import pins
 from hack.cluster.kubectl import Kubectl, wait_for
 from tests.support.runners import LABEL
 
+CLEAR_SECONDS: Final = 600
+"""How long pods may take to go; a controller manager that has just lost its API server takes minutes to delete them."""
+
 WORK: Final[Manifest] = {"name": "work", "mountPath": "/work"}
 
 _USAGE: Final = """
@@ -91,7 +94,7 @@ def clear(team: Kubectl) -> None:
     """Delete a namespace's builders and pods, and wait until they are gone."""
     team("delete", "bkb", "--all")
     team("delete", "pods", "--all", "--grace-period=1", "--wait=false")
-    wait_for("all pods are gone", lambda: not team.get("pods"), 300)
+    wait_for("all pods are gone", lambda: not team.get("pods"), CLEAR_SECONDS)
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,10 @@ def _tally(made: Builders) -> Tally:
 
 def _so_far(made: Builders) -> str:
     tally = _tally(made)
+    lost = "".join(f"\n  {build}" for build in tally.lost)
     return (
         f"builds begun {tally.started}, finished {tally.finished}, "
-        f"failed as their daemon was killed {len(tally.killed)}, lost {len(tally.lost)}"
+        f"failed as their daemon was killed {len(tally.killed)}, lost {len(tally.lost)}{lost}"
     )
 
 

@@ -11,10 +11,10 @@ PATIENCE_SECONDS: Final = 180
 
 _AWAY: Final = re.compile(
     r"refused|reset by peer|EOF|NoAnswer|timeout|timed out|ServiceUnavailable|not ready|etcdserver"
-    r"|error dialing backend|Unauthorized|failed to download openapi|currently unable|Internal ?Error",
+    r"|error dialing backend|Unauthorized|failed to download openapi|currently unable|forbidden: User|Internal ?Error",
     re.IGNORECASE,
 )
-"""What kubectl says where nobody answers, or one who has just started."""
+"""What kubectl says where nobody answers, or one who has just started and knows neither users nor rights yet."""
 
 
 class PatientKubectl(Kubectl):
