@@ -10,8 +10,9 @@ PATIENCE_SECONDS: Final = 180
 """How long the API server may be away, of which a restart on a busy machine takes a minute."""
 
 _AWAY: Final = re.compile(
-    r"refused|reset by peer|EOF|NoAnswer|timeout|timed out|ServiceUnavailable|not ready|etcdserver"
-    r"|error dialing backend|Unauthorized|failed to download openapi|currently unable|forbidden: User|Internal ?Error",
+    r"refused|reset by peer|EOF|NoAnswer|timeout|timed out|error dialing backend|failed to download openapi"
+    r"|ServiceUnavailable|currently unable|Internal ?Error|not ready|readyz check failed|etcdserver"
+    r"|Unauthorized|forbidden: User",
     re.IGNORECASE,
 )
 """What kubectl says where nobody answers, or one who has just started and knows neither users nor rights yet."""
