@@ -31,8 +31,8 @@ until [ -e /tmp/stop ] || [ $n = {builds} ]; do
   fi
 done
 """
-DIRECT: Final = "buildctl --wait --addr $BUILDKIT_HOST --tlsdir /etc/buildkit build --frontend dockerfile.v0 \
---local context=/workspace --local dockerfile=/workspace"
+DIRECT: Final = "buildctl --wait --timeout 300 --addr $BUILDKIT_HOST --tlsdir /etc/buildkit build \
+--frontend dockerfile.v0 --local context=/workspace --local dockerfile=/workspace"
 
 WITHOUT_END: Final = -1
 

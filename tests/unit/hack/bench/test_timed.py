@@ -21,12 +21,15 @@ def told(name: str, came: float, answered: float) -> Built:
 
 
 def test_builds_go_side_by_side_and_each_is_timed(tmp_path: Path) -> None:
-    slow = 'sh -c \'sleep 0.5; echo "#1 first"; echo "#2 0.1 step words of it"; sleep 0.3\''
+    # It says something once the other one, which comes later, has ended.
+    until_lost = "until [ -e ../lost.told ]; do sleep 0.05; done"
+    slow = f'sh -c \'{until_lost}; sleep 0.5; echo "#1 first"; echo "#2 0.1 step words of it"; sleep 0.3\''
 
     built = run(tmp_path, Planned("slow", 0.1, slow), Planned("lost", 0.2, "sh -c 'echo error: gone; exit 1'"))
 
-    assert 0.1 <= built["slow"].came <= built["lost"].came <= built["lost"].ended < built["slow"].answered
-    assert 0.5 <= built["slow"].waited < built["slow"].ended - built["slow"].came - 0.25
+    # Times are differences of seconds with two places.
+    assert 0.09 <= built["slow"].came <= built["lost"].came <= built["lost"].ended < built["slow"].answered
+    assert 0.49 <= built["slow"].waited < built["slow"].ended - built["slow"].came - 0.25
     assert not built["slow"].is_lost
     assert built["slow"].printed("step") == "words of it"
     assert built["lost"].log == "error: gone\nstatus 1\n"
