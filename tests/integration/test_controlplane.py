@@ -149,7 +149,7 @@ def test_the_audit_log_counts_who_wrote_what(control_plane: ControlPlane, namesp
     assert {(request.user, request.namespace, request.resource, request.name) for request in requests} == {
         ("admin", namespace, "configmaps", "one")
     }
-    assert requests[0].user_agent.startswith("Python-urllib/")
+    assert requests[0].user_agent.startswith("python-urllib3/")
 
 
 def test_the_audit_log_is_empty_when_nobody_asks(control_plane: ControlPlane, namespace: str) -> None:
