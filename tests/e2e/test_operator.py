@@ -9,6 +9,7 @@ import yaml
 
 from buildkit_operator.admission import own_pods
 from buildkit_operator.api import names
+from buildkit_operator.kube.resources import Manifest
 from hack.cluster.kubectl import Kubectl, KubectlError
 from tests.support.jobs import BUILD, Job, builder, gated, open_gate, wait_ready
 
@@ -75,21 +76,28 @@ def test_the_operator_may_not(cluster: Kubectl, verb: str, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("metadata", "spec"),
     [
-        {"metadata": {"labels": {"changed": "yes"}}},
-        {"metadata": {"annotations": {names.DELETION_COST_ANNOTATION: "1"}}},
-        {"spec": {"activeDeadlineSeconds": 1}},
+        ({"labels": {"changed": "yes"}}, {}),
+        ({"annotations": {names.DELETION_COST_ANNOTATION: "1"}}, {}),
+        ({}, {"activeDeadlineSeconds": 1}),
     ],
     ids=["labels", "cost", "spec"],
 )
-def test_the_operator_may_not_change_a_pod_that_is_no_daemon(cluster: Kubectl, change: dict[str, object]) -> None:
+def test_the_operator_may_not_change_a_pod_that_is_no_daemon(
+    cluster: Kubectl, metadata: Manifest, spec: Manifest
+) -> None:
     # RBAC lets it patch pods, for daemons' deletion cost: that it is no more than that, a policy says.
     operator = cluster.within("buildkit-operator")
     [pod, *_] = operator.get("pods", "--selector=app.kubernetes.io/name=buildkit-operator")
+    change = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": pod["metadata"]["name"], **metadata},
+        "spec": spec,
+    }
 
+    # `kubectl patch` would read the pod first, which the operator may not.
+    how = ("--server-side", "--dry-run=server", "--validate=false", f"--as={own_pods.USER}", "--filename=-")
     with pytest.raises(KubectlError, match=re.escape(own_pods.CHANGE_REFUSAL)):
-        operator(
-            *("patch", "pod", pod["metadata"]["name"], f"--patch={json.dumps(change)}"),
-            *("--dry-run=server", f"--as={own_pods.USER}"),
-        )
+        operator("apply", *how, text=json.dumps(change))
