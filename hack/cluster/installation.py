@@ -106,6 +106,12 @@ def operator_image() -> str:
     return image
 
 
+def kill_operator(kubectl: Kubectl) -> None:
+    """Kill the operator's pods as a node that loses power does, without a chance to finish anything."""
+    operator = kubectl.within(OPERATOR)
+    operator("delete", "pod", f"--selector=app.kubernetes.io/name={OPERATOR}", "--grace-period=0", "--force")
+
+
 def uninstall(kubectl: Kubectl) -> None:
     """Remove the operator with its resources, and by that every builder, from a cluster that stays."""
     with step("Removing the operator", "Removed the operator"):

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from buildkit_operator import NAME, __version__
+from buildkit_operator import INSTALL_EXTRA, NAME, NEEDS_EXTRA, __version__
 from buildkit_operator.api import versions
 from buildkit_operator.cli import cluster_options, file_options
 
@@ -166,10 +166,7 @@ def _run(root: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     except ModuleNotFoundError as missing:
         if missing.name not in _OF_EXTRA:
             raise
-        sys.stderr.write(
-            f"{parsed.command} needs the extra cli, which this installation is without, as the operator's image is: no "
-            f"module {missing.name}. Install it in a checkout: pip install '.[cli]'\n"
-        )
+        sys.stderr.write(f"{parsed.command} {NEEDS_EXTRA}: no module {missing.name}. {INSTALL_EXTRA}\n")
         return 2
     return status
 

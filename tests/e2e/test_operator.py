@@ -10,18 +10,13 @@ import yaml
 from buildkit_operator.admission import own_pods
 from buildkit_operator.api import names
 from buildkit_operator.kube.resources import Manifest
+from hack.cluster.installation import kill_operator
 from hack.cluster.kubectl import Kubectl, KubectlError
 from tests.support.jobs import BUILD, Job, builder, gated, open_gate, wait_ready
 
 NAMES = [f"made-{number}" for number in range(6)]
 GOLDEN = Path(__file__).parents[1] / "unit/golden/minimal/children.yaml"
 CHILDREN = len(list(yaml.safe_load_all(GOLDEN.read_text())))
-
-
-def kill_operator(cluster: Kubectl) -> None:
-    """Kill the operator's pod as a node that loses power does, without a chance to finish anything."""
-    operator = cluster.within("buildkit-operator")
-    operator("delete", "pod", "--selector=app.kubernetes.io/name=buildkit-operator", "--grace-period=0", "--force")
 
 
 @pytest.mark.exclusive("kills the operator")

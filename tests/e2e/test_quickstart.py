@@ -50,11 +50,4 @@ def remove(cluster: Kubectl) -> None:
 
 def test_the_page_shows_what_is_printed(terminal: Terminal, request: pytest.FixtureRequest) -> None:
     """`pytest tests/e2e/test_quickstart.py --update-golden` writes what is printed into the page."""
-    page = PAGE.read_text()
-
-    played = terminal.play(page)
-
-    if request.config.getoption("--update-golden"):
-        PAGE.write_text(played)
-    else:
-        assert played == page
+    terminal.check(PAGE, update=request.config.getoption("--update-golden"))

@@ -41,6 +41,15 @@ class Terminal:
         """Return the page with what its commands print now."""
         return _BLOCK.sub(self._block, page)
 
+    def check(self, page: Path, *, update: bool) -> None:
+        """Assert that a page shows what its commands print, or have it do so."""
+        shown = page.read_text()
+        played = self.play(shown)
+        if update:
+            page.write_text(played)
+        else:
+            assert played == shown
+
     def _block(self, block: re.Match[str]) -> str:
         if block["file"]:
             (self._folder / block["file"]).write_text(block["content"])

@@ -7,6 +7,7 @@ from typing import Final
 
 from hack.bench.soak.tally import Build, builds_of
 from hack.cluster import pins
+from hack.cluster.installation import REGISTRY
 from hack.cluster.kubectl import Kubectl, KubectlError, wait_for
 from tests.support.jobs import Job
 from tests.support.runners import BUILD, Runner
@@ -14,8 +15,6 @@ from tests.support.runners import step as container
 
 FILES: Final = {"Dockerfile": f"FROM {pins.PYTHON_IMAGE}\nARG SALT\nRUN sleep 3 && echo $SALT > /salt\n"}
 PUSH: Final = "--output type=image,name=$REGISTRY/org/soak:$(hostname),push=true"
-
-REGISTRY: Final = "registry.registry.svc:5000"
 
 LOOP: Final = """
 n=0

@@ -2,9 +2,12 @@
 
 import re
 import time
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from hack.cluster.kubectl import Kubectl, KubectlError
+
+T = TypeVar("T")
 
 PATIENCE_SECONDS: Final = 180
 """How long the API server may be away, of which a restart on a busy machine takes a minute."""
@@ -25,32 +28,25 @@ class PatientKubectl(Kubectl):
         return PatientKubectl(self.program, self.kubeconfig, namespace)
 
     def __call__(self, *arguments: str, text: str | None = None, timeout: float = 120) -> str:
-        begun = time.monotonic()
-        while True:
-            try:
-                return super().__call__(*arguments, text=text, timeout=timeout)
-            except KubectlError as error:
-                _bear(error, begun)
+        ask = super().__call__
+        return _patiently(lambda: ask(*arguments, text=text, timeout=timeout))
 
     def get(self, *what: str) -> Any:
-        begun = time.monotonic()
-        while True:
-            try:
-                return super().get(*what)
-            except KubectlError as error:
-                _bear(error, begun)
+        ask = super().get
+        return _patiently(lambda: ask(*what))
 
     def read(self, path: str) -> str:
-        begun = time.monotonic()
-        while True:
-            try:
-                return super().read(path)
-            except KubectlError as error:
-                _bear(error, begun)
+        ask = super().read
+        return _patiently(lambda: ask(path))
 
 
-def _bear(error: KubectlError, begun: float) -> None:
-    """Wait a second; raise the error where it says something else, or has for too long."""
-    if not _AWAY.search(str(error)) or time.monotonic() - begun > PATIENCE_SECONDS:
-        raise error
-    time.sleep(1)
+def _patiently(ask: Callable[[], T]) -> T:
+    """Return the answer; ask each second while nobody gives one. Raises KubectlError of another kind, or at last."""
+    begun = time.monotonic()
+    while True:
+        try:
+            return ask()
+        except KubectlError as error:
+            if not _AWAY.search(str(error)) or time.monotonic() - begun > PATIENCE_SECONDS:
+                raise
+        time.sleep(1)

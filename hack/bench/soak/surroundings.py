@@ -9,7 +9,7 @@ from typing import Final
 
 from hack.bench.soak.builders import Now
 from hack.cluster import cluster
-from hack.cluster.installation import OPERATOR
+from hack.cluster.installation import OPERATOR, kill_operator
 from hack.cluster.kubectl import Kubectl, wait_for
 
 PAUSE_SECONDS: Final = 45
@@ -71,10 +71,8 @@ class Surroundings:
         """Whatever it has ended has been started again."""
 
     def _kill_operator(self) -> None:
-        operator = self.kubectl.within(OPERATOR)
-        label = f"--selector=app.kubernetes.io/name={OPERATOR}"
-        operator("delete", "pod", label, "--grace-period=0", "--force")
-        operator("rollout", "status", _DEPLOYMENT, "--timeout=300s", timeout=310)
+        kill_operator(self.kubectl)
+        self.kubectl.within(OPERATOR)("rollout", "status", _DEPLOYMENT, "--timeout=300s", timeout=310)
 
     def _kill_api_server(self) -> None:
         run = _node_runs()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import aiohttp
 
-from buildkit_operator import NAME
+from buildkit_operator import INSTALL_EXTRA, NAME, NEEDS_EXTRA
 from buildkit_operator.kube.clock import ServerClock
 from buildkit_operator.kube.unreadable import UnreadableObjects
 
@@ -79,8 +79,7 @@ class KubeConfig:
             from kubernetes.aio.config import ConfigException, load_kube_config  # noqa: PLC0415
         except ModuleNotFoundError as missing:
             raise ConnectionSettingsError(
-                f"{self.path}: to read a kubeconfig needs the extra cli, which this installation is without, as the "
-                "operator's image is. Install it in a checkout: pip install '.[cli]'"
+                f"{self.path}: to read a kubeconfig {NEEDS_EXTRA}. {INSTALL_EXTRA}"
             ) from missing
         from yaml import YAMLError  # noqa: PLC0415
 

@@ -12,11 +12,4 @@ PAGE: Final = Path(__file__).parents[3] / "docs" / "kubectl.md"
 
 def test_the_page_shows_what_kubectl_prints(terminal: Terminal, request: pytest.FixtureRequest) -> None:
     """`pytest tests/integration/kubectl --update-golden` writes what it prints into the page."""
-    page = PAGE.read_text()
-
-    played = terminal.play(page)
-
-    if request.config.getoption("--update-golden"):
-        PAGE.write_text(played)
-    else:
-        assert played == page
+    terminal.check(PAGE, update=request.config.getoption("--update-golden"))
