@@ -6,6 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 from hypothesis import settings
 
+# What it asserts says what differs, as in a test.
+pytest.register_assert_rewrite("tests.support.transcript")
+
 # A slow machine is no failure.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
