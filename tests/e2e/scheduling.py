@@ -12,8 +12,21 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 EXCLUSIVE: Final = "exclusive"
-LONGEST: Final = ("test_cluster_down.py", "test_connector.py")
-"""Files that take minutes. They begin first, so that nobody waits for them in the end."""
+LONGEST: Final = (
+    "test_cluster_down.py",
+    "test_connector.py",
+    "test_tenants.py",
+    "test_sidecar_survives_ends.py",
+    "test_claims.py",
+    "test_rolls.py",
+    "test_sidecar_survives.py",
+    "test_quickstart.py",
+    "test_autoscaling.py",
+    "test_bound.py",
+)
+"""Files with a test, or tests that share something, of the better part of a minute or more (`pytest --durations`). They
+begin first, so that nobody waits for them in the end.
+"""
 
 
 GROUPS: Final = "BUILDKIT_OPERATOR_E2E_GROUPS"
@@ -73,9 +86,10 @@ def arrange(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     names = {item: group(item) for item in items}
     sizes = Counter(names.values())
 
-    def place(item: pytest.Item) -> tuple[bool, bool, int, str]:
-        name = names[item]
-        return name == EXCLUSIVE, name not in LONGEST, -sizes[name] if name else 0, item.path.name
+    def place(item: pytest.Item) -> tuple[bool, int, int, str]:
+        name, file = names[item], item.path.name
+        rank = LONGEST.index(file) if file in LONGEST else len(LONGEST)
+        return name == EXCLUSIVE, rank, -sizes[name] if name else 0, file
 
     # The sort is stable, so a group's tests stay in order.
     return sorted(items, key=place)
