@@ -162,6 +162,22 @@ class Builders(NamespaceClient):
 
         self.wait("nothing more is written", probe)
 
+    def wait_until_injected(self, name: str = "demo") -> None:
+        """Wait until pods get the builder: the API server's policies know one a moment after its status tells."""
+        spec = {"containers": [{"name": "job", "image": "example.com/job"}]}
+        tried = {"metadata": {"name": "try", "labels": {names.BUILDER_LABEL: name}}, "spec": spec}
+
+        def probe() -> bool:
+            try:
+                pod = self.control_plane.request("POST", self.path("pods") + "?dryRun=All", tried)
+            except urllib.error.HTTPError as refused:
+                if refused.code not in {HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}:
+                    raise
+                return False
+            return names.INJECTED_LABEL in pod["metadata"]["labels"]
+
+        self.wait(f"pods get {name}", probe)
+
     def wait_for_deployment(self, name: str = "demo") -> Manifest:
         return self.wait(f"the Deployment of {name}", lambda: self.get("deployments", f"{name}-buildkitd") or {})
 

@@ -49,6 +49,14 @@ def apply_policies(control_plane: ControlPlane) -> None:
     control_plane.kubectl("apply", "--server-side", f"--kustomize={POLICIES}")
 
 
+def make_administrator(control_plane: ControlPlane, name: str) -> None:
+    """Make a ServiceAccount of the namespace default that may do everything."""
+    control_plane.kubectl("create", "serviceaccount", name, "--namespace=default")
+    control_plane.kubectl(
+        "create", "clusterrolebinding", name, "--clusterrole=cluster-admin", f"--serviceaccount=default:{name}"
+    )
+
+
 @pytest.fixture
 def start_operator(tmp_path: Path) -> Iterator[StartOperator]:
     """Return a function that starts an operator for an API server, with settings, and waits until it is ready."""

@@ -139,7 +139,12 @@ def comparable(resource: Resource, manifest: Manifest, namespaces: Sequence[str]
     if resource.plural == "secrets":
         held = {key: b64decode(value).decode() for key, value in manifest.get("data", {}).items()}
         manifest = {**manifest, "data": {key: _unkeyed(value) for key, value in held.items()}}
-    text = TIMES.sub("<time>", json.dumps(_without_volatile(manifest)))
+    metadata = {**manifest["metadata"]}
+    # The API server sorts them by time: whoever writes a second later is put behind.
+    metadata["managedFields"] = sorted(
+        metadata["managedFields"], key=lambda one: (one["manager"], one["operation"], one.get("subresource", ""))
+    )
+    text = TIMES.sub("<time>", json.dumps(_without_volatile({**manifest, "metadata": metadata})))
     for number, name in enumerate(namespaces):
         text = text.replace(name, f"<namespace {number}>")
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>", text)

@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -31,11 +30,7 @@ def scaled(builders: Builders, policies: None) -> Builders:  # noqa: ARG001  the
 def create(builders: Builders, name: str = "demo", shared: Manifest | None = None, **autoscaling: Any) -> None:
     wanted = {"minReplicas": 0, "maxReplicas": 3, "idleSeconds": 1, **autoscaling}
     builders.create(name, shared={"autoscaling": wanted, **(shared or {})})
-    builders.wait("what pods get", partial(has_injection, builders, name))
-
-
-def has_injection(builders: Builders, name: str) -> bool:
-    return "injection" in builders.status(name)
+    builders.wait_until_injected(name)
 
 
 def runner(builders: Builders, builder: str = "demo") -> str:
@@ -151,7 +146,7 @@ def test_runner_pods_of_admitted_namespaces_count_and_no_others(scaled: Builders
     create(scaled, shared={"allowedNamespaces": names(admitted, stranger)}, runnersPerReplica=1)
     for consumer in (admitted, stranger):
         borrow(consumer, scaled)
-        consumer.wait("what pods get", partial(has_injection, consumer, "team"))
+        consumer.wait_until_injected("team")
     scaled.edit(shared={"allowedNamespaces": names(admitted)})
     stranger.wait_reason("NotAdmitted", "team")
 

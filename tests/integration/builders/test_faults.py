@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -17,7 +18,7 @@ from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
-from tests.integration.builders.conftest import apply_policies
+from tests.integration.builders.conftest import apply_policies, make_administrator
 from tests.integration.builders.everything import Everything
 from tests.integration.conftest import CRDS
 from tests.integration.engine.proxy import FaultProxy
@@ -29,6 +30,8 @@ SPECS: Final[tuple[Manifest, ...]] = (
     {"shared": {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}}},
     {"cache": {"persistentVolumeClaim": {}, "size": "1Gi"}},
 )
+ACCOUNT: Final = "operator"
+DEFAULT: Final = "/api/v1/namespaces/default"
 EDITED: Final = "example.com/other:1"
 AGAIN_SECONDS: Final = 240
 """Until all is well after a fault: attempts are a minute apart after a long one, and a silent watch lasts as long."""
@@ -41,8 +44,33 @@ class Disturbed:
     everything: Everything
     proxy: FaultProxy
     operator: BuilderOperator
+    token: "Token"
+    """Its own."""
     undisturbed: dict[str, Manifest]
     """What it has made of as many builders without a fault."""
+
+
+@dataclass
+class Token:
+    """A token of an administrator's ServiceAccount, in a kubeconfig that leads to the proxy."""
+
+    proxy: FaultProxy
+    control_plane: ControlPlane
+    kubeconfig: Path
+    number: int = 0
+    """It is valid for as long as there is the Secret of this number."""
+
+    def issue(self) -> None:
+        self.number += 1
+        bound = {"apiVersion": "v1", "kind": "Secret", "name": f"{ACCOUNT}-{self.number}"}
+        self.control_plane.request("POST", f"{DEFAULT}/secrets", {"metadata": {"name": bound["name"]}})
+        asked = {"spec": {"boundObjectRef": bound}}
+        answer = self.control_plane.request("POST", f"{DEFAULT}/serviceaccounts/{ACCOUNT}/token", asked)
+        new = self.proxy.write_kubeconfig(self.kubeconfig.with_suffix(".new"), answer["status"]["token"])
+        new.rename(self.kubeconfig)
+
+    def revoke(self) -> None:
+        self.control_plane.request("DELETE", f"{DEFAULT}/secrets/{ACCOUNT}-{self.number}")
 
 
 @contextmanager
@@ -71,6 +99,15 @@ def compacted(disturbed: Disturbed) -> Iterator[None]:
         compacting.result()
 
 
+@contextmanager
+def rotated_token(disturbed: Disturbed) -> Iterator[None]:
+    """Revoke the operator's token (401), and let it find the next one only in the end."""
+    disturbed.token.revoke()
+    disturbed.proxy.cut_watches()
+    yield
+    disturbed.token.issue()
+
+
 def answering(status: HTTPStatus, disturbed: Disturbed) -> AbstractContextManager[None]:
     return disturbed.proxy.answering(status)
 
@@ -89,6 +126,7 @@ LONG: Final[dict[str, Fault]] = {
     "lost": lambda disturbed: disturbed.proxy.losing(),
     "refused": lambda disturbed: disturbed.proxy.away(),
     "compacted": compacted,
+    "token-rotated": rotated_token,
     "clock-ahead": lambda disturbed: disturbed.proxy.telling_time(timedelta(hours=1)),
     "clock-behind": lambda disturbed: disturbed.proxy.telling_time(-timedelta(hours=1)),
     **{
@@ -112,7 +150,10 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disturbed]:
         control_plane.apply_crds(CRDS)
         apply_policies(control_plane)
         everything = Everything(control_plane)
-        operator = BuilderOperator(proxy.write_kubeconfig(folder / "kubeconfig"), folder / "log")
+        make_administrator(control_plane, ACCOUNT)
+        token = Token(proxy, control_plane, folder / "kubeconfig")
+        token.issue()
+        operator = BuilderOperator(token.kubeconfig, folder / "log")
         try:
             operator.wait_ready()
             namespace = everything.create_namespace("undisturbed")
@@ -121,7 +162,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disturbed]:
             everything.wait_ready(AGAIN_SECONDS)
             everything.wait_at_rest()
             (made,) = everything.snapshot(("undisturbed",))
-            yield Disturbed(everything, proxy, operator, made)
+            yield Disturbed(everything, proxy, operator, token, made)
         finally:
             operator.kill()
 

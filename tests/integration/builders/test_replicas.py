@@ -17,6 +17,7 @@ from buildkit_operator.engine import leader_election
 from hack.cluster.controlplane import ControlPlane
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
+from tests.integration.builders.conftest import make_administrator
 from tests.integration.builders.everything import Everything
 from tests.integration.engine.proxy import FaultProxy
 
@@ -100,10 +101,7 @@ def pair(start_control_plane: Callable[..., ControlPlane], tmp_path: Path) -> It
 
 def identity(control_plane: ControlPlane, name: str) -> Path:
     """Make a ServiceAccount that may do everything, and return its kubeconfig."""
-    control_plane.kubectl("create", "serviceaccount", name, "--namespace=default")
-    control_plane.kubectl(
-        "create", "clusterrolebinding", name, "--clusterrole=cluster-admin", f"--serviceaccount=default:{name}"
-    )
+    make_administrator(control_plane, name)
     return control_plane.service_account_kubeconfig("default", name)
 
 
