@@ -1,5 +1,6 @@
 """Options of the test run as a whole."""
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -8,6 +9,10 @@ from hypothesis import settings
 
 # What it asserts says what differs, as in a test.
 pytest.register_assert_rewrite("tests.support.transcript")
+
+# Programs in Go that tests start, such as API servers and kubectl, take a sixth less processor time with it, for up to
+# 300 MiB more memory each.
+os.environ.setdefault("GOGC", "400")
 
 # A slow machine is no failure.
 settings.register_profile("patient", deadline=None)

@@ -87,7 +87,7 @@ def own_namespace(kubectl: Kubectl, name: str) -> Iterator[Kubectl]:
         yield team
     finally:
         clear(team)
-        kubectl("delete", "namespace", name, timeout=300)
+        kubectl("delete", "namespace", name, timeout=CLEAR_SECONDS)
 
 
 def clear(team: Kubectl) -> None:
