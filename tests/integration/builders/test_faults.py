@@ -2,10 +2,11 @@
 
 import threading
 import time
+import urllib.error
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
@@ -16,6 +17,7 @@ import pytest
 
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
+from hack.cluster.kubectl import wait_for
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
 from tests.integration.builders.conftest import apply_policies, make_administrator
@@ -59,6 +61,7 @@ class Token:
     kubeconfig: Path
     number: int = 0
     """It is valid for as long as there is the Secret of this number."""
+    value: str = field(default="", repr=False)
 
     def issue(self) -> None:
         self.number += 1
@@ -66,11 +69,19 @@ class Token:
         self.control_plane.request("POST", f"{DEFAULT}/secrets", {"metadata": {"name": bound["name"]}})
         asked = {"spec": {"boundObjectRef": bound}}
         answer = self.control_plane.request("POST", f"{DEFAULT}/serviceaccounts/{ACCOUNT}/token", asked)
-        new = self.proxy.write_kubeconfig(self.kubeconfig.with_suffix(".new"), answer["status"]["token"])
+        self.value = answer["status"]["token"]
+        new = self.proxy.write_kubeconfig(self.kubeconfig.with_suffix(".new"), self.value)
         new.rename(self.kubeconfig)
 
     def revoke(self) -> None:
         self.control_plane.request("DELETE", f"{DEFAULT}/secrets/{ACCOUNT}-{self.number}")
+
+    def is_refused(self) -> bool:
+        try:
+            self.control_plane.request("GET", DEFAULT, token=self.value)
+        except urllib.error.HTTPError as refused:
+            return refused.code == HTTPStatus.UNAUTHORIZED
+        return False
 
 
 @contextmanager
@@ -102,9 +113,13 @@ def compacted(disturbed: Disturbed) -> Iterator[None]:
 @contextmanager
 def rotated_token(disturbed: Disturbed) -> Iterator[None]:
     """Revoke the operator's token (401), and let it find the next one only in the end."""
+    control_plane = disturbed.everything.control_plane
     disturbed.token.revoke()
+    wait_for("the API server forgets that it was valid", disturbed.token.is_refused)
+    mark = control_plane.mark()
     disturbed.proxy.cut_watches()
     yield
+    assert HTTPStatus.UNAUTHORIZED in {request.code for request in control_plane.audit(mark)}
     disturbed.token.issue()
 
 
