@@ -90,7 +90,10 @@ def _figures(lanes: Sequence[Lane], made: Builders) -> list[Figure]:
             "time of one that finished, waiting for daemons and places included",
             f"{median(tally.seconds):.0f} s, at most {max(tally.seconds):.0f} s",
         ),
-        Figure("failed, on a daemon that was killed", f"{len(tally.killed)} {'; '.join(sorted(killed))}".strip()),
+        Figure(
+            "failed, on a daemon that was killed or not back yet",
+            f"{len(tally.killed)} {'; '.join(sorted(killed))}".strip(),
+        ),
         Figure("failed without words", str(tally.without_words), tally.without_words, Reach(0)),
         Figure("hang", str(tally.running), tally.running, Reach(0), is_promise=True),
         Figure("lost", f"{len(lost)} {'; '.join(lost)}".strip(), len(lost), Reach(0), is_promise=True),

@@ -11,6 +11,10 @@ EXCUSED_SECONDS: Final = 60
 """How long after its daemon was killed a build may take to fail: its client may wait for another daemon meanwhile."""
 
 
+RESTARTED_SECONDS: Final = 30
+"""How long it may take until a job's own daemon that was killed answers again: no other one takes its builds."""
+
+
 @dataclass(frozen=True)
 class Kill:
     """A daemon that was killed: each build that ran on its builder then may have been on it."""
@@ -44,7 +48,8 @@ class Build:
         """Tell whether it may have failed because of this kill."""
         if self.builder != kill.builder or self.ended is None or kill.client not in (None, self.client):
             return False
-        return self.started <= kill.second + 1 and kill.second - 1 <= self.ended <= kill.second + EXCUSED_SECONDS
+        away = RESTARTED_SECONDS if kill.client else 1
+        return self.started <= kill.second + away and kill.second - 1 <= self.ended <= kill.second + EXCUSED_SECONDS
 
 
 def builds_of(builder: str, client: str, log: str) -> list[Build]:

@@ -27,8 +27,8 @@ def test_a_clients_log_tells_of_its_builds() -> None:
 
 @pytest.mark.parametrize(
     "kill",
-    [Kill("shared", 105), Kill("shared", 110), Kill("shared", 106, "a")],
-    ids=["as it began", "as it failed", "of its pod"],
+    [Kill("shared", 105), Kill("shared", 110), Kill("shared", 106, "a"), Kill("shared", 90, "a")],
+    ids=["as it began", "as it failed", "of its pod", "of its pod, and not back yet"],
 )
 def test_a_build_that_ran_on_a_killed_daemon_is_not_lost(kill: Kill) -> None:
     tally = Tally.of([GOOD, FAILED], [kill])
@@ -38,8 +38,14 @@ def test_a_build_that_ran_on_a_killed_daemon_is_not_lost(kill: Kill) -> None:
 
 @pytest.mark.parametrize(
     "kill",
-    [Kill("other", 106), Kill("shared", 103), Kill("shared", 112), Kill("shared", 106, "b")],
-    ids=["of another builder", "before it began", "after it failed", "of another pod"],
+    [
+        Kill("other", 106),
+        Kill("shared", 103),
+        Kill("shared", 112),
+        Kill("shared", 106, "b"),
+        Kill("shared", 70, "a"),
+    ],
+    ids=["of another builder", "before it began", "after it failed", "of another pod", "of its pod, long before"],
 )
 def test_one_that_failed_otherwise_is_lost(kill: Kill) -> None:
     assert Tally.of([FAILED], [kill]).lost == [FAILED]
