@@ -80,7 +80,7 @@ def _figures(lanes: Sequence[Lane], made: Builders) -> list[Figure]:
     tally = _tally(made)
     done = ", ".join(f"{count} {name}" for lane in lanes for name, count in lane.done.items())
     lost = [f"{build.builder}: {build.words}" for build in tally.lost]
-    killed = {build.words or "nothing" for build in tally.killed}
+    killed = sorted({build.words or "nothing" for build in tally.killed})
     return [
         Figure("what was done", done),
         *(Figure(f"builds of {one.name}", str(len(one.builds()))) for one in made),
