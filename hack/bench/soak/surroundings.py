@@ -18,6 +18,8 @@ PAUSE_SECONDS: Final = 45
 API_SERVER_SECONDS: Final = 660
 """How long the API server lives at least: the kubelet starts one again late that has ended in the last ten minutes."""
 
+CRICTL_SECONDS: Final = 120
+
 CERTIFICATE_MINUTES: Final = 10
 """How long a daemon's certificate lives; it is renewed after two thirds of that."""
 
@@ -77,8 +79,10 @@ class Surroundings:
     def _kill_api_server(self) -> None:
         run = _node_runs()
         assert run is not None, "the cluster was kind's a moment ago"
-        (container,) = run("crictl", "ps", "--quiet", "--name=^kube-apiserver$").split()
-        run("crictl", "stop", "--timeout=0", container)
+        # On a busy node containerd takes longer to answer than the two seconds that crictl gives it.
+        crictl = ("crictl", f"--timeout={CRICTL_SECONDS}s")
+        (container,) = run(*crictl, "ps", "--quiet", "--name=^kube-apiserver$").split()
+        run(*crictl, "stop", "--timeout=0", container)
         wait_for("the API server is there again", lambda: self.kubectl.read("/readyz") == "ok", 300)
 
 
