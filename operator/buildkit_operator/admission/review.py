@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final, Protocol
+
+from pydantic_core import to_json
 
 from buildkit_operator.admission.injected import NOT_INJECTED, has_builder, is_marked
 from buildkit_operator.admission.jsonpatch import Patch
@@ -22,8 +23,6 @@ from buildkit_operator.kube.resources import Manifest
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
-
-_JSON: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 RETRY_SECONDS: Final = 1
 """When to ask again, for a builder that the operator is about to look at."""
@@ -200,7 +199,7 @@ def _response(uid: str, verdict: _Verdict) -> Manifest:
             "details": {"retryAfterSeconds": RETRY_SECONDS},
         }
     if verdict.patch:
-        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(_JSON.encode(verdict.patch).encode()).decode()}
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(to_json(verdict.patch)).decode()}
     if verdict.warnings:
         response["warnings"] = list(verdict.warnings)
     return response
