@@ -34,13 +34,20 @@ def run_operator(_arguments: argparse.Namespace) -> int:
 
 def run_webhook(_arguments: argparse.Namespace) -> int:
     """Run the admission webhook until it is told to stop."""
+    import uvloop  # noqa: PLC0415  other subcommands start faster without
+
     from buildkit_operator.settings import WebhookSettings  # noqa: PLC0415
-    from buildkit_operator.webhook.process import run  # noqa: PLC0415  other subcommands start faster without
+    from buildkit_operator.webhook.process import run  # noqa: PLC0415
 
-    return _run_process(WebhookSettings, run)
+    # Each of many small requests passes TLS and the loop several times, which asyncio's do in Python.
+    return _run_process(WebhookSettings, run, uvloop.new_event_loop)
 
 
-def _run_process(kind: type[_Settings], run: Callable[[_Settings], Coroutine[None, None, int]]) -> int:
+def _run_process(
+    kind: type[_Settings],
+    run: Callable[[_Settings], Coroutine[None, None, int]],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> int:
     from buildkit_operator import logs  # noqa: PLC0415
     from buildkit_operator.kube.auth import ConnectionSettingsError  # noqa: PLC0415
     from buildkit_operator.settings import SettingsError  # noqa: PLC0415
@@ -48,7 +55,8 @@ def _run_process(kind: type[_Settings], run: Callable[[_Settings], Coroutine[Non
     try:
         settings = kind.from_environment(os.environ)
         logs.configure(settings.log_level, settings.log_format)
-        return asyncio.run(run(settings))
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(run(settings))
     except (SettingsError, ConnectionSettingsError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

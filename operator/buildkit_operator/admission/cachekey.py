@@ -22,7 +22,7 @@ _GENERATED: Final = "-([bcdfghjklmnpqrstvwxz2456789]{5}|[0-9]{8,})?$"
 
 def is_wanted(variables: Variables) -> bool:
     """Tell whether the pod is to have a key and has none of its own."""
-    return bool(variables.injection.get("cacheKey")) and names.CACHE_KEY_ANNOTATION not in variables.annotations
+    return bool(variables.params.injection.get("cacheKey")) and names.CACHE_KEY_ANNOTATION not in variables.annotations
 
 
 def cache_key(variables: Variables) -> str:

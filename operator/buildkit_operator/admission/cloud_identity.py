@@ -17,9 +17,10 @@ from buildkit_operator.api import names
 
 def skip_annotations(variables: Variables) -> dict[str, str]:
     """Return the annotations that leave out what is injected beside whatever the pod leaves out."""
-    ours = [container["name"] for container in variables.ours("initContainers")]
     return {
-        name: _with_ours(variables.annotations.get(name, ""), separator.join(ours), separator)
+        name: _with_ours(
+            variables.annotations.get(name, ""), separator.join(variables.params.container_names), separator
+        )
         for name, separator in names.SKIP_ANNOTATIONS.items()
     }
 

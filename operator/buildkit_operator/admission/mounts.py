@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from buildkit_operator.admission import cel
+from buildkit_operator.admission.places import place, places
 from buildkit_operator.admission.variables import CONTAINER_LISTS, Variables
 from buildkit_operator.kube.resources import Manifest
 
@@ -20,30 +21,33 @@ _MORE: Final = ("readOnly", "recursiveReadOnly", "subPath", "subPathExpr", "moun
 
 def taken(variables: Variables) -> Iterator[tuple[str, str]]:
     """Return containers that mount an injected volume otherwise than it is given to them, each with the volume."""
-    ours = {volume["name"] for volume in variables.ours("volumes")}
-    private = _private(variables)
-    given = {(mount["name"], mount["mountPath"]) for mount in variables.ours("volumeMounts")}
-    served = {container["name"] for _, container in variables.served}
+    ours = variables.params.volume_names
     for field in CONTAINER_LISTS:
         for container in variables.listed(field):
             for mount in container.get("volumeMounts") or ():
-                as_given = (mount["name"], mount["mountPath"]) in given and not any(map(mount.get, _MORE))
-                may = container["name"] in served and (mount["name"] not in private or as_given)
-                if mount["name"] in ours and not may:
+                if mount["name"] in ours and not _may_mount(variables, container["name"], mount):
                     yield container["name"], mount["name"]
             for device in container.get("volumeDevices") or ():
                 if device["name"] in ours:
                     yield container["name"], device["name"]
 
 
+def _may_mount(variables: Variables, container: str, mount: Manifest) -> bool:
+    """Tell whether a container may mount an injected volume like this."""
+    if not any(served["name"] == container for _, served in variables.served):
+        return False
+    if mount["name"] not in variables.params.private_volumes:
+        return True
+    return (mount["name"], mount["mountPath"]) in variables.params.mounts and not any(map(mount.get, _MORE))
+
+
 def covering(variables: Variables) -> Iterator[tuple[str, str]]:
     """Return served containers that mount something else where the builder's goes, each with the path."""
-    private = _private(variables)
-    ours = [(mount["name"], mount["mountPath"], _place(mount["mountPath"])) for mount in variables.ours("volumeMounts")]
+    params = variables.params
     for container, mount in _of_served(variables):
-        place = _place(mount["mountPath"])
-        for name, path, our_place in ours:
-            within = place == our_place or (name in private and place.startswith(our_place))
+        its = place(mount["mountPath"])
+        for name, path, ours in params.places:
+            within = its == ours or (name in params.private_volumes and its.startswith(ours))
             if mount["name"] != name if mount["mountPath"] == path else within:
                 yield container, mount["mountPath"]
 
@@ -59,36 +63,6 @@ def _of_served(variables: Variables) -> Iterator[tuple[str, Manifest]]:
     for _, container in variables.served:
         for mount in container.get("volumeMounts") or ():
             yield container["name"], mount
-
-
-def _private(variables: Variables) -> set[str]:
-    """Return the volumes that the injected container has, and those that no container of the job is given."""
-    given = {mount["name"] for mount in variables.ours("volumeMounts")}
-    injected = {
-        m["name"] for container in variables.ours("initContainers") for m in container.get("volumeMounts") or ()
-    }
-    return {v["name"] for v in variables.ours("volumes") if v["name"] not in given or v["name"] in injected}
-
-
-def _place(path: str) -> str:
-    """Return where a mount path leads in most images, with a slash at its end.
-
-    The kubelet takes a relative path from the root, and /var/run is a link to /run.
-    """
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    place = f"/{'/'.join(parts)}/"
-    return place.removeprefix("/var") if place.startswith("/var/run/") else place
-
-
-def _places(path: str) -> str:
-    """Return the CEL of a list that holds the place of a path alone, so that it can be asked for more than once."""
-    return cel.expression(
-        """
-        ['/' + $path.split('/').filter(part, part != '' && part != '.').join('/') + '/']
-          .map(place, place.startsWith('/var/run/') ? place.substring(4) : place)
-        """,
-        path=path,
-    )
 
 
 _TAKEN: Final = cel.expression(
@@ -126,7 +100,7 @@ VARIABLES: Final = {
         """
         variables.ourVolumeMounts.map(m, [string(m.name), string(m.mountPath), $places[0]])
         """,
-        places=_places("m.mountPath"),
+        places=places("m.mountPath"),
     ),
     "takenMounts": _TAKEN,
     "coveredMounts": _mounts_of_served(
@@ -136,7 +110,7 @@ VARIABLES: Final = {
               our[1] == m.mountPath ? our[0] != m.name
               : place == our[2] || our[0] in variables.privateVolumes && place.startsWith(our[2])))
             """,
-            places=_places("m.mountPath"),
+            places=places("m.mountPath"),
         )
     ),
     "unclearMounts": _mounts_of_served("m.mountPath.split('/').exists(part, part == '..')"),

@@ -91,25 +91,22 @@ _FOUND: Final = {
 """CEL: what the rules look for; of what one finds, its sentence tells the first."""
 
 
-def _has_daemon(variables: Variables) -> bool:
-    """Tell whether build steps run in the pod: by what is injected, whatever mode the spec asks for meanwhile."""
-    return names.DAEMON in variables.our_names
-
-
 _HAS_DAEMON: Final = cel.expression("'$DAEMON' in variables.ourNames")
 
 
 def _unready(variables: Variables) -> Values | None:
-    message = condition(variables.builder, ConditionType.READY).get("message")
-    return None if variables.is_rendered or message is None else {"message": message}
+    if variables.params.is_rendered:
+        return None
+    message = condition(variables.params.builder, ConditionType.READY).get("message")
+    return None if message is None else {"message": message}
 
 
 def _unseen(variables: Variables) -> Values | None:
-    return None if variables.is_rendered else {}
+    return None if variables.params.is_rendered else {}
 
 
 def _sharing(host_field: str) -> Callable[[Variables], Values | None]:
-    return lambda variables: {} if _has_daemon(variables) and variables.spec.get(host_field) else None
+    return lambda variables: {} if variables.spec.get(host_field) and variables.params.has_daemon else None
 
 
 def _with_process_namespace(variables: Variables) -> Values | None:
@@ -117,7 +114,7 @@ def _with_process_namespace(variables: Variables) -> Values | None:
 
 
 def _with_nodes_processes(variables: Variables) -> Values | None:
-    return {} if not _has_daemon(variables) and variables.spec.get("hostPID") else None
+    return {} if variables.spec.get("hostPID") and not variables.params.has_daemon else None
 
 
 def _on_windows(variables: Variables) -> Values | None:
@@ -127,23 +124,22 @@ def _on_windows(variables: Variables) -> Values | None:
 
 
 def _against_user_namespace(variables: Variables) -> Values | None:
-    return {} if variables.injection.get("hostUsers") is False and variables.spec.get("hostUsers") is True else None
+    is_ruled_out = variables.params.injection.get("hostUsers") is False
+    return {} if is_ruled_out and variables.spec.get("hostUsers") is True else None
 
 
 def _for_user_namespace(variables: Variables) -> Values | None:
-    is_ruled_out = _has_daemon(variables) and "hostUsers" not in variables.injection
+    is_ruled_out = variables.params.has_daemon and "hostUsers" not in variables.params.injection
     return {} if is_ruled_out and variables.spec.get("hostUsers") is False else None
 
 
 def _with_our_container(variables: Variables) -> Values | None:
-    found = (
-        c["name"] for listed in CONTAINER_LISTS for c in variables.listed(listed) if c["name"] in variables.our_names
-    )
-    return _first(found)
+    ours = variables.params.container_names
+    return _first(c["name"] for listed in CONTAINER_LISTS for c in variables.listed(listed) if c["name"] in ours)
 
 
 def _with_our_volume(variables: Variables) -> Values | None:
-    ours = {volume["name"] for volume in variables.ours("volumes")}
+    ours = variables.params.volume_names
     return _first(v["name"] for v in variables.listed("volumes") if v["name"] in ours)
 
 
@@ -153,7 +149,9 @@ def _first(found: Iterator[str]) -> Values | None:
 
 
 def _with_profile(variables: Variables) -> Values | None:
-    return _first(name for name in sorted(variables.our_names) if APP_ARMOR + name in variables.annotations)
+    return _first(
+        name for name in sorted(variables.params.container_names) if APP_ARMOR + name in variables.annotations
+    )
 
 
 def _like_a_daemon(variables: Variables) -> Values | None:

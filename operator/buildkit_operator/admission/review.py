@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
+
+from pydantic_core import to_json
 
 from buildkit_operator.admission.injected import NOT_INJECTED, has_builder, is_marked
 from buildkit_operator.admission.jsonpatch import Patch
+from buildkit_operator.admission.params import Params
 from buildkit_operator.admission.refusals import NO_BUILDER, PodRefused
 from buildkit_operator.admission.restore import restore
 from buildkit_operator.admission.splice import add_builder, note
@@ -22,8 +23,6 @@ from buildkit_operator.kube.resources import Manifest
 
 API_VERSION: Final = "admission.k8s.io/v1"
 KIND: Final = "AdmissionReview"
-
-_JSON: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 RETRY_SECONDS: Final = 1
 """When to ask again, for a builder that the operator is about to look at."""
@@ -60,15 +59,14 @@ class BadReview(ValueError):  # noqa: N818  HTTP's word for such a request
 class Builders(Protocol):
     """Where builders are looked up, as the API server has them."""
 
-    def get(self, namespace: str, name: str) -> Manifest | None:
+    def get(self, namespace: str, name: str) -> Params | None:
         """Return a builder, or None where there is none of that name."""
 
-    def list(self, namespace: str) -> Iterable[Manifest]:
+    def list(self, namespace: str) -> Iterable[Params]:
         """Return the builders of a namespace."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """The response, and what a log or a counter wants to know of it."""
 
     review: Manifest
@@ -82,8 +80,7 @@ class Answer:
     """Why the pod got nothing; empty where it did, or where nobody asked."""
 
 
-@dataclass(frozen=True)
-class _Verdict:
+class _Verdict(NamedTuple):
     result: AdmissionResult
     builder: str = ""
     message: str = ""
@@ -159,7 +156,7 @@ def _serve_selected(pod: Manifest, namespace: str, builders: Builders) -> _Verdi
     candidates = [builder for builder in builders.list(namespace) if _picks(builder, _labels(pod))]
     if not candidates:
         return _Verdict(AdmissionResult.UNCHANGED)
-    variables = Variables(pod, min(candidates, key=lambda builder: str(builder["metadata"]["name"])), namespace)
+    variables = Variables(pod, min(candidates, key=lambda builder: builder.name), namespace)
     try:
         return _inject(variables)
     except PodRefused as refused:
@@ -171,11 +168,11 @@ def _serve_selected(pod: Manifest, namespace: str, builders: Builders) -> _Verdi
         )
 
 
-def _picks(builder: Manifest, labels: Manifest) -> bool:
+def _picks(builder: Params, labels: Manifest) -> bool:
     """Tell whether a builder selects pods with these labels and has been rendered."""
-    selector = (builder["spec"].get("injection") or {}).get("podSelector") or {}
+    selector = (builder.builder["spec"].get("injection") or {}).get("podSelector") or {}
     wanted = selector.get("matchLabels") or {}
-    return bool(wanted) and wanted.items() <= labels.items() and "injection" in (builder.get("status") or {})
+    return bool(wanted) and wanted.items() <= labels.items() and builder.is_rendered
 
 
 def _inject(variables: Variables) -> _Verdict:
@@ -200,7 +197,7 @@ def _response(uid: str, verdict: _Verdict) -> Manifest:
             "details": {"retryAfterSeconds": RETRY_SECONDS},
         }
     if verdict.patch:
-        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(_JSON.encode(verdict.patch).encode()).decode()}
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(to_json(verdict.patch)).decode()}
     if verdict.warnings:
         response["warnings"] = list(verdict.warnings)
     return response

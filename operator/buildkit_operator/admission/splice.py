@@ -35,27 +35,28 @@ def _containers(variables: Variables) -> Iterator[Operation]:
         yield from extend(f"{path}/env", env, _env(variables, container["name"], {own["name"] for own in env}))
         mounts = container.get("volumeMounts") or []
         present = {(own["name"], own["mountPath"]) for own in mounts}
-        missing = [m for m in variables.ours("volumeMounts") if (m["name"], m["mountPath"]) not in present]
+        missing = [m for m in variables.params.ours("volumeMounts") if (m["name"], m["mountPath"]) not in present]
         yield from extend(f"{path}/volumeMounts", mounts, missing)
 
 
 def _env(variables: Variables, container: str, taken: set[str]) -> list[Manifest]:
     """Return the variables for a container that sets those of these names itself."""
-    single = [variable for variable in variables.ours("env") if variable["name"] not in taken]
-    group = variables.ours("buildxEnv")
+    single = [variable for variable in variables.params.ours("env") if variable["name"] not in taken]
+    group = variables.params.ours("buildxEnv")
     if any(variable["name"] in taken for variable in group):
         return single
     return [*single, *({**v, "value": v["value"].replace("{container}", container)} for v in group)]
 
 
 def _pod(variables: Variables) -> Iterator[Operation]:
-    yield from extend("/spec/volumes", variables.listed("volumes"), variables.ours("volumes"))
-    if "hostUsers" in variables.injection and "hostUsers" not in variables.spec:
-        yield add("/spec/hostUsers", variables.injection["hostUsers"])
+    yield from extend("/spec/volumes", variables.listed("volumes"), variables.params.ours("volumes"))
+    injection = variables.params.injection
+    if "hostUsers" in injection and "hostUsers" not in variables.spec:
+        yield add("/spec/hostUsers", injection["hostUsers"])
 
 
 def _sidecar(variables: Variables) -> Iterator[Operation]:
-    sidecars = variables.ours("initContainers")
+    sidecars = variables.params.ours("initContainers")
     if variables.listed("initContainers"):
         yield from (add(f"/spec/initContainers/{position}", ours) for position, ours in enumerate(sidecars))
     else:
@@ -63,7 +64,7 @@ def _sidecar(variables: Variables) -> Iterator[Operation]:
 
 
 def _metadata(variables: Variables) -> Iterator[Operation]:
-    yield from set_entries("/metadata/labels", variables.labels, variables.injection.get("labels") or {})
+    yield from set_entries("/metadata/labels", variables.labels, variables.params.injection.get("labels") or {})
     served = ",".join(container["name"] for _, container in variables.served)
     kept = {name: value for name, value in names.KEEP_ANNOTATIONS.items() if name not in variables.annotations}
     noted = {names.CONTAINERS_ANNOTATION: served, **cloud_identity.skip_annotations(variables), **kept}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from buildkit_operator.admission import cel
+from buildkit_operator.admission.params import Params
 from buildkit_operator.kube.resources import Manifest
 
 CONTAINER_LISTS: Final = ("initContainers", "containers")
@@ -41,50 +41,32 @@ VARIABLES: Final = {
 class Variables:
     """A pod as it is created and a builder of its namespace, both as the API server has them; neither is changed."""
 
-    def __init__(self, pod: Manifest, builder: Manifest, namespace: str) -> None:
+    def __init__(self, pod: Manifest, params: Params, namespace: str) -> None:
         """Take the namespace apart from the pod: while that is being created, it need not name its own."""
         self.pod = pod
-        self.builder = builder
+        self.params = params
         self.namespace = namespace
-        self.name: str = builder["metadata"]["name"]
+        self.name = params.name
         self.spec: Manifest = pod["spec"]
         self.labels: Manifest = pod["metadata"].get("labels") or {}
         self.annotations: Manifest = pod["metadata"].get("annotations") or {}
-        self.status: Manifest = builder.get("status") or {}
-
-    @property
-    def is_rendered(self) -> bool:
-        """Whether the operator has said what pods of the builder get."""
-        return "injection" in self.status
-
-    @property
-    def injection(self) -> Manifest:
-        """What they get. Raises KeyError where that is not rendered."""
-        rendered: Manifest = self.status["injection"]
-        return rendered
-
-    def ours(self, field: str) -> list[Any]:
-        """Return a list of status.injection."""
-        return self.injection.get(field) or []
+        self._found: list[tuple[str, Manifest]] | None = None
 
     def listed(self, field: str) -> list[Manifest]:
         """Return a list of the pod's spec."""
         return self.spec.get(field) or []
 
-    @cached_property
-    def our_names(self) -> set[str]:
-        """Names of the containers that are injected."""
-        return {container["name"] for container in self.ours("initContainers")}
-
-    @cached_property
+    @property
     def served(self) -> list[tuple[str, Manifest]]:
         """The containers that are to have the builder, each with its path in the pod (RFC 6901)."""
-        return list(self._served())
+        if self._found is None:
+            self._found = list(self._served())
+        return self._found
 
     def _served(self) -> Iterator[tuple[str, Manifest]]:
-        chosen = self.ours("containers")
+        ours, chosen = self.params.container_names, self.params.ours("containers")
         for field in CONTAINER_LISTS:
             for position, container in enumerate(self.listed(field)):
                 name = container["name"]
-                if name not in self.our_names and (not chosen or name in chosen):
+                if name not in ours and (not chosen or name in chosen):
                     yield f"/spec/{field}/{position}", container

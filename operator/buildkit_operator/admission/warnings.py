@@ -18,7 +18,7 @@ def warnings(variables: Variables) -> Iterator[str]:
     """Return sentences on a pod that is injected."""
     if not variables.served:
         yield UNSERVED.format(builder=variables.name, namespace=variables.namespace)
-    ours = {variable["name"]: variable for variable in variables.ours("env")}
+    ours = variables.params.env
     for _, container in variables.served:
         for variable in container.get("env") or ():
             name = variable["name"]

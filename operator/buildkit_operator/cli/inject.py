@@ -15,6 +15,7 @@ import jsonpatch
 from buildkit_operator.admission import review
 from buildkit_operator.admission.injected import has_builder, is_marked
 from buildkit_operator.admission.matching import ENABLED, MIRROR_ANNOTATION, NotAsked, why_not_asked
+from buildkit_operator.admission.params import Params
 from buildkit_operator.admission.review import AdmissionResult, Answer, WebhookName
 from buildkit_operator.api import names
 from buildkit_operator.cli import builder_files, files, pod_templates
@@ -38,13 +39,14 @@ class StoredBuilders(review.Builders):
 
     resources: dict[Key, Manifest]
 
-    def get(self, namespace: str, name: str) -> Manifest | None:
+    def get(self, namespace: str, name: str) -> Params | None:
         """See Builders."""
-        return self.resources.get((namespace, name))
+        resource = self.resources.get((namespace, name))
+        return None if resource is None else Params(resource)
 
-    def list(self, namespace: str) -> Iterable[Manifest]:
+    def list(self, namespace: str) -> Iterable[Params]:
         """See Builders."""
-        return [resource for (of, _), resource in self.resources.items() if of == namespace]
+        return [Params(resource) for (of, _), resource in self.resources.items() if of == namespace]
 
 
 def run(arguments: argparse.Namespace) -> int:

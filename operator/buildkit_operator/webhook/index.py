@@ -6,6 +6,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from buildkit_operator.admission.params import Params
 from buildkit_operator.api import names
 from buildkit_operator.engine.cache import Cache
 from buildkit_operator.engine.kinds import Kinds
@@ -42,7 +43,7 @@ class BuilderIndex:
         """Look them up in `cache`, and in nothing before `changed` was called for it."""
         self._cache = cache
         self._names: defaultdict[str, set[str]] = defaultdict(set)
-        self._unpacked: OrderedDict[Key, Manifest] = OrderedDict()
+        self._unpacked: OrderedDict[Key, Params] = OrderedDict()
 
     def changed(self, key: Key) -> None:
         """Take note that a builder is new, changed or gone."""
@@ -55,18 +56,18 @@ class BuilderIndex:
         if not self._names[namespace]:
             del self._names[namespace]
 
-    def get(self, namespace: str, name: str) -> Manifest | None:
+    def get(self, namespace: str, name: str) -> Params | None:
         """Return a builder, or None where there is none of that name; it is not the caller's to change."""
         found = self._unpacked.get((namespace, name))
         if found is None:
-            found = self._cache.get(KINDS.primary, namespace, name)
-            if found is not None:
-                self._unpacked[namespace, name] = found
+            builder = self._cache.get(KINDS.primary, namespace, name)
+            if builder is not None:
+                found = self._unpacked[namespace, name] = Params(builder)
                 if len(self._unpacked) > UNPACKED:
                     self._unpacked.popitem(last=False)
         return found
 
-    def list(self, namespace: str) -> Iterator[Manifest]:
+    def list(self, namespace: str) -> Iterator[Params]:
         """Return the builders of a namespace; they are not the caller's to change."""
         for name in self._names.get(namespace, ()):
             builder = self.get(namespace, name)

@@ -35,11 +35,15 @@ class SecretPaths:
         self._keys: deque[bytes] = deque(maxlen=2)
         """Of the newest CA, and of the one before: an API server may not have heard of a new one yet."""
         self._learned = asyncio.Event()
+        self._known: tuple[bytes, ...] = ()
+        """What begins a path that is taken, made of these keys for the period `_known_in`."""
+        self._known_in: int | None = None
 
     def learn(self, key: bytes) -> None:
         """Take note of the key of the newest CA."""
         if not self._keys or self._keys[0] != key:
             self._keys.appendleft(key)
+            self._known_in = None
             self._learned.set()
             self._learned = asyncio.Event()
 
@@ -53,12 +57,17 @@ class SecretPaths:
 
     def knows(self, path: str) -> bool:
         """Tell whether a request's path begins with one that an API server may use."""
-        given, period = path.split("/", 2)[1:2], self._period()
-        known = [_path(key, period + beside) for key in self._keys for beside in (0, -1, 1)]
-        return any(hmac.compare_digest(one.encode(), said.encode()) for said in given for one in known)
+        period = self._period()
+        if period != self._known_in:  # once an hour: it takes longer than all else that is asked of a request
+            self._known = tuple(_path(key, period + beside).encode() for key in self._keys for beside in (0, -1, 1))
+            self._known_in = period
+        given = [said.encode() for said in path.split("/", 2)[1:2]]
+        return any(hmac.compare_digest(one, said) for said in given for one in self._known)
 
     async def knows_soon(self, path: str) -> bool:
         """Tell the same of a path that may be made of a key which this replica has yet to learn."""
+        if self.knows(path):
+            return True
         with suppress(TimeoutError):
             async with asyncio.timeout(LEARN_SECONDS):
                 while not self.knows(path):

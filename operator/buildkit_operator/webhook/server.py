@@ -191,6 +191,8 @@ class HTTPSServer:
 
     async def _body(self, content: StreamReader, length: int) -> bytes:
         """Read the body. Raises TimeoutError, and OSError or EOFError where the client has gone."""
+        if content.is_eof():  # It came with the request, as nearly all do.
+            return content.read_nowait()
         large = length if length > SMALL_BODY else 0
         self._large_bodies += large
         try:

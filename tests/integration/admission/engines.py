@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import yaml
 
+from buildkit_operator.admission.params import Params
 from buildkit_operator.admission.review import Builders, WebhookName, answer
 from buildkit_operator.desired import injection
 from buildkit_operator.desired.isolation import PodSecurity, confine
@@ -170,13 +171,13 @@ class StoredBuilders(Builders):
 
     items: list[Manifest] = field(default_factory=list)
 
-    def get(self, namespace: str, name: str) -> Manifest | None:
+    def get(self, namespace: str, name: str) -> Params | None:
         """Return a builder, or None where there is none of that name."""
-        return next((b for b in self.list(namespace) if b["metadata"]["name"] == name), None)
+        return next((builder for builder in self.list(namespace) if builder.name == name), None)
 
-    def list(self, namespace: str) -> Iterable[Manifest]:
+    def list(self, namespace: str) -> Iterable[Params]:
         """Return the builders of a namespace."""
-        return (builder for builder in self.items if builder["metadata"]["namespace"] == namespace)
+        return (Params(builder) for builder in self.items if builder["metadata"]["namespace"] == namespace)
 
 
 def stored_builders(control_plane: ControlPlane) -> StoredBuilders:

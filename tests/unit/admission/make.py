@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
+from buildkit_operator.admission.params import Params
 from buildkit_operator.admission.review import Answer, WebhookName, answer
 from buildkit_operator.kube.resources import Manifest
 
@@ -48,15 +49,15 @@ class Builders:
     """A namespace's builders."""
 
     def __init__(self, *builders: Manifest) -> None:
-        self._builders = builders
+        self._builders = [Params(builder) for builder in builders]
 
-    def get(self, namespace: str, name: str) -> Manifest | None:
+    def get(self, namespace: str, name: str) -> Params | None:
         """Return one of them."""
-        return next((b for b in self.list(namespace) if b["metadata"]["name"] == name), None)
+        return next((builder for builder in self.list(namespace) if builder.name == name), None)
 
-    def list(self, namespace: str) -> Iterable[Manifest]:
+    def list(self, namespace: str) -> Iterable[Params]:
         """Return all."""
-        return [builder for builder in self._builders if builder["metadata"]["namespace"] == namespace]
+        return [one for one in self._builders if one.builder["metadata"]["namespace"] == namespace]
 
 
 def make_review(pod: Manifest, *, operation: str = "CREATE", old: Manifest | None = None) -> Manifest:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildkit_operator.admission.cachekey import cache_key, is_wanted
+from buildkit_operator.admission.params import Params
 from buildkit_operator.admission.variables import Variables
 from tests.unit.admission.make import make_builder, make_pod
 
@@ -22,7 +23,7 @@ def variables(**metadata: Any) -> Variables:
     pod["metadata"] |= metadata
     builder = make_builder(mode="Shared")
     builder["status"]["injection"]["cacheKey"] = True
-    return Variables(pod, builder, "ci")
+    return Variables(pod, Params(builder), "ci")
 
 
 def owner(name: str, **more: Any) -> dict[str, Any]:
@@ -60,4 +61,4 @@ def test_the_next_pod_of_the_same_thing_has_the_same_key(name: str, first: str, 
 def test_a_key_that_the_pod_brings_is_kept() -> None:
     assert not is_wanted(variables(annotations={"buildkit-operator.dev/cache-key": "repo"}))
     assert is_wanted(variables(annotations={"note": "1"}))
-    assert not is_wanted(Variables(make_pod(), make_builder(), "ci"))
+    assert not is_wanted(Variables(make_pod(), Params(make_builder()), "ci"))

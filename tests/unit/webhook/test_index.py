@@ -38,7 +38,7 @@ class World:
             self.index.changed(key)
 
     def listed(self, namespace: str) -> set[str]:
-        return {builder["metadata"]["name"] for builder in self.index.list(namespace)}
+        return {builder.name for builder in self.index.list(namespace)}
 
 
 def test_a_builder_is_found_by_namespace_and_name() -> None:
@@ -48,7 +48,7 @@ def test_a_builder_is_found_by_namespace_and_name() -> None:
     found = world.index.get("ci", "demo")
 
     assert found is not None
-    assert found["spec"] == {"mode": "Sidecar"}
+    assert found.builder["spec"] == {"mode": "Sidecar"}
     assert world.index.get("ci", "other") is None
     assert world.index.get("elsewhere", "demo") is None
 
@@ -63,7 +63,7 @@ def test_a_change_is_seen_and_in_between_nothing_is_unpacked_again() -> None:
 
     after = world.index.get("ci", "demo")
     assert after is not None
-    assert after["spec"] == {"mode": "Shared"}
+    assert after.builder["spec"] == {"mode": "Shared"}
 
 
 def test_each_namespace_lists_its_own() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from buildkit_operator.admission import refusals
 from buildkit_operator.admission.matching import NotAsked, why_not_asked
+from buildkit_operator.admission.params import Params
 from buildkit_operator.admission.variables import Variables
 from buildkit_operator.api import names
 from buildkit_operator.cli.checks.cluster_state import ClusterState, Unasked
@@ -54,7 +55,7 @@ def why_not(pod: Manifest, builder: Manifest) -> tuple[str, str]:
     if metadata["creationTimestamp"] < builder["metadata"]["creationTimestamp"]:
         return "it is older than the builder.", _AGAIN
     try:
-        refusals.check(Variables(pod, builder, metadata["namespace"]))
+        refusals.check(Variables(pod, Params(builder), metadata["namespace"]))
     except refusals.PodRefused as refused:
         return f"as it is, it is refused: {refused.message}", ""
     return "when it was made, no engine served it.", f"{_AGAIN} Which engine serves now is said by the check Engine."
