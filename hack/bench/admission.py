@@ -1,12 +1,16 @@
 """Admission latency: what getting its builder, by either engine, adds to the creation of a pod without the label."""
 
 import json
+import urllib.error
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import yaml
+
+from buildkit_operator.admission import policies
 from buildkit_operator.kube.resources import Manifest
 from hack.bench.figures import Figure, Reach, milliseconds, percentiles
 from hack.bench.load import Request, Server
@@ -49,6 +53,33 @@ def _policies(control_plane: ControlPlane) -> Iterator[None]:
     wait_for("the policies to be gone", none_in_effect)
 
 
+@contextmanager
+def _bare_policy(control_plane: ControlPlane) -> Iterator[None]:
+    """Have a policy in effect within the block that does nothing but name the pod's builder on it.
+
+    It goes by the same constraints and condition, with builders as its parameters: what it takes is the API server's.
+    """
+    policy, binding = (found for found in policies.manifests() if found["metadata"]["name"].endswith("-label"))
+    path = f"/metadata/labels/{INJECTED.replace('/', '~1')}"
+    patch = f"[JSONPatch{{op: 'add', path: '{path}', value: params.metadata.name}}]"
+    policy["spec"]["mutations"] = [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}]
+    policy["spec"]["variables"] = []
+    manifests = yaml.safe_dump_all([policy, binding])
+
+    def in_effect() -> bool:
+        try:
+            created = control_plane.request("POST", pods_path(1), runner_pod(1, **{LABEL: "builder-0"}))
+        except urllib.error.HTTPError:  # before the API server has read its first builder
+            return False
+        return INJECTED in created["metadata"]["labels"]
+
+    control_plane.kubectl("apply", "--server-side", "--filename=-", text=manifests)
+    wait_for("the bare policy to be in effect", in_effect)
+    yield
+    control_plane.kubectl("delete", "--filename=-", text=manifests)
+    wait_for("the bare policy to be gone", lambda: not in_effect())
+
+
 @dataclass(frozen=True)
 class _Engine:
     name: str
@@ -58,6 +89,7 @@ class _Engine:
 
 
 ENGINES: Final = (
+    _Engine("bare policy", _bare_policy, {}),
     _Engine("policies", _policies, {1: Reach(1.0, " ms"), 20: Reach(3.0, " ms")}),
     _Engine("webhook", installed, dict.fromkeys(BUILDERS, Reach(1.5, " ms"))),
 )
