@@ -11,7 +11,7 @@ from hack.bench.figures import Figure, Reach
 from hack.bench.pods import own_namespace
 from hack.bench.soak.builders import Lane, Scaled, Shared, Sidecars, builders
 from hack.bench.soak.patient import PatientKubectl
-from hack.bench.soak.surroundings import Surroundings, short_lives
+from hack.bench.soak.surroundings import Surroundings
 from hack.bench.soak.tally import Tally
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.progress import step
@@ -25,7 +25,7 @@ Builders = Sequence[Shared | Scaled | Sidecars]
 def measure(kubectl: Kubectl, minutes: float) -> list[Figure]:
     """Disturb everything for so many minutes, on a cluster that runs the operator and has nothing else to do."""
     patient = PatientKubectl(kubectl.program, kubectl.kubeconfig)
-    with short_lives(patient), own_namespace(patient, "bench-soak") as team:
+    with own_namespace(patient, "bench-soak") as team:
         made = builders(team)
         lanes: list[Lane] = [*made, Surroundings(patient)]
         with step("Making three builders and their clients"):

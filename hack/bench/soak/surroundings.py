@@ -1,9 +1,8 @@
-"""What the soak test does to all builders at once: operator and API server are killed, certificates are short-lived."""
+"""What the soak test does to all builders at once: operator and API server are killed."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,27 +19,7 @@ API_SERVER_SECONDS: Final = 660
 
 CRICTL_SECONDS: Final = 120
 
-CERTIFICATE_MINUTES: Final = 10
-"""How long a daemon's certificate lives; it is renewed after two thirds of that."""
-
-_CERTIFICATE_DAYS: Final = "BUILDKIT_OPERATOR_CERTIFICATE_DAYS"
 _DEPLOYMENT: Final = f"deployment/{OPERATOR}"
-
-
-@contextmanager
-def short_lives(kubectl: Kubectl) -> Iterator[None]:
-    """Have the operator issue certificates that are renewed every few minutes, within the block."""
-    operator = kubectl.within(OPERATOR)
-
-    def tell(setting: str) -> None:
-        operator("set", "env", _DEPLOYMENT, setting)
-        operator("rollout", "status", _DEPLOYMENT, "--timeout=300s", timeout=310)
-
-    tell(f"{_CERTIFICATE_DAYS}={CERTIFICATE_MINUTES / 24 / 60:.4f}")
-    try:
-        yield
-    finally:
-        tell(f"{_CERTIFICATE_DAYS}-")
 
 
 @dataclass
