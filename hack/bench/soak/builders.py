@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from buildkit_operator.api import names
 from buildkit_operator.kube.resources import Manifest
 from hack.bench.soak.clients import BUILD_SECONDS, Client
 from hack.bench.soak.tally import Build, Kill
@@ -95,7 +94,6 @@ class Shared(_Builder):
     def go_on(self, has_time: Now) -> None:
         disturbances: Mapping[str, Callable[[int], None]] = {
             "roll by configuration": lambda number: self.change(daemon={"maxParallelism": 100 + number}),
-            "certificate for another name": self._change_certificate,
             "certificate renewed": self._renew_certificate,
             "another bound": lambda number: self.change(shared={"maxBuilds": 1 + number % 3}),
             "scale-down and -up": self._scale,
@@ -121,14 +119,9 @@ class Shared(_Builder):
         for client in self.clients:
             client.wait_for_build()
 
-    def _change_certificate(self, number: int) -> None:
+    def _renew_certificate(self, number: int) -> None:
+        """Have the operator issue the daemons' certificate anew, at once: for another name."""
         self.change(shared={"tls": {"dnsNames": [f"soak-{number}.example.com"]}})
-
-    def _renew_certificate(self, _number: int) -> None:
-        """Have the operator issue the daemons' certificate again, as it does after two thirds of its life."""
-        secret = names.server_secret(self.name)
-        self.team("delete", "secret", secret, "--ignore-not-found")
-        wait_for("a new certificate", lambda: self.team("get", "secret", secret, "--ignore-not-found"), SETTLED_SECONDS)
 
     def _scale(self, _number: int) -> None:
         self.scale(1)
