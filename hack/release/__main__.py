@@ -10,10 +10,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from hack.bench.pods import own_namespace
 from hack.cluster import cluster, images, installation
 from hack.cluster.docker import Docker
 from hack.cluster.kubectl import Kubectl, KubectlError
@@ -61,7 +61,7 @@ def rehearse(kubectl: Kubectl) -> Iterator[str]:
     with (
         tempfile.TemporaryDirectory() as folder,
         kubectl.within("registry").port_forward("service/registry", 5000) as port,
-        _namespace(kubectl, OWNER) as team,
+        own_namespace(kubectl, OWNER) as team,
     ):
         scratch, registry = Path(folder), Registry(up.bin / "crane", port)
         released = yield from _release(team, scratch, registry)
@@ -145,14 +145,6 @@ def _load(docker: Docker, node: str, registry: Registry, image: str, name: str) 
         registry.crane("pull", "--insecure", f"--platform=linux/{images.architecture()}", name, str(archive))
         docker.load(archive)
     images.load(docker, node, name)
-
-
-@contextmanager
-def _namespace(kubectl: Kubectl, name: str) -> Iterator[Kubectl]:
-    try:
-        yield kubectl.create_namespace(name)
-    finally:
-        kubectl("delete", "namespace", name, "--ignore-not-found", timeout=180)
 
 
 if __name__ == "__main__":
