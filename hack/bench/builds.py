@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from buildkit_operator.kube.resources import Manifest
 from hack.bench.figures import Figure, Reach, seconds
-from hack.bench.pods import WORK, ClientPod
+from hack.bench.pods import WORK, ClientPod, own_namespace
 from hack.bench.ways import DIND
 from hack.cluster import cluster, pins
 from hack.cluster.installation import REGISTRY
@@ -48,8 +48,7 @@ LOCAL_CACHE: Final = "type=local,{}=/mnt/buildkit-cache"
 def measure(kubectl: Kubectl, runs: int) -> list[Figure]:
     """Build in each way, on a cluster that runs the operator."""
     cluster.up().load_dind()
-    team = kubectl.create_namespace("bench-builds")
-    try:
+    with own_namespace(kubectl, "bench-builds") as team:
         team.apply(
             builder(SHARED, cache={"size": "10Gi"}, injection=_LOCAL),
             builder(CLAIMED, cache={"size": "10Gi", "persistentVolumeClaim": {}}),
@@ -59,8 +58,6 @@ def measure(kubectl: Kubectl, runs: int) -> list[Figure]:
         for name in (SHARED, CLAIMED, SIDECAR):
             wait_ready(team, name, 180)
         return [*_connector(team, runs), *_caches(team)]
-    finally:
-        kubectl("delete", "namespace", team.namespace, timeout=300)
 
 
 _LOCAL: Final = {"localCache": {"claimName": "bench-local"}}
@@ -168,15 +165,12 @@ def _dind(team: Kubectl) -> float:
 
 def share_of_hits(kubectl: Kubectl, projects: int) -> list[Figure]:
     """Build so many projects twice, each time from a new pod, with three replicas: how many met their cache."""
-    team = kubectl.create_namespace("bench-hits")
-    try:
+    with own_namespace(kubectl, "bench-hits") as team:
         team.apply(builder(SHARED, shared={"replicas": 3}))
         wait_ready(team, SHARED, 180)
         with step(f"Building {projects} projects twice, by the connector's hash and at random"):
             hashed = sum(_hits(team, f"hashed-{n}", connected=True) for n in range(projects))
             random = sum(_hits(team, f"random-{n}", connected=False) for n in range(projects))
-    finally:
-        kubectl("delete", "namespace", team.namespace, timeout=300)
     return [
         Figure("builds that met their cache, 3 replicas, by the connector's hash", f"{hashed} of {projects}"),
         Figure("builds that met their cache, 3 replicas, by the Service at random", f"{random} of {projects}"),

@@ -18,6 +18,7 @@ from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.resources import POD, Manifest
 from hack.bench.clients import open_client
 from hack.bench.figures import Figure, Reach, more_seconds, seconds
+from hack.bench.pods import own_namespace
 from hack.bench.ways import (
     ANSWERED,
     BARE,
@@ -47,13 +48,10 @@ UNDISTURBED_SECONDS: Final = 1.0
 def measure(kubectl: Kubectl, runs: int) -> list[Figure]:
     """Start so many jobs in each way, on a cluster that runs the operator."""
     cluster.up().load_dind()
-    team = kubectl.create_namespace("bench-jobs")
-    try:
+    with own_namespace(kubectl, "bench-jobs") as team:
         team.apply(sidecar(BUILDER))
         wait_ready(team, BUILDER)
         return asyncio.run(_measure(team, runs))
-    finally:
-        kubectl("delete", "namespace", team.namespace, timeout=300)
 
 
 async def _measure(team: Kubectl, runs: int) -> list[Figure]:

@@ -10,6 +10,7 @@ from buildkit_operator.kube.client import Client
 from buildkit_operator.kube.manifests import condition
 from hack.bench.clients import open_client
 from hack.bench.figures import Figure, Reach, seconds
+from hack.bench.pods import own_namespace
 from hack.cluster.installation import running_cluster
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.progress import step
@@ -35,12 +36,8 @@ def start_again() -> Figure:
 
 
 def _times_to_ready(kubectl: Kubectl) -> list[float]:
-    team = kubectl.create_namespace("bench")
-    try:
-        with step(f"Making {ROUNDS} builders, one after the other"):
-            return asyncio.run(_rounds(team))
-    finally:
-        kubectl("delete", "namespace", team.namespace, timeout=300)
+    with own_namespace(kubectl, "bench") as team, step(f"Making {ROUNDS} builders, one after the other"):
+        return asyncio.run(_rounds(team))
 
 
 async def _rounds(team: Kubectl) -> list[float]:

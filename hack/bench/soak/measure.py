@@ -92,7 +92,7 @@ def _figures(lanes: Sequence[Lane], made: Builders) -> list[Figure]:
         ),
         Figure(
             "failed, on a daemon that was killed or not back yet",
-            f"{len(tally.killed)} {'; '.join(sorted(killed))}".strip(),
+            f"{len(tally.killed)} {'; '.join(killed)}".strip(),
         ),
         Figure("failed without words", str(tally.without_words), tally.without_words, Reach(0)),
         Figure("hang", str(tally.running), tally.running, Reach(0), is_promise=True),

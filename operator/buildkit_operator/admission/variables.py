@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final
 
 from buildkit_operator.admission import cel
@@ -50,18 +51,15 @@ class Variables:
         self.spec: Manifest = pod["spec"]
         self.labels: Manifest = pod["metadata"].get("labels") or {}
         self.annotations: Manifest = pod["metadata"].get("annotations") or {}
-        self._found: list[tuple[str, Manifest]] | None = None
 
     def listed(self, field: str) -> list[Manifest]:
         """Return a list of the pod's spec."""
         return self.spec.get(field) or []
 
-    @property
+    @cached_property
     def served(self) -> list[tuple[str, Manifest]]:
         """The containers that are to have the builder, each with its path in the pod (RFC 6901)."""
-        if self._found is None:
-            self._found = list(self._served())
-        return self._found
+        return list(self._served())
 
     def _served(self) -> Iterator[tuple[str, Manifest]]:
         ours, chosen = self.params.container_names, self.params.ours("containers")

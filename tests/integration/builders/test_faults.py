@@ -118,9 +118,11 @@ def rotated_token(disturbed: Disturbed) -> Iterator[None]:
     wait_for("the API server forgets that it was valid", disturbed.token.is_refused)
     mark = control_plane.mark()
     disturbed.proxy.cut_watches()
-    yield
-    assert HTTPStatus.UNAUTHORIZED in {request.code for request in control_plane.audit(mark)}
-    disturbed.token.issue()
+    try:
+        yield
+        assert HTTPStatus.UNAUTHORIZED in {request.code for request in control_plane.audit(mark)}
+    finally:
+        disturbed.token.issue()
 
 
 def answering(status: HTTPStatus, disturbed: Disturbed) -> AbstractContextManager[None]:
