@@ -25,10 +25,12 @@ UNRELEASED_IMAGE: Final = "unreleased.invalid/buildkit-operator"
 """The image's name while nobody publishes one: no DNS has names below .invalid (RFC 2606), so no node pulls it."""
 UNRELEASED_CHARTS: Final = "registry.example.com/charts"
 """Where samples then have the chart from: a registry of the reader's, to which they push it."""
+UNRELEASED_DOCUMENTATION: Final = "https://docs.unreleased.invalid"
+"""The documentation's address then: nobody can publish remedies below it, as below a domain that is not ours."""
 
 _OWNER: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*|")
 _REGISTRY: Final = re.compile(r"[a-z0-9.-]+(?::[0-9]{1,5})?")
-_ADDRESS: Final = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*")
+_ADDRESS: Final = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*|")
 
 
 class SettingError(Exception):
@@ -60,13 +62,20 @@ def setting(table: Mapping[str, Any] | None = None) -> Published:
     for key, value, pattern, may in (
         ("owner", owner, _OWNER, "be in lower case, as image names are, or empty"),
         ("registry", registry, _REGISTRY, "be a host, with a port if it has one"),
-        ("documentation", documentation, _ADDRESS, "be an https:// address without a slash at its end"),
+        ("documentation", documentation, _ADDRESS, "be an https:// address without a slash at its end, or empty"),
     ):
         if not pattern.fullmatch(value):
             raise SettingError(f'pyproject.toml, [tool.buildkit-operator]: {key} = "{value}" must {may}.')
     if not owner:
-        return Published(UNRELEASED_IMAGE, UNRELEASED_CHARTS, documentation)
-    return Published(f"{registry}/{owner}/buildkit-operator", f"{registry}/{owner}/charts", documentation)
+        return Published(UNRELEASED_IMAGE, UNRELEASED_CHARTS, documentation or UNRELEASED_DOCUMENTATION)
+    return Published(
+        f"{registry}/{owner}/buildkit-operator", f"{registry}/{owner}/charts", documentation or pages(owner)
+    )
+
+
+def pages(owner: str, repository: str = "buildkit-operator") -> str:
+    """Return the address of a repository's pages at the code host, without a slash at its end."""
+    return f"https://{owner.partition('/')[0]}.github.io/{repository}"
 
 
 def recorded() -> Published:

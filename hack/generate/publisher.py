@@ -21,9 +21,9 @@ def claimed(text: str, owner: str, repository: str) -> str:
     above, table, below = text.partition("[tool.buildkit-operator]\n")
     if re.search(rf'(?m)^owner = "{re.escape(owner)}"$', below):
         return text
-    documentation = f"https://{owner}.github.io/{repository}"
     below = re.sub(r'(?m)^owner = ".*"$', f'owner = "{owner}"', below, count=1)
-    below = re.sub(r'(?m)^documentation = ".*"$', f'documentation = "{documentation}"', below, count=1)
+    documentation = f'documentation = "{published.pages(owner, repository)}"'
+    below = re.sub(r'(?m)^documentation = ".*"$', documentation, below, count=1)
     return above + table + below
 
 

@@ -194,7 +194,7 @@ def test_an_alert_tells_how_bad_it_is_and_what_to_do(alert: dict[str, Any]) -> N
     assert alert["labels"]["severity"] in {"critical", "warning"}
     assert {"summary", "description", "runbook_url"} == set(alert["annotations"])
     assert alert["annotations"]["runbook_url"] == (
-        f"https://buildkit-operator.dev/monitoring/#{alert['alert'].lower()}"
+        f"https://docs.unreleased.invalid/monitoring/#{alert['alert'].lower()}"
     )
     assert f"\n### {alert['alert']}\n" in (TOP / "docs/monitoring.md").read_text()
 

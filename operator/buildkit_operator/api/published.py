@@ -2,5 +2,5 @@
 
 from typing import Final
 
-DOCUMENTATION: Final = "https://buildkit-operator.dev"
+DOCUMENTATION: Final = "https://docs.unreleased.invalid"
 """URL of the documentation, without a slash at its end."""

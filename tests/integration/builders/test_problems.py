@@ -19,7 +19,7 @@ def stalled(builders: Builders, reason: str) -> str:
     assert ready["status"] == "False"
     found = builders.condition("Stalled")
     assert (found["status"], found["reason"], found["message"]) == ("True", reason, ready["message"])
-    message, see, page = ready["message"].partition(" See https://buildkit-operator.dev/")
+    message, see, page = ready["message"].partition(" See https://docs.unreleased.invalid/")
     assert see
     assert page == f"reasons/{reason}/."
     return str(message)

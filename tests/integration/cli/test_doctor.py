@@ -94,7 +94,7 @@ def test_what_ails_a_builder_is_told_once_for_it_and_once_for_its_namespace(well
     assert answer.exit_status == 1
     failed = {check for check, result in answer.results.items() if result == "failed"}
     assert failed == {"Builders", "PodSecurity"}
-    assert "https://buildkit-operator.dev/reasons/PodSecurityDenied/" in answer.said("Builders")
+    assert "https://docs.unreleased.invalid/reasons/PodSecurityDenied/" in answer.said("Builders")
     assert f"kubectl label --overwrite namespace {team.namespace}" in answer.said("PodSecurity")
 
 

@@ -47,7 +47,7 @@ def test_a_builder_that_is_not_ready_has_its_remedy_below_and_fails(well: Contro
     assert [line.split()[4] for line in table.splitlines()[1:]] == ["PodSecurityDenied", "Suspended"]
     assert "0/1" in table
     assert advice.startswith(f"{team.namespace}/shared: Set spec.isolation to UserNamespace")
-    assert advice.endswith("https://buildkit-operator.dev/reasons/PodSecurityDenied/\n")
+    assert advice.endswith("https://docs.unreleased.invalid/reasons/PodSecurityDenied/\n")
     assert status(team, "suspended").exit_status == 0
 
 

@@ -95,7 +95,7 @@ def test_a_bad_spec_tells_its_story_once_with_the_page(team: Builders) -> None:
     described = team.wait("it is told", lambda: described_events(team))
 
     assert described.count("Warning") == 1
-    assert "https://buildkit-operator.dev/reasons/InvalidToml/." in described
+    assert "https://docs.unreleased.invalid/reasons/InvalidToml/." in described
 
 
 # Two managers

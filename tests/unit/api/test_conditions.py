@@ -5,12 +5,12 @@ import pytest
 from buildkit_operator.api.conditions import explained, fitted
 from buildkit_operator.api.reasons import Reason, row
 
-PAGE = " See https://buildkit-operator.dev/reasons/Evicted/."
+PAGE = " See https://docs.unreleased.invalid/reasons/Evicted/."
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_message_names_the_page_of_its_reason_unless_nobody_need_act(reason: Reason) -> None:
-    page = "" if row(reason).event_type == "Normal" else f" See https://buildkit-operator.dev/reasons/{reason}/."
+    page = "" if row(reason).event_type == "Normal" else f" See https://docs.unreleased.invalid/reasons/{reason}/."
 
     assert explained(reason, "All about it.") == f"All about it.{page}"
 

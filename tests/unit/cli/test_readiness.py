@@ -39,7 +39,7 @@ def test_a_builder_that_is_not_ready_is_told_with_remedy_and_page() -> None:
 
     assert finding.message == "BuildKitBuilder ci/demo: Evicted: It is gone."
     assert finding.remedy == row(Reason.EVICTED).remedy
-    assert finding.page == "https://buildkit-operator.dev/reasons/Evicted/"
+    assert finding.page == "https://docs.unreleased.invalid/reasons/Evicted/"
 
 
 def test_builders_that_are_well_are_counted() -> None:

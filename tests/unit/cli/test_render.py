@@ -234,7 +234,7 @@ def test_what_only_the_models_refuse_is_told_with_its_reason(run: Run) -> None:
     assert printed.code == 1
     assert printed.err == (
         "builder.yaml, document 1: InvalidSpec: spec.resources.limits: 'nvidia' is not the key of a resource. "
-        "See https://buildkit-operator.dev/reasons/InvalidSpec/.\n"
+        "See https://docs.unreleased.invalid/reasons/InvalidSpec/.\n"
     )
 
 

@@ -38,7 +38,7 @@ def test_what_is_not_well_has_the_reasons_remedy_and_page() -> None:
     summary = summarize(live(status=ready("False", "NameConflict")))
 
     assert summary.remedy == row(Reason.NAME_CONFLICT).remedy
-    assert summary.page == "https://buildkit-operator.dev/reasons/NameConflict/"
+    assert summary.page == "https://docs.unreleased.invalid/reasons/NameConflict/"
 
 
 def test_a_reason_of_a_newer_operator_is_shown_all_the_same() -> None:
@@ -113,5 +113,5 @@ def test_remedies_stand_below_the_table() -> None:
         "ci          demo     Shared    True    Available            60m                0/1        0      Well.",
         "",
         f"ci/broken: {row(Reason.INJECTION_NOT_SERVED).remedy}",
-        "    https://buildkit-operator.dev/reasons/InjectionNotServed/",
+        "    https://docs.unreleased.invalid/reasons/InjectionNotServed/",
     ]

@@ -19,7 +19,7 @@ FILES = markdown.files()
 # A path below one of the repository's folders, in text or code; not a part of a longer path or address.
 PATH = re.compile(r"(?<![\w./:-])(?:crds|deploy|docs|hack|operator|tests)/(?:[\w./-]*[\w/])?")
 FLAGS_WITH_FILES = re.compile(r"\s(?:-f|-k|--filename|--kustomize|--values)[ =]([\w./-]*\w|-)")
-SITE = "https://buildkit-operator.dev/"
+SITE = "https://docs.unreleased.invalid/"
 # Of the reader's own making.
 OWN = {"-", "FILE", "FOLDER", "BUILDER", "POD"}
 
@@ -127,5 +127,5 @@ def test_commands_are_found_with_the_lines_that_continue_them() -> None:
 
 
 def test_what_is_malformed_is_seen() -> None:
-    assert whole("https://buildkit-operator.dev/sidecar/")
+    assert whole("https://docs.unreleased.invalid/sidecar/")
     assert not any(whole(a) for a in ("http://example.com", "https:/example.com", "https://example", "https://a b.com"))

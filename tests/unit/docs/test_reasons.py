@@ -9,7 +9,7 @@ from tests.support.reason_pages import FOLDER, FROM_CLUSTER, compare, page, show
 from tests.unit.docs.examples import EXAMPLES
 
 SECTIONS = ["How it shows", "Likely causes", "Remedy", "How to check"]
-ADDRESS = "https://buildkit-operator.dev/reasons/"
+ADDRESS = "https://docs.unreleased.invalid/reasons/"
 
 
 def test_every_reason_has_a_page_and_no_page_is_without_one() -> None:

@@ -46,6 +46,13 @@ class TestSetting:
         assert unreleased.image.split("/")[0].endswith(".invalid")
         assert not unreleased.released
 
+    def test_the_documentation_is_the_owners_pages_unless_it_is_elsewhere(self) -> None:
+        without = {**TABLE, "documentation": ""}
+
+        assert published.setting(without).documentation == "https://acme.github.io/buildkit-operator"
+        assert published.setting({**without, "owner": "acme/team"}).documentation.startswith("https://acme.github.io/")
+        assert published.setting({**without, "owner": ""}).documentation.endswith(".invalid")
+
     @pytest.mark.parametrize(
         ("wrong", "said"),
         [

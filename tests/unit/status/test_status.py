@@ -42,7 +42,7 @@ def condition(status: Status, kind: str) -> Manifest:
 
 
 def page(reason: str) -> str:
-    return f" See https://buildkit-operator.dev/reasons/{reason}/."
+    return f" See https://docs.unreleased.invalid/reasons/{reason}/."
 
 
 def types(status: Status) -> list[str]:
