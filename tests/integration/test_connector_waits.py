@@ -7,26 +7,21 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
-from typing import Final
 
 import pytest
 
 from buildkit_operator.desired import paths
 from buildkit_operator.desired.connector import Upstream, config_map
 from buildkit_operator.desired.platform import Platform
-from buildkit_operator.pki.issuer import issue_leaf
 from buildkit_operator.pki.keypairs import KeyPair, Usage
 from hack.cluster.kubectl import wait_for
 from tests.integration.builders.cert_manager import make_authority
-from tests.integration.proxied import program, refusal
+from tests.integration.proxied import certify, program, refusal
 from tests.unit.make import make_builder
 
 HOST = "127.0.0.1"
-DAY: Final = timedelta(days=1)
-NAME: Final = "demo-buildkitd.ci.svc"
 LIMITS = {
     "UNREACHABLE_SECONDS 300": "UNREACHABLE_SECONDS 10",
     "TELL_SECONDS 30": "TELL_SECONDS 1",
@@ -59,14 +54,6 @@ def refusing() -> int:
 
 
 Start = Callable[..., str]
-
-
-def certify(folder: Path, authority: KeyPair, usage: Usage, file: str) -> None:
-    """Put a certificate of an authority for one use into a folder, beside those of whom it trusts."""
-    pair = issue_leaf(authority, "demo", usage, [NAME], DAY, datetime.now(UTC))
-    (folder / "ca.crt").write_bytes(authority.certificate)
-    (folder / file).write_bytes(pair.certificate)
-    (folder / f"{file}.key").write_bytes(pair.key)
 
 
 class Daemon:

@@ -1,209 +1,20 @@
 """The front of a shared daemon: its own configuration in a real HAProxy, before a stand-in for the daemon's socket."""
 
-import os
-import re
 import socket
 import ssl
-import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import pytest
 
-from buildkit_operator.api.shared import METRICS_PORT, OVERFLOW_PORT
-from buildkit_operator.desired import paths
-from buildkit_operator.desired.front import config_map
 from hack.cluster.kubectl import wait_for
-from hack.cluster.processes import free_port
 from tests.integration.builders.cert_manager import make_authority
+from tests.integration.fronts import GOAWAY, HOST, SECONDS, SETTINGS, Client, Daemon, Front
 from tests.integration.proxied import program, refusal
-from tests.unit.make import make_builder
-
-HOST: Final = "127.0.0.1"
-SECONDS: Final = 10
-SETTINGS: Final = b"\0\0\0\4\0\0\0\0\0"
-GOAWAY: Final = b"\0\0\x08\7\0\0\0\0\0" + bytes(8)
-HELLO: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS
-METHOD: Final = bytes.fromhex("9862 93c7 e978 ed35 1275 3257 ee15 ef1e a4d8 7a18 dc54 20c7 ab")
-"""How grpc-go names /moby.buildkit.v1.Control/Session: its length, and Huffman's code of it (RFC 7541, section 5.2)."""
-
-
-class Daemon:
-    """A stand-in for the daemon: it sends its settings to each client, and then only listens."""
-
-    def __init__(self, path: Path) -> None:
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(path))
-        path.chmod(0o777)
-        self._server.listen(100)
-        self._thread = Thread(target=self._accept, daemon=True)
-        self._thread.start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    @staticmethod
-    def _serve(client: socket.socket) -> None:
-        with client, suppress(OSError):
-            client.sendall(SETTINGS)
-            while client.recv(65536):
-                pass
-
-    def close(self) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-
-
-class Client:
-    """A connection to the front, which has said hello unless it is told not to."""
-
-    def __init__(self, port: int, hello: bytes = HELLO, tls: ssl.SSLContext | None = None) -> None:
-        plain = socket.create_connection((HOST, port), SECONDS)
-        self.socket = tls.wrap_socket(plain, server_hostname="localhost") if tls else plain
-        self.received = b""
-        self.socket.sendall(hello)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def is_admitted(self, seconds: float = 0) -> bool:
-        """Tell whether the daemon's own settings have come: those of the front alone mean that it is to wait."""
-        deadline = time.monotonic() + seconds
-        while len(self.received) < 2 * len(SETTINGS):
-            self.socket.settimeout(max(0.3, deadline - time.monotonic()))
-            try:
-                sent = self.socket.recv(1000)
-            except TimeoutError:
-                return False
-            assert sent, f"the connection was closed after {self.received!r}"
-            self.received += sent
-        assert self.received == 2 * SETTINGS
-        return True
-
-    def hear(self) -> bytes:
-        """Return all that has come so far, also where the connection was closed after it."""
-        self.socket.settimeout(0.3)
-        with suppress(TimeoutError):
-            self.received += self.socket.recv(1000)
-        return self.received
-
-    def open_session(self) -> Self:
-        """Begin a build, with the method's name in two packets."""
-        assert self.is_admitted(SECONDS)
-        self.socket.sendall(b"\0\0\x22\1\4\0\0\0\1" + METHOD[:11])
-        time.sleep(0.05)
-        self.socket.sendall(METHOD[11:])
-        return self
-
-
-class Front:
-    """A running front."""
-
-    def __init__(self, folder: Path, program: list[str], **shared: Any) -> None:
-        self.folder = folder
-        self.daemon = Daemon(folder / "buildkitd.sock")
-        self.port, self.overflow, self.metrics = free_port(), free_port(), free_port()
-        data = config_map(make_builder(shared=shared))["data"]
-        text = data["haproxy.cfg"]
-        for old, new in (
-            ("}:1234", f"}}:{self.port}"),
-            (f"}}:{OVERFLOW_PORT}", f"}}:{self.overflow}"),
-            (f"dst_port {OVERFLOW_PORT}", f"dst_port {self.overflow}"),
-            (f"}}:{METRICS_PORT}", f"}}:{self.metrics}"),
-            (paths.CONFIG_DIRECTORY, str(folder)),
-            (paths.CERTIFICATE_DIRECTORY, str(folder)),
-            (paths.SOCKET_DIRECTORY, str(folder)),
-        ):
-            assert old in text or old == paths.CERTIFICATE_DIRECTORY
-            text = text.replace(old, new)
-        (folder / "haproxy.cfg").write_text(text)
-        for name, script in data.items():
-            if name.endswith(".lua"):
-                (folder / name).write_text(script)
-        (folder / "front").mkdir()
-        self._program = program
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._start()
-
-    def _start(self, *more: str) -> None:
-        before = self.counted()
-        with (self.folder / "log").open("a") as log:
-            self._processes.append(
-                subprocess.Popen(
-                    [*self._program, "-db", "-f", str(self.folder / "haproxy.cfg"), *more],
-                    env={**os.environ, "ANY": HOST},
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
-            )
-        wait_for("it counts", lambda: self.counted() - before, SECONDS)
-        wait_for("it serves", lambda: self.get("/healthz")[0] == 200, SECONDS)
-
-    def get(self, path: str, method: str = "GET") -> tuple[int, str]:
-        """Return the status and the text that the port for metrics answers; 0 while it does not."""
-        asked = urllib.request.Request(f"http://{HOST}:{self.metrics}{path}", method=method)
-        try:
-            with urllib.request.urlopen(asked, timeout=SECONDS) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    def count(self, name: str) -> int:
-        found = re.search(rf"^buildkit_front_{name} (\d+)$", self.get("/front")[1], re.MULTILINE)
-        assert found, name
-        return int(found[1])
-
-    def is_open(self, port: int) -> bool:
-        """Tell whether a port takes connections, and does not close them at once."""
-        try:
-            with socket.create_connection((HOST, port), SECONDS) as client:
-                client.settimeout(0.2)
-                return client.recv(1) != b""
-        except TimeoutError:
-            return True
-        except ConnectionResetError:
-            return False
-
-    def reload(self) -> None:
-        """Have it go on in another process, as its master does for a new certificate."""
-        self._start("-sf", str(self._processes[-1].pid))
-        # It has looked at what the other has counted.
-        time.sleep(0.3)
-
-    def rebind(self, most: int) -> None:
-        """Have it go on with another bound."""
-        config = self.folder / "haproxy.cfg"
-        config.write_text(re.sub(r"MAX_BUILDS \d+", f"MAX_BUILDS {most}", config.read_text()))
-        self.reload()
-
-    def counted(self) -> set[str]:
-        """Return the processes that have said how many builds they have."""
-        return {file.name for file in (self.folder / "front").iterdir() if file.name.isdecimal()}
-
-    def told(self) -> list[str]:
-        """Return what each process has said of its builds and of those who wait."""
-        return [(self.folder / "front" / name).read_text().strip() for name in sorted(self.counted())]
-
-    def stop(self) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
-        self.daemon.close()
-
 
 Start = Callable[..., Front]
 
@@ -336,17 +147,93 @@ def test_builds_of_a_process_that_was_replaced_still_count(start: Start) -> None
             wait_for("there is one", lambda: front.is_open(front.overflow), SECONDS)
 
 
-def test_who_waits_comes_again_to_the_process_that_has_the_new_bound(start: Start) -> None:
+def test_who_waits_has_the_bound_of_the_process_that_has_come_since(start: Start) -> None:
     front = start(maxBuilds=1)
 
     with Client(front.port).open_session(), Client(front.port) as waiting:
         assert not waiting.is_admitted(1)
         front.rebind(2)
 
-        # GOAWAY: none of its calls has begun, so it makes its connection anew (RFC 9113, section 6.8).
-        wait_for("it is given back", lambda: GOAWAY in waiting.hear(), SECONDS)
-        with Client(front.port) as again:
-            assert again.is_admitted(SECONDS)
+        # By GOAWAY it would make its calls once more, and gRPC does so only once: the next reload would end its build.
+        assert waiting.is_admitted(SECONDS)
+
+
+def test_who_waited_at_the_process_before_is_served_first(start: Start) -> None:
+    front = start(maxBuilds=1)
+
+    with Client(front.port).open_session() as running, Client(front.port) as first:
+        assert not first.is_admitted(1)
+        front.reload()
+        with Client(front.port) as second:
+            assert not second.is_admitted(1)
+            running.socket.close()
+            assert first.is_admitted(SECONDS)
+            first.open_session()
+            assert not second.is_admitted(1)
+            first.socket.close()
+            assert second.is_admitted(SECONDS)
+
+
+def test_places_go_to_clients_and_connectors_by_turns(start: Start) -> None:
+    front = start(maxBuilds=1)
+
+    with ExitStack() as stack:
+        running = stack.enter_context(Client(front.port).open_session())
+        waiting = [stack.enter_context(Client(front.port)) for _ in range(2)]
+        wait_for("both wait", lambda: front.count("queued") == 2, SECONDS)
+        assert not front.is_open(front.overflow), "and a connector has looked"
+        running.socket.close()
+        wait_for("one is admitted", lambda: front.count("queued") == 1, SECONDS)
+        running = next(client for client in waiting if client.is_admitted()).open_session()
+        assert not front.is_open(front.overflow)
+        running.socket.close()
+        wait_for("there is a place for a connector", lambda: front.is_open(front.overflow), SECONDS)
+        with Client(front.overflow).open_session():
+            assert front.count("queued") == 1
+        wait_for("the other one is admitted", lambda: front.count("queued") == 0, SECONDS)
+
+
+def test_a_place_that_no_connector_takes_goes_to_who_waits(start: Start) -> None:
+    front = start(maxBuilds=1)
+
+    with ExitStack() as stack:
+        running = stack.enter_context(Client(front.port).open_session())
+        waiting = [stack.enter_context(Client(front.port)) for _ in range(2)]
+        wait_for("both wait", lambda: front.count("queued") == 2, SECONDS)
+        assert not front.is_open(front.overflow), "and a connector has looked, which then goes elsewhere"
+        for left in (1, 0):
+            running.socket.close()
+            wait_for("one is admitted", lambda: front.count("queued") == left, SECONDS)  # noqa: B023  called at once
+            running = next(
+                client for client in waiting if client is not running and client.is_admitted()
+            ).open_session()
+
+
+# The end
+
+
+def test_who_waits_at_the_end_of_the_pod_is_sent_on_once_there_is_another_daemon(start: Start) -> None:
+    front = start(maxBuilds=1)
+
+    with Client(front.port).open_session(), Client(front.port) as waiting:
+        assert not waiting.is_admitted(1)
+        (front.folder / "front" / "draining").touch()
+        assert not waiting.is_admitted(2), "the daemon still serves it, if no other one can"
+        with socket.create_server((HOST, front.elsewhere)):
+            # GOAWAY: none of its calls has begun, so it makes its connection anew (RFC 9113, section 6.8).
+            wait_for("it is given back", lambda: GOAWAY in waiting.hear(), SECONDS)
+
+
+def test_who_is_admitted_to_a_daemon_that_has_crashed_is_sent_on(start: Start, tmp_path: Path) -> None:
+    front = start(maxBuilds=1)
+
+    with Client(front.port).open_session() as building, Client(front.port) as waiting:
+        assert not waiting.is_admitted(1)
+        front.daemon.close()
+        (tmp_path / "buildkitd.sock").unlink()
+        building.socket.close()
+        wait_for("it is given back", lambda: GOAWAY in waiting.hear(), 3 * SECONDS)
+    front.daemon = Daemon(tmp_path / "buildkitd.sock")
 
 
 # Certificates

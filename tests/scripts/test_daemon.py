@@ -301,7 +301,8 @@ def test_drain_waits_for_clients_whose_build_the_daemon_does_not_know_yet(contai
     (front / "7").write_text("0 0\n")
     (front / "8").write_text(f"{counted}\n")
     (front / "8.new").write_text("1 1\n")
-    (front / "processes").write_text("7\n8\n")
+    (front / "processes").write_text("7 2\n8 2\n")
+    (front / "draining").touch()
     process = container.start("drain.sh", "900", "", "", str(front))
     wait_for(lambda: (container.folder / "looks").exists() and len((container.folder / "looks").read_text()) > 20)
     assert process.poll() is None
@@ -309,6 +310,23 @@ def test_drain_waits_for_clients_whose_build_the_daemon_does_not_know_yet(contai
     (front / "8").write_text("0 0\n")
 
     assert process.wait(10) == 0
+
+
+def test_drain_waits_until_the_front_takes_no_more_connections(container: Container) -> None:
+    container.install("buildctl", "echo >> $HERE/looks; echo COMPLETE")
+    container.install("sleep", "exec /bin/sleep 0.02")
+    front = container.folder / "front"
+    front.mkdir()
+    (front / "7").write_text("0 0\n")
+    process = container.start("drain.sh", "900", "", "", str(front))
+    wait_for(lambda: (container.folder / "looks").exists() and len((container.folder / "looks").read_text()) > 20)
+    assert process.poll() is None, "a build may come yet"
+
+    before = len((container.folder / "looks").read_text())
+    (front / "draining").touch()
+
+    assert process.wait(10) == 0
+    assert len((container.folder / "looks").read_text()) >= before + 2
 
 
 def test_drain_says_that_clients_were_still_there(container: Container) -> None:

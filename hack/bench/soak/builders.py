@@ -18,7 +18,12 @@ from tests.support.jobs import builder, wait_ready, wait_reason
 SETTLED_SECONDS: Final = 600
 """How long a builder may take until it is as it was last told to be; a rollout waits for builds."""
 
-SMALL: Final[Manifest] = {"requests": {"cpu": "10m", "memory": "64Mi"}}
+SMALL: Final[Manifest] = {"requests": {"cpu": "100m", "memory": "64Mi"}}
+"""Daemons with this find room beside each other on two cores.
+
+With less, a busy machine leaves one without time for longer than BuildKit's client waits for its first words, which are
+10 seconds (the preface of HTTP/2 in golang.org/x/net): the build is lost.
+"""
 
 Now = Callable[[], bool]
 """Whether there is time left."""

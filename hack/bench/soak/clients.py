@@ -26,6 +26,7 @@ until [ -e /tmp/stop ] || [ $n = {builds} ]; do
     echo "finished $n $(date +%s)"
   else
     echo "failed $n $(date +%s): $(grep -v '^#' /tmp/log | tail -n 1)"
+    sed 's/^/  /' /tmp/log
     sleep 1
   fi
 done

@@ -38,7 +38,18 @@ RETRIES: Final = 20
 """How often a connection is tried again, a second or more apart: a daemon answered just before."""
 
 _ENOUGH_SLOTS: Final = 16
-"""How many daemons of a Deployment find room without a reload."""
+"""How many daemons of a Deployment find room, at least."""
+
+
+def _with_room(daemons: int) -> int:
+    """Return for how many daemons there is room: a number that few steps of scaling change, as each is a reload.
+
+    DNS is asked each second for those that are not there.
+    """
+    room = 2
+    while room < daemons:
+        room *= 2
+    return room
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class Pool:
             service=f"{workload}.{namespace}.svc",
             address=f"{workload}.{namespace}.svc.{platform.cluster_domain}",
             headless=f"{names.headless(name, architecture)}.{namespace}.svc.{platform.cluster_domain}",
-            daemons=tuple(f"{workload}-{ordinal}" for ordinal in range(replicas)) if has_names else (),
+            daemons=tuple(f"{workload}-{ordinal}" for ordinal in range(_with_room(replicas))) if has_names else (),
         )
 
     @property
@@ -113,7 +124,7 @@ class Upstream:
             tls=shared.tls.mode is not TLSMode.DISABLED,
             registries=_registries(provider),
             # Twice as many while they are rolled.
-            slots=max(_ENOUGH_SLOTS, 2 * shared.most_replicas),
+            slots=max(_ENOUGH_SLOTS, _with_room(2 * shared.most_replicas)),
         )
 
     @property
@@ -199,7 +210,7 @@ def _configuration(upstream: Upstream) -> str:
     """
     is_bounded = upstream.overflow != upstream.port
     queue = f"  setenv QUEUE_SECONDS {upstream.queue_seconds}\n" if is_bounded else ""
-    longest = max(WAIT_SECONDS, upstream.queue_seconds if is_bounded else 0)
+    longest = WAIT_SECONDS + (upstream.queue_seconds if is_bounded else 0)
     services = "\n".join(f"  setenv {pool.variable} {pool.service}:{upstream.port}" for pool in upstream.pools)
     backends = (_backend(upstream, pool) for pool in upstream.pools)
     sections = "\n".join([*_frontends(upstream, longest + 120), *backends])
@@ -288,16 +299,22 @@ frontend {name}
 
 
 def _backend(upstream: Upstream, pool: Pool) -> str:
+    is_bounded = upstream.overflow != upstream.port
     # One that is full is down in between, each second anew.
-    quiet = "  no log\n" if upstream.overflow != upstream.port else ""
+    quiet = "  no log\n" if is_bounded else ""
+    # For whom another one was quicker to a place: tried until one of the daemons above has a place again, which each of
+    # them tells within a second. The Service would have this build wait for that one daemon.
+    any_daemon = f"  server any {pool.headless}:{upstream.overflow} backup resolvers daemons init-addr none\n"
+    servers = _daemons(upstream, pool) + (any_daemon if is_bounded else "")
+    retries = max(RETRIES, upstream.queue_seconds) if is_bounded else RETRIES
     return f"""\
 backend {pool.backend}
 {quiet}  balance hash env(CACHE_KEY)
   hash-type consistent sdbm avalanche
-  retries {RETRIES}
+  retries {retries}
   option redispatch 1
   default-server {_server(upstream)}
-{_daemons(upstream, pool)}  server service {pool.address}:{upstream.port} backup resolvers service init-addr libc,none
+{servers}  server service {pool.address}:{upstream.port} backup resolvers service init-addr libc,none
 """
 
 

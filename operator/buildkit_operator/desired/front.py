@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from buildkit_operator.api import names
+from buildkit_operator.api.architectures import Architecture
 from buildkit_operator.api.builder import BuildKitBuilder
 from buildkit_operator.api.shared import METRICS_PORT, OVERFLOW_PORT, TLSMode
 from buildkit_operator.desired import paths, proxy
@@ -32,8 +33,9 @@ def config_map(builder: BuildKitBuilder) -> Manifest:
     return child(builder, "v1", "ConfigMap", names.front(builder.metadata.name), data=data)
 
 
-def container(builder: BuildKitBuilder, platform: Platform) -> Manifest:
+def container(builder: BuildKitBuilder, platform: Platform, architecture: Architecture | None) -> Manifest:
     """Return the container, a native sidecar (KEP-753): it outlives the daemon, which ends when its builds have."""
+    service = f"{names.daemon(builder.metadata.name, architecture)}.{builder.metadata.namespace}.svc"
     return {
         **proxy.container(
             names.FRONT,
@@ -43,6 +45,7 @@ def container(builder: BuildKitBuilder, platform: Platform) -> Manifest:
             builder,
             platform,
         ),
+        "env": [{"name": "SERVICE", "value": f"{service}.{platform.cluster_domain}:{builder.shared.port}"}],
         "volumeMounts": [{"name": volume["name"], **mount} for volume, mount in _volumes(builder)],
         "lifecycle": {"preStop": {"exec": {"command": script("front.sh", "drain", paths.FRONT_DIRECTORY)}}},
     }
@@ -90,7 +93,8 @@ def _configuration(builder: BuildKitBuilder) -> str:
     """Return haproxy.cfg.
 
     ANY is the address of all interfaces, of both families where the node has both: see front.sh. Of two ports, one is
-    for clients, who wait when there is no place; the other for connectors, which then try the next daemon.
+    for clients, who wait when there is no place; the other for connectors, which then try the next daemon. SERVICE is
+    the Service of the pod's own workload.
     """
     folder = paths.CERTIFICATE_DIRECTORY
     tls = f" ssl crt {folder}/server.pem ca-file {folder}/ca.crt verify required alpn h2" if _has_tls(builder) else ""
@@ -100,6 +104,7 @@ def _configuration(builder: BuildKitBuilder) -> str:
 global
   log stdout format raw local0 notice
 {bound}  setenv QUEUE_SECONDS {shared.queue_seconds}
+  setenv OVERFLOW_PORT {OVERFLOW_PORT}
   setenv DAEMON {daemon}
   setenv FOLDER {paths.FRONT_DIRECTORY}
   lua-load {paths.CONFIG_DIRECTORY}/grpc.lua
@@ -108,6 +113,11 @@ global
   nbthread 1
   # A context is hundreds of megabytes: with 16 KiB, the default, it takes a ninth more of a core.
   tune.bufsize 65536
+
+resolvers services
+  parse-resolv-conf
+  accepted_payload_size 8192
+  hold valid 30s
 
 defaults
   mode tcp
@@ -144,10 +154,14 @@ frontend builds
 backend daemon
   server buildkitd {daemon} check inter 1s downinter 200ms fall 1 rise 1 observe layer4 error-limit 1 on-error mark-down
 
-# Never connected to: see front.lua.
+# The next two are never led to: see front.lua.
 backend gate
   no log
   server free 127.0.0.1:1
+
+backend others
+  no log
+  server service "${{SERVICE}}" resolvers services init-addr none
 
 # Of what BuildKit serves for debugging, one path.
 frontend metrics

@@ -175,7 +175,7 @@ def _pod_template(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": grace,
-        "initContainers": [front.container(builder, platform)],
+        "initContainers": [front.container(builder, platform, architecture)],
         "containers": [{**daemon.container, "ports": front.ports(builder)}],
         "volumes": [*daemon.volumes, *front.volumes(builder)],
         **_scheduling(builder, overlay, architecture),

@@ -31,6 +31,24 @@ def test_what_a_pod_gets_is_the_same_for_any_number_of_daemons(spec: Manifest) -
     )
 
 
+@pytest.mark.parametrize(("replicas", "room"), [(0, 2), (1, 2), (2, 2), (3, 4), (4, 4), (5, 8)])
+def test_few_steps_of_scaling_have_a_connector_reload(replicas: int, room: int) -> None:
+    text = configuration(shared={"replicas": replicas}, **CLAIMS)
+
+    assert len(servers(text)) == room + 1
+    assert text == configuration(shared={"replicas": room}, **CLAIMS)
+
+
+def test_who_comes_too_late_to_a_place_is_sent_to_any_daemon_again_and_not_into_the_queue_of_one() -> None:
+    text = configuration(shared={"maxBuilds": 2, "queueTimeoutSeconds": 600})
+
+    *_, first, last = servers(text)
+    assert first == "server any demo-buildkitd-headless.ci.svc.cluster.local:1233"
+    assert last == "server service demo-buildkitd.ci.svc.cluster.local:1234"
+    assert re.findall(r"  server (\S+) .* backup ", text) == ["any", "service"]
+    assert "  retries 600\n" in text
+
+
 def test_daemons_with_claims_have_their_share_by_ordinal() -> None:
     text = configuration(shared={"replicas": 2}, **CLAIMS)
 
@@ -43,7 +61,7 @@ def test_daemons_with_claims_have_their_share_by_ordinal() -> None:
     assert re.findall(r"id (\d+) hash-key id ", text) == ["1", "2"]
 
 
-@pytest.mark.parametrize(("replicas", "slots"), [(0, 16), (8, 16), (9, 18)])
+@pytest.mark.parametrize(("replicas", "slots"), [(0, 16), (8, 16), (9, 32), (16, 32)])
 def test_daemons_without_names_have_room_while_they_are_rolled(replicas: int, slots: int) -> None:
     text = configuration(shared={"replicas": replicas})
 
@@ -53,8 +71,7 @@ def test_daemons_without_names_have_room_while_they_are_rolled(replicas: int, sl
 def test_without_daemons_those_to_come_are_looked_for_and_the_service_tried_over_and_over() -> None:
     text = configuration(shared={"replicas": 0}, **CLAIMS)
 
-    assert [server.split()[0] for server in servers(text)] == ["server-template", "server"]
-    assert servers(text)[1] == "server service demo-buildkitd.ci.svc.cluster.local:1234"
+    assert servers(text)[-1] == "server service demo-buildkitd.ci.svc.cluster.local:1234"
     # greet.lua has as long for its waiting.
     patience, wait = (re.search(rf"{word} (\d+)", text) for word in ("inspect-delay", "WAIT_SECONDS"))
     assert patience is not None
@@ -105,6 +122,7 @@ def test_each_architecture_has_a_socket_and_daemons_of_its_own() -> None:
         name = f"demo-buildkitd-{architecture}"
         assert servers(backend) == [
             f"server {name}-0 {name}-0.{name}-headless.ci.svc.cluster.local:1234",
+            f"server {name}-1 {name}-1.{name}-headless.ci.svc.cluster.local:1234",
             f"server service {name}.ci.svc.cluster.local:1234",
         ]
 

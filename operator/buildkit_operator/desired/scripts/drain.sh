@@ -4,7 +4,8 @@
 # kubelet reports that. NOTES is where ready.sh notes that the daemon has come up. LOG is the container's termination
 # log: it has a word of what the daemon is waited for, as long as it is, so that the pod tells of it whenever it is ended.
 # A build counts as over only after a few quiet looks: clients such as buildx make one more call after their build, and
-# new builds still come until Services and DNS have forgotten the pod. Once it has TERM the daemon takes no new call.
+# new builds still come until Services and DNS have forgotten the pod. Once it has TERM the daemon takes no new call. So
+# the last looks come after FRONT takes no more connections (front.sh drain), or has had the time to.
 # Only an answer is quiet. A daemon that collects garbage or lacks memory answers late or not at all, and may run builds
 # all the same; one whose process ends takes the container with it (run.sh), and this script.
 # OTEL_* of the daemon would make buildctl wait for a trace collector.
@@ -24,8 +25,12 @@ has_clients() {
   return 1
 }
 
+# Until when the kubelet has had FRONT stop, if it can at all.
+is_open() { [ -n "${1-}" ] && [ ! -e "$1/draining" ] && [ "$(now)" -lt "$stopped" ]; }
+
 log=${3-}
 deadline=$(($(now) + $1))
+stopped=$(($(now) + 15))
 quiet=0
 while :; do
   left=$((deadline - $(now)))
@@ -39,6 +44,7 @@ STARTED"*) quiet=0 seen="builds still run after $1 s, and are lost" && leave 'dr
           quiet=0 seen="clients are still connected after $1 s; builds of theirs are lost" && leave 'drain.sh: builds run'
         else
           quiet=$((quiet + 1)) && leave ''
+          if [ "$quiet" -gt 3 ] && is_open "${4-}"; then quiet=3; fi
         fi
         ;;
     esac

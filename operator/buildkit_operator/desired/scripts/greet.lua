@@ -1,10 +1,10 @@
 -- Takes a client's connection, and passes it on once a daemon answers. gRPC gives a connection up that is silent for 20
 -- seconds: so the client is sent an empty SETTINGS frame of HTTP/2 (RFC 9113, section 6.5) first. The daemon's own
 -- follows, of which a client may get any number.
--- A connection is made and closed before, as what HAProxy knows of a daemon may be a minute old. Once WAIT_SECONDS
--- are over, or UNREACHABLE_SECONDS in which none could be used though DNS has some that are ready, the client is told so;
--- the log tells it every TELL_SECONDS before. A process that was replaced, for a new certificate or configuration, has
--- its clients come again.
+-- A connection is made and closed before, as what HAProxy knows of a daemon may be a minute old. Once a client has waited
+-- WAIT_SECONDS for a daemon, QUEUE_SECONDS for a place, or UNREACHABLE_SECONDS in which none could be used though DNS has
+-- some that are ready, it is told so; the log tells it every TELL_SECONDS before. A process that was replaced, for a new
+-- certificate or configuration, has a client come again where that may help: gRPC makes a call once more, but not twice.
 -- Daemons of one architecture are a backend of their own, which the variable txn.daemons names; without it there is one.
 -- Removes the time of the last use that buildx has just noted, for the user who builds alone: see activity.sh.
 local wait, limit = tonumber(os.getenv("WAIT_SECONDS")), tonumber(os.getenv("UNREACHABLE_SECONDS"))
@@ -15,8 +15,11 @@ local queue = tonumber(os.getenv("QUEUE_SECONDS") or "")
 -- A daemon that has no place closes a connection at once: it has, if it has not done so by then.
 local FULL_SECONDS = 0.05
 
--- Clients such as buildx make further connections, to hear the same again, and give up after 20 seconds of silence.
-local REMEMBERED_SECONDS = 60
+-- Clients such as buildx make further connections at once, to hear the same again. A job that tries again later waits.
+local REMEMBERED_SECONDS = 10
+
+-- How long a process that was replaced finds no daemon until it has its clients try the new one, which may know others.
+local OUTDATED_SECONDS = 30
 
 -- By backend: what a client was told last, and when.
 local last = {}
@@ -52,6 +55,26 @@ local function is_resolved(server)
   return string.find(server:get_stats()["status"], "^MAINT") == nil
 end
 
+-- Whether HAProxy goes on in another process, with a new configuration or certificate: this one has the old.
+local function is_replaced()
+  return tostring(core.get_info()["Stopping"]) == "1"
+end
+
+-- Servers that were full when they were looked at last, by name.
+local was_full = {}
+
+-- Whether HAProxy leads builds to a server. What is down, as it is once it was full, it asks each second whether it is up
+-- again; but no longer in a process that was replaced.
+local function is_up(name, server, has_place)
+  if string.find(server:get_stats()["status"], "^UP") then
+    return true
+  elseif has_place and was_full[name] and is_replaced() then
+    server:check_force_up()
+    return true
+  end
+  return false
+end
+
 -- What the daemons are like as a whole: one takes a build; all that answer have no place; what answers has a certificate
 -- that is not trusted; those that DNS names do not answer; it names none.
 local FREE, FULL, UNTRUSTED, SILENT, UNNAMED = {}, {}, {}, {}, {}
@@ -62,19 +85,20 @@ local function look(daemons)
     return FREE
   end
   for name, server in pairs(daemons.servers) do
-    if name ~= "service" and is_resolved(server) then
-      local stats, answers, is_full = server:get_stats(), false, false
-      -- One that is down, as it is once it was full, HAProxy itself asks each second: it leads no build there before.
-      local is_up = string.find(stats["status"], "^UP") ~= nil
-      if is_up or queue ~= nil then
+    if name ~= "service" and name ~= "any" and is_resolved(server) then
+      local answers, is_full = false, false
+      if queue ~= nil or is_up(name, server) then
         answers, is_full = knock(server)
       end
-      if answers and is_up and not is_full then
+      local has_place = answers and not is_full
+      if has_place and is_up(name, server, has_place) then
         return FREE
-      elseif is_full then
+      end
+      was_full[name] = is_full
+      if is_full then
         found = FULL
       elseif found ~= FULL then
-        local is_untrusted = string.find(stats["check_status"] or "", "^L6") ~= nil
+        local is_untrusted = string.find(server:get_stats()["check_status"] or "", "^L6") ~= nil
         found = (is_untrusted or found == UNTRUSTED) and UNTRUSTED or SILENT
       end
     end
@@ -83,11 +107,6 @@ local function look(daemons)
     return FREE
   end
   return found
-end
-
--- Whether HAProxy goes on in another process, with a new configuration or certificate: this one has the old.
-local function is_replaced()
-  return tostring(core.get_info()["Stopping"]) == "1"
 end
 
 -- The first build of a pod would meet any daemon by the Service, and not the one that has its cache.
@@ -105,12 +124,13 @@ local function await_names(daemons)
   end
 end
 
--- Why a build goes on waiting, and what to do.
-local function cause(service, found, waited, as_now)
+-- Why a build goes on waiting, and what to do. It has been so for as_now seconds; spent is how long it has waited for a
+-- place, or for a daemon.
+local function cause(service, found, spent, as_now)
   if found == FULL then
     return string.format(
       "the daemons of %s run as many builds as they may, and no place came free for %d seconds: raise replicas, maxBuilds "
-        .. "or queueTimeoutSeconds in spec.shared of the builder", service, waited // 1)
+        .. "or queueTimeoutSeconds in spec.shared of the builder", service, spent // 1)
   elseif found == UNTRUSTED then
     return string.format(
       "what answers at %s has had a certificate for %d seconds that this pod does not trust. Where its builder was deleted "
@@ -123,31 +143,31 @@ local function cause(service, found, waited, as_now)
   end
   return string.format(
     "no daemon answered at %s for %d seconds: kubectl get bkb -o wide in the builder's namespace says why",
-    service, waited // 1)
+    service, spent // 1)
 end
 
 -- What a client is told, once that is for good; nil as long as it waits.
-local function verdict(service, found, waited, as_now)
+local function verdict(service, found, spent, as_now)
   if found == FULL then
-    return waited >= queue and cause(service, found, queue) or nil
+    return spent >= queue and cause(service, found, queue) or nil
   elseif found ~= UNNAMED and as_now >= limit then
-    return cause(service, found, waited, limit)
+    return cause(service, found, spent, limit)
   end
-  return waited >= wait and cause(service, UNNAMED, wait) or nil
+  return spent >= wait and cause(service, UNNAMED, wait) or nil
 end
 
 -- Returns whether a daemon takes the build; else what its client is told, or nothing where it is to come again.
 local function await_daemon(backend)
   local service = os.getenv("SERVICE_" .. backend) or os.getenv("SERVICE")
-  local begun = now()
-  local before, since, complained = nil, begun, begun
+  -- In all, for a place and for a daemon: it may be the one and the other by turns.
+  local for_a_place, for_a_daemon = 0, 0
+  local looked = now()
+  local before, since, complained = nil, looked, looked
   while true do
     local found = look(core.backends[backend])
     if found == FREE then
       last[backend] = nil
       return true
-    elseif is_replaced() then
-      return false
     end
     local time = now()
     if last[backend] ~= nil and time - last[backend].time < REMEMBERED_SECONDS then
@@ -158,16 +178,27 @@ local function await_daemon(backend)
       since = time
     end
     before = found
-    local words = verdict(service, found, time - begun, time - since)
+    if found == FULL then
+      for_a_place = for_a_place + time - looked
+    else
+      for_a_daemon = for_a_daemon + time - looked
+    end
+    looked = time
+    if is_replaced() and (found == UNTRUSTED or found ~= FULL and time - since >= OUTDATED_SECONDS) then
+      return false
+    end
+    local spent = found == FULL and for_a_place or for_a_daemon
+    local words = verdict(service, found, spent, time - since)
     if words ~= nil then
       last[backend] = { words = words, time = time }
       return false, words
     end
     if time - complained >= tell then
       complained = time
-      core.log(core.notice, "a build waits: " .. cause(service, found, time - begun, time - since))
+      core.log(core.notice, "a build waits: " .. cause(service, found, spent, time - since))
     end
-    core.msleep(found == FULL and 500 or 250)
+    -- Not all at the same time, who would find the same place.
+    core.msleep(found == FULL and math.random(300, 700) or 250)
   end
 end
 
