@@ -366,7 +366,7 @@ class Daemon(Model):
         ),
     )
     """Further volumes of the daemon's container, for files that spec.env or toml names, such as an AWS profile for a
-    remote cache. Whoever can build may be able to read them.
+    remote cache. Anyone who can build may be able to read them.
     """
     dns: DNS | None = None
     """Name resolution inside build steps."""

@@ -190,7 +190,7 @@ REASONS: Final[Mapping[str, Row]] = {
         "Look for the builder's name in the operator's log, and report what it says there; a newer version may have "
         "fixed it. What was last changed in the spec is the likeliest cause."
     ),
-    Reason.INJECTION_NOT_SERVED: _RETRIED(f"{INSTALL_ENGINE} If there is one, doctor says what it lacks."),
+    Reason.INJECTION_NOT_SERVED: _RETRIED(f"{INSTALL_ENGINE} If one is there, run doctor."),
     Reason.POD_SECURITY_DENIED: _TERMINAL(
         "Set spec.isolation to UserNamespace, which Pod Security level baseline admits, or label the namespace with "
         "the level that the message names."

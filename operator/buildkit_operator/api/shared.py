@@ -98,7 +98,7 @@ class TLS(Model):
     Disabled: anyone who can reach the port can build, and build steps can drive the daemon.
     """
     issuer_ref: IssuerReference | None = None
-    """The issuer in mode CertManager. Whoever has a client certificate of the same CA can build: use an issuer of the
+    """The issuer in mode CertManager. Anyone with a client certificate of the same CA can build: use an issuer of the
     builder's own.
     """
     dns_names: Annotated[list[DomainOrWildcard], Field(max_length=32)] = Field(default=[], json_schema_extra=SET)
@@ -211,7 +211,7 @@ class AllowedNamespaces(Model):
     names: Annotated[list[ShortName], Field(max_length=256)] = Field(default=[], json_schema_extra=SET)
     """Names of namespaces."""
     selector: NamespaceSelector | None = None
-    """Labels of namespaces. Whoever may label a namespace can then let it in."""
+    """Labels of namespaces. Anyone who can label a namespace can then let it in."""
 
 
 class BuilderReference(Model):
