@@ -15,7 +15,7 @@ python -m hack.bench [PART…] [--sizes 100 1000] [--rest 60] [--pods 1000] [--r
   front      a context through connector and front, and straight to a daemon with TLS of its own; the proxies' memory
   bound      a day's mix in small on three daemons with a bound on their builds and without, overflow and queue
   wake       a pod created at zero daemons → its build starts, with autoscaling
-  hits       builds that met their cache on one of three replicas
+  hits       builds that hit their cache on one of three replicas
   soak       builds lost in both modes while builders are changed, rolled, scaled and evicted, certificates renewed, and
              daemons, operator and API server killed, all at the same time
 

@@ -147,9 +147,9 @@ def _mix_figures(how: str, by_pod: Sequence[Sequence[Built]], by_daemon: Sequenc
         Figure(f"{how}: the mix, first build → end of the last", f"{max(build.ended for build in built):.0f} s"),
         Figure(f"{how}: a build", seconds([build.ended - build.came for build in built])),
         Figure(
-            f"{how}: builds that met their cache",
+            f"{how}: builds that hit their cache",
             f"{len(built) - ran} of {len(built)}, at most {len(built) - len(mix.PROJECTS)}: "
-            f"{ran - len(mix.PROJECTS)} more met a daemon that had not built their project",
+            f"{ran - len(mix.PROJECTS)} more came to a daemon that had not built their project",
         ),
         Figure(f"{how}: builds by daemon", " + ".join(map(str, by_daemon))),
         Figure(

@@ -164,7 +164,7 @@ def _dind(team: Kubectl) -> float:
 
 
 def share_of_hits(kubectl: Kubectl, projects: int) -> list[Figure]:
-    """Build so many projects twice, each time from a new pod, with three replicas: how many met their cache."""
+    """Build so many projects twice, each time from a new pod, with three replicas: how many hit their cache."""
     with own_namespace(kubectl, "bench-hits") as team:
         team.apply(builder(SHARED, shared={"replicas": 3}))
         wait_ready(team, SHARED, 180)
@@ -172,8 +172,8 @@ def share_of_hits(kubectl: Kubectl, projects: int) -> list[Figure]:
             hashed = sum(_hits(team, f"hashed-{n}", connected=True) for n in range(projects))
             random = sum(_hits(team, f"random-{n}", connected=False) for n in range(projects))
     return [
-        Figure("builds that met their cache, 3 replicas, by the connector's hash", f"{hashed} of {projects}"),
-        Figure("builds that met their cache, 3 replicas, by the Service at random", f"{random} of {projects}"),
+        Figure("builds that hit their cache, 3 replicas, by the connector's hash", f"{hashed} of {projects}"),
+        Figure("builds that hit their cache, 3 replicas, by the Service at random", f"{random} of {projects}"),
     ]
 
 

@@ -66,7 +66,7 @@ class Outcome:
         how_long = f", {median(waited):.0f} s, at most {max(waited):.0f} s" if waited else ""
         return (
             f"{self.daemon_seconds / 3600:.1f} daemon-hours; {len(waited)} builds waited{how_long}; "
-            f"{self.cold} met a cold cache, {self.cold_seconds / 60:.0f} min more"
+            f"{self.cold} found a cold cache, {self.cold_seconds / 60:.0f} min more"
         )
 
 

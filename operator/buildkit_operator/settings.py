@@ -125,7 +125,7 @@ class Settings(CommonSettings):
 
     daemon_resources: Resources = Resources()
     """Resources of daemons whose builder has no spec.resources, with the init container of their volume, as JSON:
-    `{"requests": {"memory": "1Gi"}, "limits": {"memory": "8Gi"}}`. Empty means none. A change rolls such daemons.
+    `{"requests": {"memory": "1Gi"}, "limits": {"memory": "8Gi"}}`. Empty means none. A change restarts such daemons.
     """
 
     connector_resources: Resources = Resources()

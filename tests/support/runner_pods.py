@@ -74,15 +74,17 @@ def pod_of_scale_set(template: Manifest) -> Manifest:
     return pod
 
 
-def pod_of_hook(template: str, image: str) -> Manifest:
+def pod_of_hook(template: str, image: str, *, has_volume: bool = True) -> Manifest:
     """Return the pod that the container hook of kubernetes mode makes for a job with this image.
 
     Template is the file that ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE names; its metadata is added to the hook's own.
+    With a volume the job works in the runner's PVC; without (kubernetes-novolume) an init container fills an emptyDir.
     """
     extension = yaml.safe_load(template)
     runner = "linux-kubernetes-x7k2p-runner-q9m4z"
     mounts = [{"name": "work", "mountPath": "/__w"}]
     start = {"name": "fs-init", "image": "ghcr.io/actions/actions-runner:latest", "command": ["sh", "-c", "true"]}
+    work = {"persistentVolumeClaim": {"claimName": f"{runner}-work"}} if has_volume else {"emptyDir": {}}
     return {
         "metadata": {
             "name": f"{runner}-workflow",
@@ -92,11 +94,11 @@ def pod_of_hook(template: str, image: str) -> Manifest:
         "spec": {
             "restartPolicy": "Never",
             "securityContext": {"fsGroup": 1001},
-            "initContainers": [{**start, "volumeMounts": mounts}],
+            **({} if has_volume else {"initContainers": [{**start, "volumeMounts": mounts}]}),
             "containers": [
                 {"name": "job", "image": image, "command": ["tail", "-f", "/dev/null"], "volumeMounts": mounts}
             ],
-            "volumes": [{"name": "work", "emptyDir": {}}],
+            "volumes": [{"name": "work", **work}],
             **extension.get("spec", {}),
         },
     }

@@ -33,7 +33,11 @@ SAID = {
         f"before {versions.UNMASKED_PROC}, level baseline",
     ],
     "docs/index.md": [f"Kubernetes {versions.OLDEST_KUBERNETES} or newer"],
-    "docs/install.md": [f"Kubernetes {versions.OLDEST_KUBERNETES} or newer", f"| {versions.POLICIES} or newer |"],
+    "docs/install.md": [
+        f"Kubernetes {versions.OLDEST_KUBERNETES} or newer",
+        f"| {versions.POLICIES} or newer |",
+        f"docker pull {pins.BUILDKIT_IMAGE} docker pull {pins.HAPROXY_IMAGE} ",
+    ],
     "docs/platforms.md": [
         f"Kubernetes must be {versions.OLDEST_KUBERNETES} or newer",
         f"needs {versions.USER_NAMESPACES}, {RUNTIMES}",

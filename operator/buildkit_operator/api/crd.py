@@ -18,7 +18,7 @@ _LETTER_FIRST = DNS_LABEL.replace("^[a-z0-9]", "^[a-z]")
 _COLUMNS = (
     ("Mode", "string", ".spec.mode", 0, "How jobs get BuildKit."),
     ("Ready", "string", f"{_READY}.status", 0, "Whether the builder can be used now."),
-    ("Reason", "string", f"{_READY}.reason", 0, "Why it can or cannot, in a word."),
+    ("Reason", "string", f"{_READY}.reason", 0, "Why it can or cannot: one word."),
     ("Endpoint", "string", ".status.endpoint", 0, "Address for buildctl and buildx."),
     ("Age", "date", ".metadata.creationTimestamp", 0, "Time since the builder was made."),
     ("Image", "string", ".status.image", 1, "Image that the daemon runs."),

@@ -351,7 +351,7 @@ class Daemon(Model):
     certificate_authorities: Annotated[list[CertificateSource], Field(max_length=8)] = Field(
         default=[], json_schema_extra=ATOMIC
     )
-    """Certificate authorities that the daemon trusts beside the public ones for all that it fetches and pushes: images,
+    """CA certificates that the daemon trusts beside the public ones for all that it fetches and pushes: images,
     `ADD https://`, Git contexts, remote cache. Build steps have those of their own images. What changes in a Secret or
     ConfigMap counts for daemons that are started later.
     """
@@ -366,7 +366,7 @@ class Daemon(Model):
         ),
     )
     """Further volumes of the daemon's container, for files that spec.env or toml names, such as an AWS profile for a
-    remote cache. Whoever can build may be able to read them.
+    remote cache. Anyone who can build may be able to read them.
     """
     dns: DNS | None = None
     """Name resolution inside build steps."""

@@ -76,7 +76,7 @@ CONTAINERS_ANNOTATION: Final = f"{GROUP}/containers"
 """On a runner pod: the containers that were given the builder, joined with commas."""
 
 CACHE_KEY_ANNOTATION: Final = f"{GROUP}/cache-key"
-"""On a runner pod: whose builds it runs. Pods with the same key meet the same replica of a shared builder."""
+"""On a runner pod: whose builds it runs. Pods with the same key build on the same replica of a shared builder."""
 
 SKIP_ANNOTATIONS: Final = {
     "eks.amazonaws.com/skip-containers": ",",
@@ -206,7 +206,7 @@ def front(builder: str) -> str:
 
 
 def authority_secret(builder: str) -> str:
-    """Name the Secret with the builder's own certificate authority; its key never leaves the operator."""
+    """Name the Secret with the builder's own CA; its key never leaves the operator."""
     return f"{builder}-buildkitd-ca"
 
 

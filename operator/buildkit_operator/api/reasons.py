@@ -103,8 +103,8 @@ class Row:
 
 
 INSTALL_ENGINE: Final = (
-    "Install an engine: with Helm, helm upgrade --reuse-values --set injection.engine=Auto; with kustomize, apply "
-    f"deploy/kustomize/overlays/policies (before Kubernetes {POLICIES}: overlays/webhook) with your image."
+    "Install an engine: with Helm, helm upgrade --reset-then-reuse-values --set injection.engine=Auto; with kustomize, "
+    f"apply deploy/kustomize/overlays/policies (before Kubernetes {POLICIES}: overlays/webhook) with your image."
 )
 """What to do where nothing injects. The condition, its page and doctor all say it with these words."""
 
@@ -187,10 +187,10 @@ REASONS: Final[Mapping[str, Row]] = {
         f"that the message quotes. Where the operator lacks a right: {INSTALL_AGAIN}."
     ),
     Reason.RECONCILE_FAILED: _TERMINAL(
-        "Look for the builder's name in the operator's log, and report what it says there; a newer version may have it "
-        "mended. What was last changed in the spec is the likeliest cause."
+        "Look for the builder's name in the operator's log, and report what it says there; a newer version may have "
+        "fixed it. What was last changed in the spec is the likeliest cause."
     ),
-    Reason.INJECTION_NOT_SERVED: _RETRIED(f"{INSTALL_ENGINE} If there is one, doctor says what it lacks."),
+    Reason.INJECTION_NOT_SERVED: _RETRIED(f"{INSTALL_ENGINE} If one is there, run doctor."),
     Reason.POD_SECURITY_DENIED: _TERMINAL(
         "Set spec.isolation to UserNamespace, which Pod Security level baseline admits, or label the namespace with "
         "the level that the message names."
@@ -215,8 +215,8 @@ REASONS: Final[Mapping[str, Row]] = {
     ),
     Reason.CACHE_INCOMPATIBLE: _TERMINAL(
         "Delete the PVC and its pod, which the message names: both are recreated, with an empty cache. Or create the "
-        "builder anew, with the isolation and highestID that it had before. In mode Sidecar, begin with the cache of a "
-        "builder that has the same."
+        "builder again, with the isolation and highestID that it had before. In mode Sidecar, begin with the cache of "
+        "a builder that has the same."
     ),
     Reason.IMAGE_PULL_FAILED: _RETRIED(
         "Correct spec.image, give credentials for its registry in spec.imagePullSecrets, or let the nodes reach it. A "
@@ -261,7 +261,7 @@ REASONS: Final[Mapping[str, Row]] = {
     ),
     Reason.CLOCK_WRONG: _RETRIED(
         "Correct the clock of the API server, or of the node that the message names. If it is right now, delete the "
-        "Secret that the message names: all certificates of the builder are made anew."
+        "Secret that the message names: all certificates of the builder are recreated."
     ),
     Reason.MANAGED_ELSEWHERE: _RETRIED(
         "Uninstall one of the two installations that the message names, or have each serve namespaces of its own: with "

@@ -98,7 +98,7 @@ class TLS(Model):
     Disabled: anyone who can reach the port can build, and build steps can drive the daemon.
     """
     issuer_ref: IssuerReference | None = None
-    """The issuer in mode CertManager. Whoever has a client certificate of the same CA can build: use an issuer of the
+    """The issuer in mode CertManager. Anyone with a client certificate of the same CA can build: use an issuer of the
     builder's own.
     """
     dns_names: Annotated[list[DomainOrWildcard], Field(max_length=32)] = Field(default=[], json_schema_extra=SET)
@@ -211,7 +211,7 @@ class AllowedNamespaces(Model):
     names: Annotated[list[ShortName], Field(max_length=256)] = Field(default=[], json_schema_extra=SET)
     """Names of namespaces."""
     selector: NamespaceSelector | None = None
-    """Labels of namespaces. Whoever may label a namespace can then let it in."""
+    """Labels of namespaces. Anyone who can label a namespace can then let it in."""
 
 
 class BuilderReference(Model):
@@ -467,9 +467,9 @@ class Shared(Model):
     max_builds: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Builds that each daemon runs at one time; unset: as many as come. Where one is full, the next one of a runner
     pod's cache key gets the build; where all are, it waits, and so does that of a client outside injection at the
-    daemon that it meets. A build is a connection that has opened a session; several targets of one `buildx bake` are
-    one. A connection that only asks for something, or is idle, counts in its first second alone; if it begins a build
-    later, that runs at once, be there a place or not.
+    daemon to which the Service sends it. A build is a connection that has opened a session; several targets of one
+    `buildx bake` are one. A connection that only asks for something, or is idle, counts in its first second alone; if
+    it begins a build later, that runs at once, be there a place or not.
     """
     queue_timeout_seconds: Annotated[int, Field(ge=1, le=86400)] | None = None
     """Seconds that a build waits for a place beneath maxBuilds; then it fails with a sentence. Unset: 3600."""

@@ -95,7 +95,7 @@ class RenderedInjection(Model):
     host_users: bool | None = None
     """The pod's hostUsers, where the isolation needs a user namespace."""
     cache_key: bool | None = None
-    """Whether the pod is annotated with the key by which it meets the same daemon again, unless it has one."""
+    """Whether the pod is annotated with the key by which it gets the same daemon again, unless it has one."""
 
 
 class PodCounts(Model):

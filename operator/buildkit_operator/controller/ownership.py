@@ -100,8 +100,8 @@ def _of_authority(builder: BuildKitBuilder) -> str:
     secret = names.authority_secret(name)
     patch = json.dumps({"metadata": {"ownerReferences": [owner_reference(builder)]}}, separators=(",", ":"))
     return (
-        f"Secret {secret} holds a certificate authority and has lost its owner, as after a restore from a backup, or "
-        "somebody else has put it there: it is neither used nor replaced. If this builder made it, give it back: "
+        f"Secret {secret} holds a CA and has lost its owner, as after a restore from a backup, or somebody else has "
+        "put it there: it is neither used nor replaced. If this builder made it, give it back: "
         f"kubectl patch secret {secret} -n {namespace} --type=merge -p '{patch}'. If not, delete it."
     )
 

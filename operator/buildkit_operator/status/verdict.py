@@ -32,7 +32,7 @@ from buildkit_operator.status.observed import (
 )
 
 _BUILDS_WAIT: Final = "builds wait in their runner pods."
-WITHOUT_TLS: Final = "TLS is disabled: whoever reaches the port can build, and build steps can drive the daemon."
+WITHOUT_TLS: Final = "TLS is disabled: anyone who reaches the port can build, and build steps can drive the daemon."
 
 
 @dataclass(frozen=True)

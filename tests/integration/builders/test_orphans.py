@@ -92,9 +92,7 @@ def test_an_authority_that_somebody_put_there_is_neither_used_nor_replaced(build
 
     builders.create()
 
-    assert f"Secret {AUTHORITY} holds a certificate authority and has lost its owner" in stalled(
-        builders, "NameConflict"
-    )
+    assert f"Secret {AUTHORITY} holds a CA and has lost its owner" in stalled(builders, "NameConflict")
     assert builders.secret(AUTHORITY) == planted
     assert "ownerReferences" not in builders.get("secrets", AUTHORITY)["metadata"]  # type: ignore[index]
     assert builders.get("secrets", "demo-connection") is None

@@ -31,7 +31,11 @@ VALUES: Final = (
     "arc/kubernetes-novolume-values.yaml",
     "build-push-action/scale-set-values.yaml",
 )
-"""Values of ARC's chart for runner scale sets."""
+"""Values of ARC's chart for runner scale sets.
+
+The chart here, 0.6.1, is older than kubernetes-novolume, and renders such values as if no mode was set: of these it is
+seen that the rest is taken. That the rest is the same as with a volume, a unit test sees.
+"""
 
 
 @pytest.mark.usefixtures("definitions")

@@ -44,10 +44,10 @@ def jenkins() -> Manifest:
     return runner_pods.pod_of_jenkins(runner_pods.yaml_of_jenkinsfile((CI / "jenkins/Jenkinsfile").read_text()))
 
 
-def kubernetes_mode() -> Manifest:
+def kubernetes_mode(*, has_volume: bool) -> Manifest:
     template = read("arc/hook-template.yaml")["data"]["template.yaml"]
     image = read("github-actions/job-container.yaml")["jobs"]["image"]["container"]
-    return runner_pods.pod_of_hook(template, image)
+    return runner_pods.pod_of_hook(template, image, has_volume=has_volume)
 
 
 def buildkite(sample: str) -> Manifest:
@@ -83,7 +83,8 @@ PODS: Final[dict[str, tuple[Callable[[], Manifest], str]]] = {
         lambda: runner_pods.pod_of_scale_set(read("arc/scale-set-values.yaml")["template"]),
         "shared/linux-build-x7k2p-runner",
     ),
-    "arc-kubernetes-mode": (kubernetes_mode, "example-org"),
+    "arc-kubernetes-mode": (lambda: kubernetes_mode(has_volume=True), "example-org"),
+    "arc-kubernetes-mode-without-a-volume": (lambda: kubernetes_mode(has_volume=False), "example-org"),
     "arc-runner-deployment": (
         lambda: runner_pods.pod_of_runner_deployment(read("arc/runner-deployment.yaml")),
         "shared/linux-build-x7k2p",

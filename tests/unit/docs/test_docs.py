@@ -69,7 +69,12 @@ def test_addresses_in_text_are_whole_and_https(file: Path) -> None:
     assert [address for address in sorted(addresses) if not whole(address)] == []
 
 
-APPLIED = re.compile(r"kubectl (?:apply|delete) .*-k \\S+")
+APPLIED = re.compile(r"kubectl (?:apply|delete) .*-k \S+")
+
+
+def test_some_pages_show_how_kustomize_installs() -> None:
+    # Else the next test compares nothing.
+    assert {"install.md", "upgrade.md"} <= {file.name for file in FILES if APPLIED.search(file.read_text())}
 
 
 @everywhere

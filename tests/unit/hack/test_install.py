@@ -2,13 +2,19 @@
 
 import json
 import os
+import re
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from hack.cluster import pins
 from hack.cluster.current import Context
 from hack.cluster.problems import ClusterError
-from hack.install import image, local_clusters
+from hack.install import image, local_clusters, manifests
+from hack.install.__main__ import DONE
+
+QUICKSTART: Final = Path(__file__).parents[3] / "docs" / "quickstart.md"
 
 Programs = dict[str, str]
 
@@ -179,3 +185,23 @@ def test_an_image_has_a_tag_of_its_content(path: Path, monkeypatch: pytest.Monke
 
     assert name.endswith("-0123456789ab")
     assert f"save --output={docker.read_text().partition('save --output=')[2].split()[0]} {name}" in docker.read_text()
+
+
+def test_the_quickstart_shows_what_it_says_of_a_kind_cluster(path: Path) -> None:
+    program(path, "docker", """case $1 in ps) echo "builds-control-plane control-plane" ;; esac""")
+    shown = QUICKSTART.read_text()
+    (name,) = set(re.findall(rf"{re.escape(pins.OPERATOR_IMAGE)}-[0-9a-f]{{12}}", shown))
+
+    plan = image.plan(context("kind-builds"))
+
+    assert f'{plan.what} the cluster of context "kind-builds" (https://127.0.0.1:40837)? [y/N] y\n' in shown
+    assert f"Loaded {name} into the node in " in shown
+    said = DONE.format(
+        namespace="buildkit-operator",
+        context="kind-builds",
+        image=name,
+        engine=manifests.ENGINES["policies"],
+        kubectl="kubectl",
+    )
+    assert f"\n{said}```\n" in shown
+    assert f"`{manifests.ENGINES['webhook']}`" in " ".join(shown.split())

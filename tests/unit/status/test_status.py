@@ -149,7 +149,7 @@ def test_without_tls_a_ready_builder_says_what_that_means() -> None:
         make_builder(shared={"tls": {"mode": "Disabled"}}), DaemonsObserved([make_deployment(total=1, ready=1)])
     )
 
-    assert verdict.message.startswith("1 of 1 daemon ready. TLS is disabled: whoever reaches the port can build")
+    assert verdict.message.startswith("1 of 1 daemon ready. TLS is disabled: anyone who reaches the port can build")
 
 
 def test_a_problem_stalls_whatever_the_daemons_do() -> None:

@@ -36,7 +36,7 @@ def dry_runs(cluster: ClusterState) -> Iterator[CheckFinding]:
     yield from or_ok(
         (
             warning(
-                f"No ValidatingAdmissionPolicy refuses {user} to create pods that are kept: whoever has its token can "
+                f"No ValidatingAdmissionPolicy refuses {user} to create pods that are kept: anyone with its token can "
                 "run any pod in each namespace that it serves.",
                 _DRY_RUNS_REMEDY,
                 INSTALL_PAGE,

@@ -312,7 +312,7 @@ def _incompatible_cache(pod: Manifest, log: str) -> Finding:
     claim = f"{STATE_VOLUME}-{_name(pod)}"
     remedy = (
         "Delete the PVC and its pod, and both are recreated, with an empty cache: "
-        f"kubectl delete -n {pod['metadata']['namespace']} pvc/{claim} pod/{_name(pod)} Or create the builder anew, "
+        f"kubectl delete -n {pod['metadata']['namespace']} pvc/{claim} pod/{_name(pod)} Or create the builder again, "
         "with the isolation and highestID that it had before."
         if not _is_sidecar(pod)
         else "Give spec.cache.ephemeralVolume.dataSource a cache of a builder with the same isolation and highestID, "

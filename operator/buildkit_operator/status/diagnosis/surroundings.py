@@ -21,9 +21,9 @@ def authority_of_the_future(builder: str, certificates: Certificates | None, now
     secret, begin = names.authority_secret(builder), authority.not_valid_before_utc.isoformat()
     return Finding(
         Reason.CLOCK_WRONG,
-        f"The certificate authority in Secret {secret} begins at {begin}, which is in the future: a clock is wrong, or "
-        "was when it was made. It is kept, as replacing it would shut out every client. Correct the clock of the API "
-        "server; if that is right, delete the Secret, and all certificates are made anew.",
+        f"The CA in Secret {secret} begins at {begin}, which is in the future: a clock is wrong, or was when it was "
+        "made. It is kept, as replacing it would shut out every client. Correct the clock of the API server; if that "
+        "is right, delete the Secret, and all certificates are recreated.",
     )
 
 

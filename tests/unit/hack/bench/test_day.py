@@ -52,9 +52,9 @@ def test_a_project_builds_cold_once_where_its_daemon_stays() -> None:
 def test_who_finds_no_place_waits_for_one() -> None:
     outcome = replay([job(1000)] * PLACES + [job(1010)], Strategy("one", Fixed(1)))
 
-    # All but the first meet its cache.
+    # All but the first hit its cache.
     assert outcome.waits == [0] * PLACES + [90]
-    assert str(outcome) == "1.1 daemon-hours; 1 builds waited, 90 s, at most 90 s; 1 met a cold cache, 1 min more"
+    assert str(outcome) == "1.1 daemon-hours; 1 builds waited, 90 s, at most 90 s; 1 found a cold cache, 1 min more"
 
 
 def test_full_daemons_pass_builds_on_to_one_with_a_cold_cache() -> None:
