@@ -12,8 +12,8 @@ import yaml
 
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import program
-from hack.generate import published
-from hack.generate.paths import INSTALL, KUSTOMIZE, TOP
+from hack.generate import passages, published
+from hack.generate.paths import CHART, INSTALL, KUSTOMIZE, TOP
 
 OVERLAY: Final = KUSTOMIZE / "overlays" / "policies"
 HEADER: Final = f"# Generated from {OVERLAY.relative_to(TOP)} by `make generate`; do not edit.\n"
@@ -25,15 +25,18 @@ UNRELEASED: Final = (
 NAMING_THE_VERSION: Final = (
     *KUSTOMIZE.rglob("*.yaml"),
     *(TOP / "deploy" / "samples" / "gitops").glob("*.yaml"),
-    *(TOP / name for name in ("README.md", "docs/install.md", "docs/gitops.md")),
+    *(TOP / "docs" / f"{page}.md" for page in ("gitops", "install", "quickstart", "verify")),
+    TOP / "README.md",
+    CHART / "README.md",
+    passages.TABLE,
 )
 """Files in which people and clusters read which image, chart or revision of the repository to take."""
 
 
 def stamped(text: str) -> str:
     """Return a text in which every image of ours, chart and tag is of the project's version."""
-    named = r"/buildkit-operator:|\$IMAGE:|(?:tag|targetRevision): v?|\?ref=v"
-    return re.sub(rf"({named})[0-9]\S*?(?=[\s|\"`]|$)", rf"\g<1>{version('buildkit-operator')}", text)
+    named = r"/buildkit-operator(?::| --version )|\$IMAGE:|\bVERSION=|(?:tag|targetRevision): v?|(?:\?ref=|/download/)v"
+    return re.sub(rf"({named})[0-9]\S*?(?=[\s|\"`/]|$)", rf"\g<1>{version('buildkit-operator')}", text)
 
 
 def naming_the_version() -> Mapping[Path, str]:
