@@ -38,12 +38,15 @@ def on_config(config: ProperDocsConfig) -> ProperDocsConfig:
         config.repo_name = repository.rstrip("/").removeprefix("https://").partition("/")[2]
     else:
         config.edit_uri = None
-    # With versions side by side, each in a folder of its own, the theme reads versions.json beside them.
-    if environment.get("DOCS_VERSIONS"):
-        config.extra["version"] = {"provider": "mike"}
     project = TOP / "pyproject.toml"
     if project.exists():
-        config.copyright = f"For version {tomllib.loads(project.read_text())['project']['version']}. Apache-2.0."
+        version = tomllib.loads(project.read_text())["project"]["version"]
+        config.copyright = f"For version {version}. Apache-2.0."
+        # With versions side by side, each in a folder of its own, the theme reads versions.json beside them
+        # (hack/release/pages.py).
+        if environment.get("DOCS_VERSIONS"):
+            config.extra["version"] = {"provider": "mike"}
+            config.site_url = f"{config.site_url}{version}/"
     return config
 
 

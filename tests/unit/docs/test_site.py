@@ -189,7 +189,11 @@ def test_versions_can_be_chosen_where_there_are_some(project: Path, monkeypatch:
 
     monkeypatch.setenv("DOCS_VERSIONS", "1")
     build(project)
-    assert '"version": {"provider": "mike"}' in (project / "dist/site/index.html").read_text()
+    page = (project / "dist/site/page/index.html").read_text()
+    assert '"version": {"provider": "mike"}' in page
+    # Also on the page that stands for one that is not found, at whatever address.
+    assert re.search(r'rel="canonical" href="https://[^"]*[^/]/1\.2\.3/page/"', page)
+    assert re.search(r'src="/[^"]*1\.2\.3/assets/', (project / "dist/site/404.html").read_text())
 
 
 def test_a_page_has_search_contents_copy_buttons_and_a_dark_mode(project: Path) -> None:
