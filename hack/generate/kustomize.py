@@ -13,7 +13,7 @@ import yaml
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import program
 from hack.generate import passages, published
-from hack.generate.paths import CHART, INSTALL, KUSTOMIZE, TOP
+from hack.generate.paths import INSTALL, KUSTOMIZE, TOP
 
 OVERLAY: Final = KUSTOMIZE / "overlays" / "policies"
 HEADER: Final = f"# Generated from {OVERLAY.relative_to(TOP)} by `make generate`; do not edit.\n"
@@ -25,9 +25,7 @@ UNRELEASED: Final = (
 NAMING_THE_VERSION: Final = (
     *KUSTOMIZE.rglob("*.yaml"),
     *(TOP / "deploy" / "samples" / "gitops").glob("*.yaml"),
-    *(TOP / "docs" / f"{page}.md" for page in ("gitops", "install", "quickstart", "verify")),
-    TOP / "README.md",
-    CHART / "README.md",
+    *(TOP / name for passage in passages.read() for name in passage.files),
     passages.TABLE,
 )
 """Files in which people and clusters read which image, chart or revision of the repository to take."""

@@ -27,7 +27,10 @@ NOTHING_RELEASED: Final = re.compile(
     r"no (?:released (?:image|chart)|release yet)|There is no release\b|None has been made yet"
 )
 """What says that there is no release; prose has a blank for the end of a line."""
-ANOTHER_IMAGE: Final = re.compile(r"image\.repository=|registry\.example\.com/(?:buildkit-operator|charts)|newName")
+ANOTHER_IMAGE: Final = re.compile(
+    r"image\.repository=|registry\.example\.com/(?:buildkit-operator|charts)|newName"
+    r"|helm (?:install|upgrade) .* deploy/helm"
+)
 """What has people or tools take another image or chart than the released one."""
 OF_THE_READER: Final = {
     "deploy/helm/buildkit-operator/templates/_pods.tpl": "an image.repository that is set to nothing is refused",

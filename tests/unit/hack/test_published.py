@@ -35,6 +35,8 @@ OTHERS: Final = re.compile(r"(?:oci://)?(?:registry\.example\.com|registry\.test
 IMAGE: Final = re.compile(
     r"(?<![\w./$:-])(?:oci://)?((?:[\w-]+\.[\w.-]+(?::\d+)?|[\w-]+:\d+)/(?:[\w.-]+/)*)buildkit-operator(?=[:@\"'`=,\s])"
 )
+RULES: Final = ("tests/unit/hack/", "hack/generate/published.py")
+"""What names names for the rules' own sake."""
 PAGE: Final = re.compile(r"(https?://[\w.:/~-]*?)/(?:reasons/[A-Z]|monitoring/#buildkit|install/\"|upgrade/\")")
 
 
@@ -43,7 +45,7 @@ def texts() -> Iterator[tuple[str, str]]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=TOP, text=True, capture_output=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         file = TOP / name
-        if file.suffix not in {".svg", ".png"} and file.is_file() and not name.startswith("tests/unit/hack/"):
+        if file.suffix not in {".svg", ".png"} and file.is_file() and not name.startswith(RULES):
             yield name, file.read_text(errors="replace")
 
 
