@@ -105,7 +105,7 @@ generate: venv ## Write the CRD from the models, both engines from the rules of 
 	@$(python) -m hack.generate
 
 verify: generate ## Generate again and fail if anything differs from what is checked in
-	@git diff --exit-code -- crds deploy docs operator/buildkit_operator/api/published.py || { echo "Run make generate and commit what it writes." >&2; exit 1; }
+	@git diff --exit-code -- README.md crds deploy docs hack/generate operator/buildkit_operator/api/published.py || { echo "Run make generate and commit what it writes." >&2; exit 1; }
 
 lock: venv ## Lock the Python packages to the newest versions that pyproject.toml allows
 	@hack/lock.sh --upgrade

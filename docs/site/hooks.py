@@ -27,22 +27,26 @@ _LINK: Final = re.compile(r"(\]\()((?:\.\./)+[^)#\s]+)")
 
 
 def on_config(config: ProperDocsConfig) -> ProperDocsConfig:
-    """Name the version, and let pages be edited where the repository is: the environment says where."""
+    """Name the version, and let pages be edited where the repository is, as the environment says or else repo_url."""
     environment = os.environ
     repository = environment.get("DOCS_REPOSITORY")
     if not repository and "GITHUB_REPOSITORY" in environment:
         repository = f"{environment.get('GITHUB_SERVER_URL', 'https://github.com')}/{environment['GITHUB_REPOSITORY']}"
+    repository = repository or config.repo_url
     if repository:
         config.repo_url = f"{repository.rstrip('/')}/"
-        config.repo_name = repository.removeprefix("https://").partition("/")[2]
+        config.repo_name = repository.rstrip("/").removeprefix("https://").partition("/")[2]
     else:
         config.edit_uri = None
-    # With versions side by side, each in a folder of its own, the theme reads versions.json beside them.
-    if environment.get("DOCS_VERSIONS"):
-        config.extra["version"] = {"provider": "mike"}
     project = TOP / "pyproject.toml"
     if project.exists():
-        config.copyright = f"For version {tomllib.loads(project.read_text())['project']['version']}. Apache-2.0."
+        version = tomllib.loads(project.read_text())["project"]["version"]
+        config.copyright = f"For version {version}. Apache-2.0."
+        # With versions side by side, each in a folder of its own, the theme reads versions.json beside them
+        # (hack/release/pages.py).
+        if environment.get("DOCS_VERSIONS"):
+            config.extra["version"] = {"provider": "mike"}
+            config.site_url = f"{config.site_url}{version}/"
     return config
 
 

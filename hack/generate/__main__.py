@@ -1,8 +1,8 @@
 """Code generation: `python -m hack.generate`, which is `make generate`, writes every generated file of the checkout.
 
-The order matters: install.yaml is rendered from files that earlier steps have written. The names under which the
-project is published come before all; as some of them stand in modules that this program has imported, it then begins
-again.
+The order matters: passages are found in files that have the version, and install.yaml is rendered from files that
+earlier steps have written. The names under which the project is published come before all; as some of them stand in
+modules that this program has imported, it then begins again.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Final
 
 from hack.cluster.recipes import RecipeError
 from hack.cluster.toolchain import MissingError
-from hack.generate import chart, kustomize, manifests, published, rbac, reference
+from hack.generate import chart, kustomize, manifests, passages, published, rbac, reference
 from hack.generate.paths import TOP
 
 STEPS: Final[tuple[Callable[[], Mapping[Path, str]], ...]] = (
     manifests.files,
     rbac.files,
     kustomize.naming_the_version,
+    passages.files,
     kustomize.install,
     reference.files,
     chart.files,
@@ -44,7 +45,7 @@ def main() -> int:
     except subprocess.CalledProcessError as problem:
         print(problem.stderr.strip(), file=sys.stderr)
         return 1
-    except (RecipeError, MissingError, published.SettingError) as problem:
+    except (RecipeError, MissingError, published.SettingError, passages.PassageError) as problem:
         print(problem, file=sys.stderr)
         return 1
     return 0

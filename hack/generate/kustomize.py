@@ -12,7 +12,7 @@ import yaml
 
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import program
-from hack.generate import published
+from hack.generate import passages, published
 from hack.generate.paths import INSTALL, KUSTOMIZE, TOP
 
 OVERLAY: Final = KUSTOMIZE / "overlays" / "policies"
@@ -25,15 +25,16 @@ UNRELEASED: Final = (
 NAMING_THE_VERSION: Final = (
     *KUSTOMIZE.rglob("*.yaml"),
     *(TOP / "deploy" / "samples" / "gitops").glob("*.yaml"),
-    *(TOP / name for name in ("README.md", "docs/install.md", "docs/gitops.md")),
+    *(TOP / name for passage in passages.read() for name in passage.files),
+    passages.TABLE,
 )
 """Files in which people and clusters read which image, chart or revision of the repository to take."""
 
 
 def stamped(text: str) -> str:
     """Return a text in which every image of ours, chart and tag is of the project's version."""
-    named = r"/buildkit-operator:|\$IMAGE:|(?:tag|targetRevision): v?|\?ref=v"
-    return re.sub(rf"({named})[0-9]\S*?(?=[\s|\"`]|$)", rf"\g<1>{version('buildkit-operator')}", text)
+    named = r"/buildkit-operator(?::| --version )|\$IMAGE:|\bVERSION=|(?:tag|targetRevision): v?|(?:\?ref=|/download/)v"
+    return re.sub(rf"({named})[0-9]\S*?(?=[\s|\"`/]|$)", rf"\g<1>{version('buildkit-operator')}", text)
 
 
 def naming_the_version() -> Mapping[Path, str]:

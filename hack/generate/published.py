@@ -28,6 +28,9 @@ UNRELEASED_CHARTS: Final = "registry.example.com/charts"
 UNRELEASED_DOCUMENTATION: Final = "https://docs.unreleased.invalid"
 """The documentation's address then: nobody can publish remedies below it, as below a domain that is not ours."""
 
+UNRELEASED_REPOSITORY: Final = "https://git.example.com/platform/buildkit-operator"
+"""Where samples then have the source from: a copy of the reader's."""
+
 _OWNER: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*|")
 _REGISTRY: Final = re.compile(r"[a-z0-9.-]+(?::[0-9]{1,5})?")
 _ADDRESS: Final = re.compile(r"https://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*|")
@@ -47,6 +50,8 @@ class Published:
     """Where its chart lies in an OCI registry, without oci:// and the chart's own name."""
     documentation: str
     """The documentation's URL, without a slash at its end."""
+    repository: str
+    """The source's URL at the code host, without a slash at its end."""
 
     @property
     def released(self) -> bool:
@@ -58,24 +63,39 @@ def setting(table: Mapping[str, Any] | None = None) -> Published:
     """Return what the table says, by default pyproject.toml's. Raises SettingError."""
     if table is None:
         table = tomllib.loads(_SETTING.read_text())["tool"]["buildkit-operator"]
-    owner, registry, documentation = (str(table[key]) for key in ("owner", "registry", "documentation"))
+    keys = ("owner", "registry", "documentation", "repository")
+    owner, registry, documentation, repository = (str(table[key]) for key in keys)
     for key, value, pattern, may in (
         ("owner", owner, _OWNER, "be in lower case, as image names are, or empty"),
         ("registry", registry, _REGISTRY, "be a host, with a port if it has one"),
         ("documentation", documentation, _ADDRESS, "be an https:// address without a slash at its end, or empty"),
+        ("repository", repository, _ADDRESS, "be an https:// address without a slash at its end, or empty"),
     ):
         if not pattern.fullmatch(value):
             raise SettingError(f'pyproject.toml, [tool.buildkit-operator]: {key} = "{value}" must {may}.')
     if not owner:
-        return Published(UNRELEASED_IMAGE, UNRELEASED_CHARTS, documentation or UNRELEASED_DOCUMENTATION)
+        return Published(
+            UNRELEASED_IMAGE,
+            UNRELEASED_CHARTS,
+            documentation or UNRELEASED_DOCUMENTATION,
+            repository or UNRELEASED_REPOSITORY,
+        )
     return Published(
-        f"{registry}/{owner}/buildkit-operator", f"{registry}/{owner}/charts", documentation or pages(owner)
+        f"{registry}/{owner}/buildkit-operator",
+        f"{registry}/{owner}/charts",
+        documentation or pages(owner),
+        repository or source(owner),
     )
 
 
 def pages(owner: str, repository: str = "buildkit-operator") -> str:
     """Return the address of a repository's pages at the code host, without a slash at its end."""
     return f"https://{owner.partition('/')[0]}.github.io/{repository}"
+
+
+def source(owner: str, repository: str = "buildkit-operator") -> str:
+    """Return the address of a repository at the code host, without a slash at its end."""
+    return f"https://github.com/{owner.partition('/')[0]}/{repository}"
 
 
 def recorded() -> Published:

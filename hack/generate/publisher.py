@@ -1,7 +1,7 @@
 """`python -m hack.generate.publisher OWNER REPOSITORY`: who publishes a release, for the workflow that does.
 
-Where the table in pyproject.toml names another owner, as in a fork, it is written to name this one and the pages of the
-code host's repository as documentation, and everything is generated from that. Prints the names, a key=value a line.
+Where the table in pyproject.toml names another owner, as in a fork, it is written to name this one, the code host's
+repository, and its pages as documentation, and everything is generated from that. Prints the names, a key=value a line.
 """
 
 import re
@@ -17,13 +17,22 @@ _PYPROJECT: Final = TOP / "pyproject.toml"
 
 
 def claimed(text: str, owner: str, repository: str) -> str:
-    """Return pyproject.toml's text with this owner; unchanged where it is theirs already."""
+    """Return pyproject.toml's text with this owner, in lower case; unchanged where it is theirs already.
+
+    The repository's address keeps capital letters: signatures name it as the code host writes it.
+    """
     above, table, below = text.partition("[tool.buildkit-operator]\n")
-    if re.search(rf'(?m)^owner = "{re.escape(owner)}"$', below):
+    # Registries know lower case alone.
+    lower = owner.lower()
+    if re.search(rf'(?m)^owner = "{re.escape(lower)}"$', below):
         return text
-    below = re.sub(r'(?m)^owner = ".*"$', f'owner = "{owner}"', below, count=1)
-    documentation = f'documentation = "{published.pages(owner, repository)}"'
-    below = re.sub(r'(?m)^documentation = ".*"$', documentation, below, count=1)
+    values = {
+        "owner": lower,
+        "documentation": published.pages(lower, repository),
+        "repository": published.source(owner, repository),
+    }
+    for key, value in values.items():
+        below = re.sub(rf'(?m)^{key} = ".*"$', f'{key} = "{value}"', below, count=1)
     return above + table + below
 
 
@@ -31,8 +40,7 @@ def main() -> int:
     """Write and print; return the exit status."""
     _, owner, repository = sys.argv
     before = _PYPROJECT.read_text()
-    # Registries know lower case alone.
-    after = claimed(before, owner.lower(), repository)
+    after = claimed(before, owner, repository)
     if after != before:
         _PYPROJECT.write_text(after)
         if status := generate.generate_anew():

@@ -79,6 +79,7 @@ def _release(team: Kubectl, scratch: Path, registry: Registry) -> Generator[str,
         image = publish.build_image(team, "demo", clone, registry, scratch)
     with step("Writing the files", "Wrote the files"):
         files = publish.write_files(clone)
+        versions = publish.assemble_pages(files, scratch)
     with step("Pushing the chart", "Pushed the chart"):
         released = Release(image, publish.push_chart(files, registry), files)
     cosign = Cosign(scratch / "keys")
@@ -88,6 +89,7 @@ def _release(team: Kubectl, scratch: Path, registry: Registry) -> Generator[str,
     yield f"Image: {released.image}"
     yield f"Chart: {released.chart}"
     yield f"Files: {', '.join(sorted(file.name for file in files.iterdir()))}"
+    yield f"Documentation: versions {' and '.join(versions)} side by side"
     return released
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,11 +13,14 @@ from hack.cluster import artifacts, installation
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.pins import VERSION
 from hack.cluster.problems import ClusterError
+from hack.release import pages
 from hack.release.checkout import TAG, Checkout
 from hack.release.registry import OWNER, Registry
 from hack.release.signing import Cosign
 
 PLATFORMS: Final = ("linux/amd64", "linux/arm64")
+EARLIER: Final = "0.0.0"
+"""A release before this one, whose documentation is made up."""
 MACHINES: Final = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 SOURCE: Final = "https://git.example.com/rehearsal/buildkit-operator"
 
@@ -70,6 +74,15 @@ def write_files(checkout: Checkout) -> Path:
     """Run `make release` in the checkout, with the packages that are installed; return the folder it writes."""
     checkout.run("make", "--old-file=venv", "release", f"TAG={TAG}", f"REPOSITORY={SOURCE}")
     return checkout.folder / "dist/release"
+
+
+def assemble_pages(files: Path, scratch: Path) -> list[str]:
+    """Make the site of this release and an earlier one, whose documentation is the same; return its versions."""
+    archives = scratch / "archives"
+    archives.mkdir()
+    for version in (VERSION, EARLIER):
+        shutil.copy(files / f"documentation-{VERSION}.tar.gz", archives / f"documentation-{version}.tar.gz")
+    return pages.assemble(archives, scratch / "pages")
 
 
 def push_chart(files: Path, registry: Registry) -> str:

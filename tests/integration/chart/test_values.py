@@ -157,7 +157,7 @@ def test_a_misspelt_kind_of_resources_is_refused(helm: Helm, name: str) -> None:
         ({"image": {"repository": "https://registry.test/ours"}}, "does not match pattern"),
         (
             {"image": {"repository": ""}},
-            "image.repository is empty: there is no released image yet. Build the operator's",
+            "image.repository is empty. Build the operator's",
         ),
         ({"monitoring": {"podMonitor": {"enabled": "false"}}}, "got string, want boolean"),
         ({"podAnnotations": {"a": True}}, "got boolean, want string"),
@@ -181,7 +181,7 @@ def test_without_an_image_the_chart_is_installed_only_where_one_is_released(helm
         return
 
     for verb in ("template", "install"):
-        with pytest.raises(HelmError, match=r"image\.repository is empty: there is no released image yet"):
+        with pytest.raises(HelmError, match=r"image\.repository is empty\. Build the operator's image"):
             helm(verb, "any", str(CHART), *(["--dry-run=client"] if verb == "install" else []))
 
 

@@ -11,6 +11,7 @@ import pytest
 from buildkit_operator.kube.resources import Manifest
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.kubectl import wait_for
+from hack.generate import published
 from hack.generate.paths import KUSTOMIZE
 from tests.integration.builders.builder_namespace import Builders
 from tests.integration.builders.builder_operator import BuilderOperator
@@ -112,7 +113,10 @@ def test_the_sample_brings_up_the_operator_and_then_the_builders(flux: Flux, tmp
     assert definition["metadata"]["annotations"]["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
     deployment = flux.control_plane.request("GET", DEPLOYMENTS + NAMESPACE)
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["image"].startswith("registry.example.com/buildkit-operator:")
+    ours = published.setting()
+    assert container["image"].startswith(
+        f"{ours.image if ours.released else 'registry.example.com/buildkit-operator'}:"
+    )
 
 
 def test_what_the_webhook_writes_into_its_configuration_is_left_there(flux: Flux, tmp_path: Path) -> None:

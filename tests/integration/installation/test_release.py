@@ -56,6 +56,7 @@ def test_a_release_is_complete(files: dict[str, Path]) -> None:
         f"buildkit-operator-{__version__}.tgz",
         "buildkit.yaml",
         "crds.yaml",
+        f"documentation-{__version__}.tar.gz",
         "install.yaml",
         f"kubectl-buildkit-{__version__}.tar.gz",
     ]
@@ -107,6 +108,15 @@ def test_krew_gets_the_plugin_that_its_manifest_names(files: dict[str, Path], tm
         assert sorted(tar.getnames()) == sorted(file["from"] for file in platform["files"])
         tar.extractall(tmp_path, filter="data")
     assert os.access(tmp_path / platform["bin"], os.X_OK)
+
+
+def test_the_documentation_is_one_version_of_a_site_with_several(files: dict[str, Path], tmp_path: Path) -> None:
+    with tarfile.open(files[f"documentation-{__version__}.tar.gz"]) as archive:
+        archive.extractall(tmp_path, filter="data")
+
+    page = (tmp_path / "reasons/NodeLost/index.html").read_text()
+    assert '"version": {"provider": "mike"}' in page
+    assert f'rel="canonical" href="{names.DOCUMENTATION}/{__version__}/reasons/NodeLost/"' in page
 
 
 def test_the_sbom_names_every_package_of_the_image_by_version_and_hash(files: dict[str, Path]) -> None:

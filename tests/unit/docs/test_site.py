@@ -11,6 +11,8 @@ import yaml
 from click.testing import CliRunner
 from properdocs.__main__ import cli
 
+from hack.generate import passages, published
+
 TOP = Path(__file__).parents[3]
 
 PAGE = "# A page\n\n## Part\n\n[itself](#part), [a file](../deploy/one.yaml), [all](../deploy), [top](../README.md)\n"
@@ -108,31 +110,54 @@ def test_the_values_of_the_chart_are_a_page(project: Path) -> None:
     assert "The chart" in (project / "dist/site/helm-values/index.html").read_text()
 
 
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have an environment that names no repository."""
+    for name in ("DOCS_REPOSITORY", "GITHUB_REPOSITORY", "GITHUB_SERVER_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def configure(project: Path, *, released: bool) -> None:
+    """Write the site's configuration as it is with an owner, or without."""
+    file = project / "docs/site/properdocs.yml"
+    (passage,) = (passage for passage in passages.read() if "docs/site/properdocs.yml" in passage.files)
+    file.write_text(passage.written(file.read_text(), released=released))
+
+
+@pytest.mark.usefixtures("nowhere")
 @pytest.mark.parametrize(
     ("variables", "link"),
     [
         ({"DOCS_REPOSITORY": "https://git.example.com/team/fork"}, "https://git.example.com/team/fork/"),
         ({"GITHUB_REPOSITORY": "team/fork"}, "https://github.com/team/fork/"),
-        ({}, None),
+        ({}, f"{published.setting().repository}/"),
     ],
-    ids=["named", "in a workflow", "unknown"],
+    ids=["named", "in a workflow", "of the owner"],
 )
 def test_pages_can_be_edited_where_the_repository_is(
-    project: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], link: str | None
+    project: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], link: str
 ) -> None:
-    for name in ("DOCS_REPOSITORY", "GITHUB_REPOSITORY", "GITHUB_SERVER_URL"):
-        monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    configure(project, released=True)
     write(project, "deploy/helm/buildkit-operator/README.md", "# The chart\n")
 
     build(project)
 
     shown = (project / "dist/site/page/index.html").read_text()
-    assert re.findall(r'href="([^"]*)"[^>]*rel="edit"', shown) == ([f"{link}edit/main/docs/page.md"] if link else [])
+    assert re.findall(r'href="([^"]*)"[^>]*rel="edit"', shown) == [f"{link}edit/main/docs/page.md"]
     assert 'rel="edit"' not in (project / "dist/site/helm-values/index.html").read_text()
     # It would ask GitHub how many stars there are.
     assert 'data-md-component="source"' not in shown
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_no_page_can_be_edited_where_no_repository_is_known(project: Path) -> None:
+    configure(project, released=False)
+
+    build(project)
+
+    assert 'rel="edit"' not in (project / "dist/site/page/index.html").read_text()
 
 
 def test_a_diagram_is_drawn_while_the_site_is_built(project: Path) -> None:
@@ -164,7 +189,11 @@ def test_versions_can_be_chosen_where_there_are_some(project: Path, monkeypatch:
 
     monkeypatch.setenv("DOCS_VERSIONS", "1")
     build(project)
-    assert '"version": {"provider": "mike"}' in (project / "dist/site/index.html").read_text()
+    page = (project / "dist/site/page/index.html").read_text()
+    assert '"version": {"provider": "mike"}' in page
+    # Also on the page that stands for one that is not found, at whatever address.
+    assert re.search(r'rel="canonical" href="https://[^"]*[^/]/1\.2\.3/page/"', page)
+    assert re.search(r'src="/[^"]*1\.2\.3/assets/', (project / "dist/site/404.html").read_text())
 
 
 def test_a_page_has_search_contents_copy_buttons_and_a_dark_mode(project: Path) -> None:

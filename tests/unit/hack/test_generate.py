@@ -5,10 +5,16 @@ from pathlib import Path
 import pytest
 
 from buildkit_operator.kube.rbac import PolicyRule, merged
-from hack.generate import chart, manifests, rbac, reference
+from hack.generate import chart, kustomize, manifests, rbac, reference
 from hack.generate.paths import TOP
 
-FILES = {**manifests.files(), **rbac.files(), **reference.files(), **chart.files()}
+FILES = {
+    **manifests.files(),
+    **rbac.files(),
+    **kustomize.naming_the_version(),
+    **reference.files(),
+    **chart.files(),
+}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TOP)))

@@ -13,9 +13,21 @@ from hack.generate import published, publisher
 from hack.generate.paths import TOP
 from hack.generate.published import Published, SettingError
 
-OLD: Final = Published("registry.old/team/buildkit-operator", "registry.old/team/charts", "https://old.example/docs")
-NEW: Final = Published("ghcr.io/acme/buildkit-operator", "ghcr.io/acme/charts", "https://acme.example")
-TABLE: Final = {"owner": "acme", "registry": "ghcr.io", "documentation": "https://acme.example"}
+OLD: Final = Published(
+    "registry.old/team/buildkit-operator",
+    "registry.old/team/charts",
+    "https://old.example/docs",
+    "https://git.old.example/team/operator",
+)
+NEW: Final = Published(
+    "ghcr.io/acme/buildkit-operator", "ghcr.io/acme/charts", "https://acme.example", "https://git.acme.example/operator"
+)
+TABLE: Final = {
+    "owner": "acme",
+    "registry": "ghcr.io",
+    "documentation": "https://acme.example",
+    "repository": "https://git.acme.example/operator",
+}
 
 # Registries of the reader's and of tests.
 OTHERS: Final = re.compile(r"(?:oci://)?(?:registry\.example\.com|registry\.test|localhost:|registry\.registry\.svc)")
@@ -23,6 +35,8 @@ OTHERS: Final = re.compile(r"(?:oci://)?(?:registry\.example\.com|registry\.test
 IMAGE: Final = re.compile(
     r"(?<![\w./$:-])(?:oci://)?((?:[\w-]+\.[\w.-]+(?::\d+)?|[\w-]+:\d+)/(?:[\w.-]+/)*)buildkit-operator(?=[:@\"'`=,\s])"
 )
+RULES: Final = ("tests/unit/hack/", "hack/generate/published.py")
+"""What names names for the rules' own sake."""
 PAGE: Final = re.compile(r"(https?://[\w.:/~-]*?)/(?:reasons/[A-Z]|monitoring/#buildkit|install/\"|upgrade/\")")
 
 
@@ -31,7 +45,7 @@ def texts() -> Iterator[tuple[str, str]]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=TOP, text=True, capture_output=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         file = TOP / name
-        if file.suffix not in {".svg", ".png"} and file.is_file() and not name.startswith("tests/unit/hack/"):
+        if file.suffix not in {".svg", ".png"} and file.is_file() and not name.startswith(RULES):
             yield name, file.read_text(errors="replace")
 
 
@@ -53,6 +67,13 @@ class TestSetting:
         assert published.setting({**without, "owner": "acme/team"}).documentation.startswith("https://acme.github.io/")
         assert published.setting({**without, "owner": ""}).documentation.endswith(".invalid")
 
+    def test_the_repository_is_the_owners_at_the_code_host_unless_it_is_elsewhere(self) -> None:
+        without = {**TABLE, "repository": ""}
+
+        assert published.setting(without).repository.endswith("//github.com/acme/buildkit-operator")
+        assert published.setting({**without, "owner": "acme/team"}).repository.endswith("/acme/buildkit-operator")
+        assert published.setting({**without, "owner": ""}).repository == published.UNRELEASED_REPOSITORY
+
     @pytest.mark.parametrize(
         ("wrong", "said"),
         [
@@ -60,6 +81,7 @@ class TestSetting:
             ({"registry": "https://ghcr.io"}, "must be a host"),
             ({"documentation": "https://acme.example/"}, "without a slash at its end"),
             ({"documentation": "http://acme.example"}, "must be an https:// address"),
+            ({"repository": "git@acme.example:operator"}, "must be an https:// address"),
         ],
     )
     def test_what_cannot_be_is_refused(self, wrong: dict[str, str], said: str) -> None:
@@ -75,6 +97,10 @@ class TestRenamed:
             (
                 "url: oci://registry.old/team/charts/buildkit-operator",
                 "url: oci://ghcr.io/acme/charts/buildkit-operator",
+            ),
+            (
+                "- https://git.old.example/team/operator//deploy/argocd?ref=main",
+                "- https://git.acme.example/operator//deploy/argocd?ref=main",
             ),
             ("See https://old.example/docs/reasons/NodeLost/.", "See https://acme.example/reasons/NodeLost/."),
             ("The manual: https://old.example/docs.", "The manual: https://acme.example."),
@@ -117,15 +143,16 @@ def test_nothing_names_another_owner_or_address() -> None:
 class TestPublisher:
     TEXT: Final = (
         '[a]\nowner = "of another table"\n[tool.buildkit-operator]\nowner = ""\ndocumentation = "https://old.example"\n'
+        'repository = ""\n'
     )
 
-    def test_another_owner_publishes_under_theirs_with_their_pages(self) -> None:
-        assert publisher.claimed(self.TEXT, "acme", "builders") == (
+    def test_another_owner_publishes_under_theirs_with_their_pages_and_repository(self) -> None:
+        assert publisher.claimed(self.TEXT, "Acme", "builders") == (
             '[a]\nowner = "of another table"\n[tool.buildkit-operator]\nowner = "acme"\n'
-            'documentation = "https://acme.github.io/builders"\n'
+            'documentation = "https://acme.github.io/builders"\nrepository = "https://github.com/Acme/builders"\n'
         )
 
     def test_an_owner_that_is_named_keeps_the_rest_of_the_table(self) -> None:
         named = self.TEXT.replace('owner = ""', 'owner = "acme"')
 
-        assert publisher.claimed(named, "acme", "builders") == named
+        assert publisher.claimed(named, "Acme", "builders") == named

@@ -49,7 +49,7 @@ topologySpreadConstraints:
 
 {{/* What all containers have in common. */}}
 {{- define "buildkit-operator.container" -}}
-image: {{ required "image.repository is empty: there is no released image yet. Build the operator's image, push it to where this cluster can pull it (docs/install.md), and name it: --set image.repository=registry.example.com/buildkit-operator" .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+image: {{ required "image.repository is empty. Build the operator's image, push it to where this cluster can pull it (docs/install.md), and name it: --set image.repository=registry.example.com/buildkit-operator" .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false
