@@ -34,7 +34,9 @@ NAMING_THE_VERSION: Final = (
 def stamped(text: str) -> str:
     """Return a text in which every image of ours, chart and tag is of the project's version."""
     named = r"/buildkit-operator(?::| --version )|\$IMAGE:|\bVERSION=|(?:tag|targetRevision): v?|(?:\?ref=|/download/)v"
-    return re.sub(rf"({named})[0-9]\S*?(?=[\s|\"`/]|$)", rf"\g<1>{version('buildkit-operator')}", text)
+    # As Python's packages have it (PEP 440); what `make install` puts behind it stays.
+    numbered = r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc|\.dev)[0-9]+)?"
+    return re.sub(rf"({named}){numbered}", rf"\g<1>{version('buildkit-operator')}", text)
 
 
 def naming_the_version() -> Mapping[Path, str]:
