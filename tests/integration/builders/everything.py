@@ -38,6 +38,8 @@ class Everything:
     control_plane: ControlPlane
     issues: bool = False
     """Whether cert-manager is played as well."""
+    namespace: str | None = None
+    """Where to play and to look; None: everywhere."""
     _issued: set[tuple[str, str]] = field(default_factory=set)
 
     def create_namespace(self, name: str) -> Builders:
@@ -47,8 +49,9 @@ class Everything:
     def all_of(self, resource: Resource) -> list[Manifest]:
         """Return all objects of a kind."""
         prefix = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
+        within = f"/namespaces/{self.namespace}" if self.namespace else ""
         try:
-            found: list[Manifest] = self.control_plane.request("GET", f"{prefix}/{resource.plural}")["items"]
+            found: list[Manifest] = self.control_plane.request("GET", f"{prefix}{within}/{resource.plural}")["items"]
         except urllib.error.HTTPError as refused:
             if refused.code == HTTPStatus.TOO_MANY_REQUESTS:  # a definition that is new
                 time.sleep(float(refused.headers.get("Retry-After", "1")))
