@@ -94,7 +94,7 @@ def _configuration(builder: BuildKitBuilder) -> str:
 
     ANY is the address of all interfaces, of both families where the node has both: see front.sh. Of two ports, one is
     for clients, who wait when there is no place; the other for connectors, which then try the next daemon. SERVICE is
-    the Service of the pod's own workload.
+    the Service of the pod's own workload; a pod that an older operator made has none until it is rolled.
     """
     folder = paths.CERTIFICATE_DIRECTORY
     tls = f" ssl crt {folder}/server.pem ca-file {folder}/ca.crt verify required alpn h2" if _has_tls(builder) else ""
@@ -161,7 +161,7 @@ backend gate
 
 backend others
   no log
-  server service "${{SERVICE}}" resolvers services init-addr none
+  server service "${{SERVICE-unknown.invalid:1}}" resolvers services init-addr none
 
 # Of what BuildKit serves for debugging, one path.
 frontend metrics
