@@ -56,6 +56,8 @@ class _Record:
     """Digest of what was probed."""
     due: float
     failures: int = 0
+    remarks: int = 0
+    """How many answers in turn were that it is served, and that others refuse such pods."""
     result: ProbeResult | None = None
     """The last one; None while the engine may not have heard of the injection."""
 
@@ -69,7 +71,10 @@ class InjectionProbe:
         clock: Callable[[], float],
         resync_seconds: float,
     ) -> None:
-        """Probe by `dry_run`; `clock` gives seconds and never goes back. A success is cached until the resync."""
+        """Probe by `dry_run`; `clock` gives seconds and never goes back. A success is cached until the resync.
+
+        One with a remark is asked for again before, ever more seldom: a quota or a right may be otherwise by then.
+        """
         self._dry_run = dry_run
         self._clock = clock
         self._resync_seconds = resync_seconds
@@ -96,7 +101,7 @@ class InjectionProbe:
     def requeue_after(self, builder: BuildKitBuilder) -> float | None:
         """Return the seconds until the next probe that should not wait for an event, or None."""
         record = self._records.get(_key(builder))
-        return None if record is None or not record.failures else max(0.0, record.due - self._clock())
+        return max(0.0, record.due - self._clock()) if record and (record.failures or record.remarks) else None
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop what is remembered of a builder that is gone."""
@@ -107,7 +112,9 @@ class InjectionProbe:
         is_settled = record.failures >= len(BACKOFF_SECONDS)
         if result.served and (result.is_current or is_settled):
             record.failures, record.result = 0, result
-            record.due = self._clock() + jittered(self._resync_seconds)
+            record.remarks = record.remarks + 1 if result.finding else 0
+            again = RETRY_SECONDS * 2.0 ** (record.remarks - 1) if record.remarks else self._resync_seconds
+            record.due = self._clock() + jittered(min(again, self._resync_seconds))
             return
         record.due = self._clock() + (RETRY_SECONDS if is_settled else BACKOFF_SECONDS[record.failures])
         record.failures += 1

@@ -133,6 +133,22 @@ async def test_what_somebody_must_change_is_told_at_once(probe: InjectionProbe, 
     assert await outcome(probe) == attempts.outcome
 
 
+async def test_what_others_refuse_is_tried_again_before_the_resync_and_ever_more_seldom(
+    probe: InjectionProbe, attempts: Attempts
+) -> None:
+    attempts.outcome = ProbeResult(served=True, finding=Finding(Reason.AVAILABLE, "A quota is exhausted."))
+    pauses = []
+    for _ in range(7):
+        assert await outcome(probe) == attempts.outcome
+        pauses.append(probe.requeue_after(BUILDER) or 0)
+        attempts.now += pauses[-1]
+    assert pauses == [pytest.approx(seconds, rel=0.2) for seconds in (10, 20, 40, 80, 160, 300, 300)]
+
+    attempts.outcome = SERVED
+    assert await outcome(probe) == SERVED
+    assert probe.requeue_after(BUILDER) is None
+
+
 async def test_a_probe_that_is_forgotten_is_due_no_more(probe: InjectionProbe, attempts: Attempts) -> None:
     attempts.outcome = BARE
     await outcome(probe)
