@@ -1,8 +1,8 @@
 #!/bin/sh
 # release.sh [TAG]: writes what a release consists of beside its image into dist/release: the files to install by, the
-# chart, the plugin for krew, the documentation, an SBOM of the image's Python packages (CycloneDX) and checksums. The version is the one in
-# pyproject.toml; a TAG that is not v<version> is refused. REPOSITORY is the URL below which the release's files can be
-# downloaded. Needs .venv (`make venv`) and helm; run it as `make release`.
+# chart, the plugin for krew, the documentation, an SBOM of the image's Python packages (CycloneDX) and checksums. The
+# version is the one in pyproject.toml; a TAG that is not v<version> is refused. REPOSITORY is the URL below which the
+# release's files can be downloaded. Needs .venv (`make venv`) and helm; run it as `make release`.
 set -eu
 cd "$(dirname "$0")/.."
 

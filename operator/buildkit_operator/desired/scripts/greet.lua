@@ -63,16 +63,18 @@ end
 -- Servers that were full when they were looked at last, by name.
 local was_full = {}
 
--- Whether HAProxy leads builds to a server. What is down, as it is once it was full, it asks each second whether it is up
--- again; but no longer in a process that was replaced.
-local function is_up(name, server, has_place)
-  if string.find(server:get_stats()["status"], "^UP") then
-    return true
-  elseif has_place and was_full[name] and is_replaced() then
-    server:check_force_up()
-    return true
+-- Whether HAProxy leads builds to a server. What is down, as it is once it was full, it asks each second for that.
+local function is_up(server)
+  return string.find(server:get_stats()["status"], "^UP") ~= nil
+end
+
+-- In a process that was replaced HAProxy asks no server any more: one that was full and has a place again is up by this.
+local function bring_up(name, server)
+  if not was_full[name] or not is_replaced() then
+    return false
   end
-  return false
+  server:check_force_up()
+  return true
 end
 
 -- What the daemons are like as a whole: one takes a build; all that answer have no place; what answers has a certificate
@@ -87,11 +89,10 @@ local function look(daemons)
   for name, server in pairs(daemons.servers) do
     if name ~= "service" and name ~= "any" and is_resolved(server) then
       local answers, is_full = false, false
-      if queue ~= nil or is_up(name, server) then
+      if queue ~= nil or is_up(server) then
         answers, is_full = knock(server)
       end
-      local has_place = answers and not is_full
-      if has_place and is_up(name, server, has_place) then
+      if answers and not is_full and (is_up(server) or bring_up(name, server)) then
         return FREE
       end
       was_full[name] = is_full
